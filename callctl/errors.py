@@ -1,0 +1,86 @@
+"""The exceptions that all rooms speak: each says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class CallctlError(Exception):
+    """The base of every error that callctl raises on purpose; its text is meant for people."""
+
+
+class ConfigError(CallctlError):
+    """The configuration cannot be used. The text names the key, and its line or path."""
+
+
+class UnknownQueue(CallctlError):
+    """A queue of this name is not configured."""
+
+
+class UnknownAgent(CallctlError):
+    """An agent of this name does not exist."""
+
+
+class UnknownTier(CallctlError):
+    """This agent has no tier in this queue."""
+
+
+class UnknownCall(CallctlError):
+    """No such call is waiting or talking."""
+
+
+class StoreError(CallctlError):
+    """The database cannot be used: locked, corrupt, full, newer than this callctl, or not ours."""
+
+
+class EslError(CallctlError):
+    """The base of what can go wrong on an Event Socket connection."""
+
+
+class LocalProtocolError(EslError):
+    """We were about to say something that Event Socket forbids, such as a newline in a header."""
+
+
+class RemoteProtocolError(EslError):
+    """The other side said something that is not Event Socket, or more than a bound allows."""
+
+
+class LoginRefused(EslError):
+    """FreeSWITCH refused the password, or its access list refused our address."""
+
+
+class CommandRefused(EslError):
+    """FreeSWITCH answered a command with an error.
+
+    `reply` is its text as received, stripped of the final newline.
+    """
+
+    def __init__(self, command: str, reply: str) -> None:
+        super().__init__(f"FreeSWITCH refused {command!r}: {reply}")
+        self.command = command
+        self.reply = reply
+
+
+class WaitEnded(EslError):
+    """The base of the ways in which a wait on a connection ends without what was waited for."""
+
+
+class ConnectionLost(WaitEnded):
+    """The stream ended or broke before the answer came. Whether the order was carried out is unknown."""
+
+
+class ReplyTimeout(WaitEnded):
+    """No answer came before the deadline. Whether the order was carried out is unknown."""
+
+
+class ChannelGone(WaitEnded):
+    """The channel hung up before the answer came.
+
+    `cause` is its hangup cause as FreeSWITCH names it, or None where only the notice was seen.
+    """
+
+    def __init__(self, message: str, cause: str | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class Disconnected(WaitEnded):
+    """FreeSWITCH said that it is closing the connection (a disconnect notice) before the answer came."""

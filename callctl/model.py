@@ -1,0 +1,388 @@
+"""The records and enums that all rooms speak, in the words of the field.
+
+Settings come in from the configuration and the store. Facts go out to the store: each is a whole row
+under its own key, so that writing one twice changes nothing. Every time is in UTC seconds since the
+epoch (see `callctl.clock`), every duration in seconds.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import field, frozen
+
+
+class AgentStatus(StrEnum):
+    """What a person chose to be."""
+
+    LOGGED_OUT = "Logged Out"
+    AVAILABLE = "Available"
+    AVAILABLE_ON_DEMAND = "Available (On Demand)"
+    ON_BREAK = "On Break"
+
+
+class AgentState(StrEnum):
+    """What the machine has an agent do."""
+
+    WAITING = "Waiting"
+    RESERVED = "Reserved"
+    RECEIVING = "Receiving"
+    IN_A_QUEUE_CALL = "In a queue call"
+    WRAP_UP = "Wrap-up"
+    IDLE = "Idle"
+
+
+class MemberState(StrEnum):
+    """Where a caller stands."""
+
+    WAITING = "Waiting"
+    TRYING = "Trying"
+    ANSWERED = "Answered"
+    ABANDONED = "Abandoned"
+
+
+class Strategy(StrEnum):
+    """The order in which agents are offered a call."""
+
+    LONGEST_IDLE_AGENT = "longest-idle-agent"
+    AGENT_WITH_LEAST_TALK_TIME = "agent-with-least-talk-time"
+    AGENT_WITH_FEWEST_CALLS = "agent-with-fewest-calls"
+    ROUND_ROBIN = "round-robin"
+    TOP_DOWN = "top-down"
+    SEQUENTIALLY_BY_AGENT_ORDER = "sequentially-by-agent-order"
+    RANDOM = "random"
+    RING_ALL = "ring-all"
+    RING_PROGRESSIVELY = "ring-progressively"
+
+
+class WaitMedia(StrEnum):
+    """What the caller's leg gets while waiting: billed, early media, or only a ringing tone."""
+
+    ANSWER = "answer"
+    PRE_ANSWER = "pre-answer"
+    RING_READY = "ring-ready"
+
+
+class Reason(StrEnum):
+    """How a wait ends. Each call has exactly one."""
+
+    BRIDGED = "BRIDGED"
+    CALLER_HANGUP = "CALLER_HANGUP"
+    TIMEOUT = "TIMEOUT"
+    NO_AGENT_TIMEOUT = "NO_AGENT_TIMEOUT"
+    FULL = "FULL"
+    EMPTY = "EMPTY"
+    EXIT_WITH_KEY = "EXIT_WITH_KEY"
+    OVERFLOW = "OVERFLOW"
+    WITHDRAWN = "WITHDRAWN"
+    TRANSFERRED = "TRANSFERRED"
+    SWITCH_LOST = "SWITCH_LOST"
+    ERROR = "ERROR"
+
+
+class Outcome(StrEnum):
+    """What became of a call, summed up: offered = the sum of all five."""
+
+    HANDLED = "handled"
+    ABANDONED = "abandoned"
+    OVERFLOWED = "overflowed"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+OUTCOME_OF_REASON: Mapping[Reason, Outcome] = {
+    Reason.BRIDGED: Outcome.HANDLED,
+    Reason.CALLER_HANGUP: Outcome.ABANDONED,
+    Reason.TIMEOUT: Outcome.OVERFLOWED,
+    Reason.NO_AGENT_TIMEOUT: Outcome.OVERFLOWED,
+    Reason.FULL: Outcome.REFUSED,
+    Reason.EMPTY: Outcome.REFUSED,
+    Reason.EXIT_WITH_KEY: Outcome.OVERFLOWED,
+    Reason.OVERFLOW: Outcome.OVERFLOWED,
+    Reason.WITHDRAWN: Outcome.OVERFLOWED,
+    Reason.TRANSFERRED: Outcome.OVERFLOWED,
+    Reason.SWITCH_LOST: Outcome.FAILED,
+    Reason.ERROR: Outcome.FAILED,
+}
+
+
+class CallState(StrEnum):
+    """Where a call stands in its life, as the history shows it."""
+
+    WAITING = "waiting"
+    RINGING = "ringing"
+    BRIDGING = "bridging"
+    TALKING = "talking"
+    ENDED = "ended"
+
+
+class HungUpBy(StrEnum):
+    """Whose hangup ended the call."""
+
+    CALLER = "caller"
+    AGENT = "agent"
+    CALLCTL = "callctl"
+    SWITCH = "switch"
+
+
+class OfferResult(StrEnum):
+    """What became of one ring of one agent."""
+
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    BUSY = "busy"
+    REJECTED = "rejected"
+    NO_ANSWER = "no-answer"
+    UNREACHABLE = "unreachable"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@frozen(kw_only=True)
+class QueueSettings:
+    """One queue's parameters; VOCABULARY's names with `_` for `-`, durations in seconds."""
+
+    name: str
+    strategy: Strategy = Strategy.LONGEST_IDLE_AGENT
+    moh_sound: str = "local_stream://moh"
+    wait_media: WaitMedia = WaitMedia.ANSWER
+    weight: float = 1.0
+    time_base_score: str = "queue"
+    tier_rules_apply: bool = False
+    tier_rule_wait_second: float = 0
+    tier_rule_wait_multiply_level: bool = False
+    tier_rule_no_agent_no_wait: bool = True
+    max_callers: int = 0
+    max_wait_time: float = 0
+    max_wait_time_with_no_agent: float = 0
+    max_wait_time_with_no_agent_time_reached: float = 5
+    ring_timeout: float = 20
+    ring_progressively_delay: float = 10
+    wrap_up_time: float | None = None
+    agent_no_answer_status: AgentStatus = AgentStatus.ON_BREAK
+    skip_agents_with_external_calls: bool = True
+    join_when_empty: bool = True
+    leave_when_empty: bool = False
+    discard_abandoned_after: float = 60
+    abandoned_resume_allowed: bool = False
+    service_level_seconds: float = 20
+    short_abandon_seconds: float = 6
+
+
+@frozen(kw_only=True)
+class AgentSettings:
+    """One agent as configured: the dial string and how misses are treated, in seconds.
+
+    `contact` is a dial string for every switch; `contacts` overrides it for a switch by name. An agent
+    without either can be kept and logged in, but is never offered a call.
+    """
+
+    name: str
+    contact: str = ""
+    contacts: Mapping[str, str] = field(factory=dict)
+    max_no_answer: int = 0
+    wrap_up_time: float = 0
+    reject_delay_time: float = 0
+    busy_delay_time: float = 0
+    no_answer_delay_time: float = 0
+    skills: Mapping[str, int] = field(factory=dict)
+
+    def contact_on(self, switch: str) -> str:
+        """Return the dial string to use on `switch`, or "" where there is none."""
+        return self.contacts.get(switch, self.contact)
+
+
+@frozen(kw_only=True)
+class Tier:
+    """An agent's place in a queue."""
+
+    queue: str
+    agent: str
+    level: int = 1
+    position: int = 1
+
+
+@frozen(kw_only=True)
+class Arrival:
+    """One visit of one call to a queue, as the dialplan handed it over.
+
+    `call` is our own key of the visit and `uuid` the caller's channel on `switch`. `joined_at` is kept
+    over every reconnection. `skills` are required levels by name; `variables` are whatever else the
+    dialplan asked to keep.
+    """
+
+    call: str
+    uuid: str
+    switch: str
+    queue: str
+    arrived_at: float
+    joined_at: float
+    original_uuid: str = ""
+    account_id: str = ""
+    widget_id: str = ""
+    call_type: str = ""
+    source: str = ""
+    caller_number: str = ""
+    caller_name: str = ""
+    lead_number: str = ""
+    base_score: float = 0
+    skills: Mapping[str, int] = field(factory=dict)
+    moh_sound: str = ""
+    cid_name_prefix: str = ""
+    variables: Mapping[str, str] = field(factory=dict)
+    resumes: int = 0
+
+
+@frozen(kw_only=True)
+class Offer:
+    """One ring of one agent for one call: a reservation that ends by itself at `lease_until`."""
+
+    id: str
+    call: str
+    queue: str
+    agent: str
+    contact: str
+    leg_uuid: str
+    offered_at: float
+    ring_timeout: float
+    lease_until: float
+
+
+@frozen(kw_only=True)
+class CallRecord:
+    """A row of `calls`: all that is known of one visit to a queue. Times in epoch seconds or None."""
+
+    arrival: Arrival
+    state: CallState
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    hung_up_by: HungUpBy | None = None
+    hangup_cause: str = ""
+    agent: str = ""
+    agent_uuid: str = ""
+    answered_at: float | None = None
+    bridged_at: float | None = None
+    ended_at: float | None = None
+    hold_seconds: float = 0.0
+    offers: int = 0
+    position_at_entry: int = 0
+
+
+@frozen(kw_only=True)
+class OfferRecord:
+    """A row of `offers`."""
+
+    id: str
+    call: str
+    agent: str
+    leg_uuid: str
+    offered_at: float
+    answered_at: float | None = None
+    ended_at: float | None = None
+    result: OfferResult = OfferResult.RINGING
+    cause: str = ""
+
+
+@frozen(kw_only=True)
+class CallEvent:
+    """A row of `call_events`, the timeline: what happened to a call, when, and with what detail."""
+
+    call: str
+    at: float
+    event: str
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class AgentRecord:
+    """A row of `agents`: the settings, and how the agent stood when last heard of."""
+
+    settings: AgentSettings
+    status: AgentStatus
+    state: AgentState
+    reason: str = ""
+    misses: int = 0
+    calls_answered: int = 0
+    talk_seconds: float = 0.0
+    last_offered_at: float | None = None
+    last_call_ended_at: float | None = None
+
+
+@frozen(kw_only=True)
+class AgentRemoved:
+    """An agent, and with it every tier of the agent, is no more."""
+
+    agent: str
+
+
+@frozen(kw_only=True)
+class TierRemoved:
+    """A row of `tiers` is no more."""
+
+    queue: str
+    agent: str
+
+
+@frozen(kw_only=True)
+class AgentSpan:
+    """A row of `agent_spans`: one stretch of one status and state. Spans have no gap and no overlap."""
+
+    agent: str
+    started_at: float
+    ended_at: float | None
+    status: AgentStatus
+    state: AgentState
+    reason: str = ""
+    call: str = ""
+
+
+@frozen(kw_only=True)
+class PassedOver:
+    """A candidate who was not chosen, and why, in words that a person understands."""
+
+    agent: str
+    why: str
+
+
+@frozen(kw_only=True)
+class Decision:
+    """A row of `decisions`: who was considered for a call, who was chosen, and why not the others."""
+
+    id: str
+    at: float
+    call: str
+    queue: str
+    strategy: Strategy
+    chosen: tuple[str, ...]
+    order: tuple[str, ...]
+    passed_over: tuple[PassedOver, ...]
+
+
+Fact = (
+    CallRecord
+    | OfferRecord
+    | CallEvent
+    | AgentRecord
+    | AgentRemoved
+    | Tier
+    | TierRemoved
+    | AgentSpan
+    | Decision
+)
+"""What the store writes down."""
+
+
+class Ids:
+    """The source of new identifiers: unguessable in production, repeatable in a simulation."""
+
+    def __init__(self, source: random.Random | None = None) -> None:
+        """`source` is a seeded generator; None takes the operating system's randomness."""
+        self._source = source or random.SystemRandom()
+
+    def uuid(self) -> str:
+        """Return a new random UUID (version 4) as text."""
+        return str(uuid.UUID(int=self._source.getrandbits(128), version=4))
