@@ -15,6 +15,14 @@ class UnknownQueue(CallctlError):
     """A queue of this name is not configured."""
 
 
+class QueueFull(CallctlError):
+    """As many callers wait in this queue as may."""
+
+
+class QueueEmpty(CallctlError):
+    """Nobody serves this queue, and it is configured to let nobody in then."""
+
+
 class UnknownAgent(CallctlError):
     """An agent of this name does not exist."""
 
@@ -84,3 +92,7 @@ class ChannelGone(WaitEnded):
 
 class Disconnected(WaitEnded):
     """FreeSWITCH said that it is closing the connection (a disconnect notice) before the answer came."""
+
+
+class OutboxFull(WaitEnded):
+    """Too much waits to be sent or answered on the connection already: the order was not sent."""

@@ -16,7 +16,7 @@ import msgspec
 from attrs import frozen
 
 from callctl.errors import RemoteProtocolError
-from callctl.esl.framing import Message, encode_message, header_line
+from callctl.esl.framing import Message, encode_message, encode_text, header_line
 
 HeaderValue = str | list[str]
 
@@ -132,7 +132,7 @@ def _decoded(header: tuple[str, str]) -> tuple[str, HeaderValue]:
     if value == _UNDEFINED:
         return name, ""
     if "%" in value:
-        value = _text(unquote_to_bytes(value.encode("utf-8", "surrogateescape")))
+        value = _text(unquote_to_bytes(encode_text(value)))
     if value.startswith(_ARRAY):
         return name, value.removeprefix(_ARRAY).split(_ARRAY_SEPARATOR)
     return name, value
@@ -158,10 +158,10 @@ def encode_event_json(event: EventMapping) -> bytes:
     document: dict[str, str | Sequence[str]] = dict(event)
     if "_body" in document:
         text = document.pop("_body")
-        document["Content-Length"] = str(len(str(text).encode("utf-8", "surrogateescape")))
+        document["Content-Length"] = str(len(encode_text(str(text))))
         document["_body"] = text
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return _event_message("json", body.encode("utf-8", "surrogateescape"))
+    return _event_message("json", encode_text(body))
 
 
 def encode_event_plain(event: EventMapping) -> bytes:
@@ -170,11 +170,11 @@ def encode_event_plain(event: EventMapping) -> bytes:
     Raises LocalProtocolError for a name that would not stay one header.
     """
     text = event.get("_body", "")
-    body = str(text).encode("utf-8", "surrogateescape")
+    body = encode_text(str(text))
     block = "".join(_plain_line(name, value) for name, value in event.items() if name != "_body")
     if body:
         block += f"Content-Length: {len(body)}\n"
-    return _event_message("plain", block.encode("utf-8", "surrogateescape") + b"\n" + body)
+    return _event_message("plain", encode_text(block) + b"\n" + body)
 
 
 def encode_connect_reply(event: EventMapping) -> bytes:
@@ -183,13 +183,13 @@ def encode_connect_reply(event: EventMapping) -> bytes:
     The mapping must hold the Content-Type (`command/reply`) and Reply-Text, as FreeSWITCH puts them there.
     """
     block = "".join(_plain_line(name, value) for name, value in event.items())
-    return block.encode("utf-8", "surrogateescape") + b"\n"
+    return encode_text(block) + b"\n"
 
 
 def _plain_line(name: str, value: str | Sequence[str]) -> str:
     if not isinstance(value, str):
         value = _ARRAY + _ARRAY_SEPARATOR.join(value)
-    data = value.encode("utf-8", "surrogateescape")
+    data = encode_text(value)
     encoded = _UNSAFE.sub(lambda found: b"%%%02X" % found.group()[0], data).decode("ascii")
     return header_line(name, encoded or _UNDEFINED)
 

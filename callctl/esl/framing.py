@@ -76,7 +76,7 @@ class _Blocks:
         """The bytes held for a message that is not yet whole."""
         return len(self._buffer) + self._line_bytes
 
-    def receive_data(self, data: bytes) -> None:
+    def receive_data(self, data: bytes | bytearray) -> None:
         """Take in bytes as read from the stream; then take out every message before reading on.
 
         Raises RemoteProtocolError when the stream was found broken before.
@@ -238,7 +238,7 @@ def encode_message(headers: Mapping[str, str], body: bytes = b"") -> bytes:
     lines = [header_line(name, value) for name, value in headers.items()]
     if body and "Content-Length" not in headers:
         lines.append(f"Content-Length: {len(body)}\n")
-    return "".join(lines).encode("utf-8", "surrogateescape") + b"\n" + body
+    return encode_text("".join(lines)) + b"\n" + body
 
 
 def header_line(name: str, value: str) -> str:
@@ -254,3 +254,11 @@ def refuse_control(text: str) -> None:
     """Raise LocalProtocolError when `text` holds CR, LF or NUL, which would end a line early."""
     if "\n" in text or "\r" in text or "\0" in text:
         raise LocalProtocolError(f"a line of Event Socket may not hold CR, LF or NUL: {text[:60]!r}")
+
+
+def encode_text(text: str) -> bytes:
+    """Return the bytes of `text`, the inverse of decoding; raises LocalProtocolError for what has none."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"this text has no bytes: {text[:60]!r}") from error

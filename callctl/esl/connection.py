@@ -1,0 +1,335 @@
+"""One stream to FreeSWITCH: a reader that never waits, a writer, and a slot for each reply in order.
+
+A reader that stalls freezes Event Socket for the whole switch, so events are handed over by a plain call
+that must not block. Replies come in the order of the commands and carry nothing else to know them by. So a
+command's slot stays where it is until its reply came, also when nobody waits for it any more: a late reply
+reaches nobody else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+import trio
+from attrs import frozen
+
+from callctl.errors import (
+    CommandRefused,
+    ConnectionLost,
+    Disconnected,
+    EslError,
+    OutboxFull,
+    RemoteProtocolError,
+    ReplyTimeout,
+    WaitEnded,
+)
+from callctl.esl.commands import Command
+from callctl.esl.framing import MAX_BODY_BYTES, MAX_HEADER_BYTES
+from callctl.esl.wire import Decoder, Event, Message, event_of, is_event
+
+log = structlog.get_logger(__name__)
+
+REPLY_SECONDS = 10.0
+"""How long a reply may take unless the caller says otherwise; FreeSWITCH answers within milliseconds."""
+
+READ_BYTES = 64 * 1024
+"""The largest piece read at once, and the largest written."""
+
+MAX_OUTBOX_BYTES = 4 * 1024 * 1024
+"""The most that may wait to be sent: some 8,000 originates, ten seconds of what FreeSWITCH can take in."""
+
+MAX_PENDING_REPLIES = 16 * 1024
+"""The most commands that may wait for their replies."""
+
+WRITE_STALL_SECONDS = 10.0
+"""How long FreeSWITCH may take no byte of what we send, before the connection is given up."""
+
+_T = TypeVar("_T")
+
+_ERRORS = ("-ERR", "-USAGE")
+
+
+@frozen
+class Reply:
+    """What FreeSWITCH answered to one command: `text` is the answer without the white space around it."""
+
+    command: str
+    text: str
+    message: Message
+
+    @property
+    def ok(self) -> bool:
+        """Whether this is anything but an error. Plain words are answers too."""
+        return not self.text.startswith(_ERRORS)
+
+    def require_ok(self) -> Reply:
+        """Return this reply; raises CommandRefused when it is an error."""
+        if not self.ok:
+            raise CommandRefused(self.command, self.text)
+        return self
+
+
+def _reply_of(command: Command, message: Message) -> Reply:
+    if message.content_type == "api/response":
+        text = message.body.decode("utf-8", "surrogateescape")
+    elif "Event-Name" in message.headers:
+        # The reply to `connect` alone is percent-encoded.
+        text = event_of(message).get("Reply-Text")
+    else:
+        text = message.headers.get("Reply-Text", "")
+    return Reply(command.label, text.strip(), message)
+
+
+class PendingReply:
+    """The slot of one command that was posted. It may be waited for any number of times, or never."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self._settled = trio.Event()
+        self._outcome: Reply | WaitEnded | None = None
+
+    async def wait(self, timeout_seconds: float = REPLY_SECONDS) -> Reply:
+        """Return the reply, be it an error or not.
+
+        Raises ReplyTimeout after `timeout_seconds`, ConnectionLost or Disconnected when the connection ends
+        before. A cancellation or a timeout leaves the slot in place for the late reply.
+        """
+        with trio.move_on_after(timeout_seconds):
+            await self._settled.wait()
+        if self._outcome is None:
+            raise ReplyTimeout(f"no reply to {self.command.label!r} within {timeout_seconds:g} s")
+        if isinstance(self._outcome, WaitEnded):
+            raise type(self._outcome)(*self._outcome.args)
+        return self._outcome
+
+    def settle(self, outcome: Reply | WaitEnded) -> None:
+        """End the wait. Only the connection does that."""
+        self._outcome = outcome
+        self._settled.set()
+
+
+@frozen(kw_only=True)
+class ConnectionStatistics:
+    """What one connection has done so far, and what it holds now."""
+
+    bytes_received: int
+    bytes_sent: int
+    messages: int
+    events: int
+    skipped: int
+    handler_errors: int
+    replies_pending: int
+    outbox_bytes: int
+
+
+class Connection:
+    """One Event Socket connection over any stream; `run` is its life, `post` and `request` its use."""
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        on_event: Callable[[Event], None],
+        on_notice: Callable[[Message], None],
+        name: str = "",
+        max_header_bytes: int = MAX_HEADER_BYTES,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        max_outbox_bytes: int = MAX_OUTBOX_BYTES,
+    ) -> None:
+        """`on_event` and `on_notice` are called by the reader and must return at once.
+
+        Notices are `auth/request`, `text/disconnect-notice` and `text/rude-rejection`. `name` is what logs
+        call this connection. The connection owns the stream, and closes it when `run` ends.
+        """
+        self._stream = stream
+        self._on_event = on_event
+        self._on_notice = on_notice
+        self._log = log.bind(connection=name)
+        self._decoder = Decoder(max_header_bytes, max_body_bytes)
+        self._max_outbox_bytes = max_outbox_bytes
+        self._outbox = bytearray()
+        self._posted = trio.Event()
+        self._pending: deque[PendingReply] = deque()
+        self._scope = trio.CancelScope()
+        self._ended: EslError | None = None
+        self._bytes_received = self._bytes_sent = 0
+        self._messages = self._events = self._skipped = self._handler_errors = 0
+        self.last_received_at = trio.current_time()
+        """When anything last came, on Trio's clock."""
+
+    @property
+    def ended(self) -> EslError | None:
+        """Why no command can be sent any more: ConnectionLost, Disconnected, or RemoteProtocolError."""
+        return self._ended
+
+    def statistics(self) -> ConnectionStatistics:
+        """Return what the connection has done so far, and what it holds now."""
+        return ConnectionStatistics(
+            bytes_received=self._bytes_received,
+            bytes_sent=self._bytes_sent,
+            messages=self._messages,
+            events=self._events,
+            skipped=self._skipped,
+            handler_errors=self._handler_errors,
+            replies_pending=len(self._pending),
+            outbox_bytes=len(self._outbox),
+        )
+
+    async def run(self) -> None:
+        """Read and write until the stream ends or is given up; `ended` then says why.
+
+        However it ends, also by a cancellation, every wait ends and the stream is closed.
+        """
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    await self._read()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._end(ConnectionLost("callctl closed the connection"))
+            await trio.aclose_forcefully(self._stream)
+
+    def post(self, *commands: Command) -> list[PendingReply]:
+        """Queue commands to be sent as one write, and return their slots in order.
+
+        Raises ConnectionLost or Disconnected when the connection has ended, and OutboxFull when too much
+        waits already; then nothing of it is sent.
+        """
+        if self._ended is not None:
+            raise self._wait_ended()
+        data = b"".join(command.encode() for command in commands)
+        if len(self._outbox) + len(data) > self._max_outbox_bytes:
+            raise OutboxFull(f"FreeSWITCH does not read: {len(self._outbox)} bytes wait to be sent")
+        if len(self._pending) + len(commands) > MAX_PENDING_REPLIES:
+            raise OutboxFull(f"FreeSWITCH does not answer: {len(self._pending)} replies are due")
+        self._outbox += data
+        slots = [PendingReply(command) for command in commands]
+        self._pending.extend(slots)
+        self._posted.set()
+        return slots
+
+    async def request(self, command: Command, timeout_seconds: float = REPLY_SECONDS) -> Reply:
+        """Send one command and return its reply; raises as `post` and `PendingReply.wait` do."""
+        [slot] = self.post(command)
+        return await slot.wait(timeout_seconds)
+
+    def close(self, why: str = "callctl closed the connection") -> None:
+        """Give the connection up at once; what was not sent yet is dropped, and every wait ends."""
+        self._end(ConnectionLost(why))
+        self._scope.cancel()
+
+    # --- the two tasks ---
+
+    async def _read(self) -> None:
+        try:
+            while data := await self._stream.receive_some(READ_BYTES):
+                self.last_received_at = trio.current_time()
+                self._bytes_received += len(data)
+                self._decoder.receive_data(data)
+                while (message := self._decoder.next_message()) is not None:
+                    self._messages += 1
+                    self._take(message)
+                    if self._scope.cancel_called:
+                        return
+        except RemoteProtocolError as error:
+            self._end(error)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._end(ConnectionLost(f"the connection to FreeSWITCH broke: {error.__cause__ or error}"))
+        else:
+            where = " in the middle of a message" if self._decoder.is_midway else ""
+            self._end(ConnectionLost(f"FreeSWITCH closed the connection{where}"))
+
+    async def _write(self) -> None:
+        while True:
+            await self._posted.wait()
+            self._posted = trio.Event()
+            while self._outbox:
+                piece = bytes(self._outbox[:READ_BYTES])
+                with trio.move_on_after(WRITE_STALL_SECONDS) as stall:
+                    try:
+                        await self._stream.send_all(piece)
+                    except (trio.BrokenResourceError, trio.ClosedResourceError):
+                        return  # The reader sees the same end, and may have more to read before it.
+                if stall.cancelled_caught:
+                    self.close(f"FreeSWITCH has read nothing for {WRITE_STALL_SECONDS:g} s")
+                    return
+                del self._outbox[: len(piece)]
+                self._bytes_sent += len(piece)
+
+    # --- what comes in ---
+
+    def _take(self, message: Message) -> None:
+        match message.content_type:
+            case "command/reply" | "api/response":
+                self._take_reply(message)
+            case "auth/request" | "text/rude-rejection" | "text/disconnect-notice":
+                if is_last_notice(message):
+                    self._end(Disconnected("FreeSWITCH is closing the connection"))
+                self._call(self._on_notice, message)
+            case _ if is_event(message):
+                self._take_event(message)
+            case _:
+                self._skip(f"callctl does not know {message.content_type[:60]!r}")
+
+    def _take_reply(self, message: Message) -> None:
+        if not self._pending:
+            if self._ended is None:
+                raise RemoteProtocolError("a reply came to no command")
+            return
+        slot = self._pending[0]
+        # Only `api` is answered by api/response, so another pairing means that replies are out of step,
+        # and every later one would reach the wrong command.
+        if message.content_type == "api/response" and not slot.command.line.startswith("api "):
+            raise RemoteProtocolError(f"an api/response came to {slot.command.label!r}")
+        reply = _reply_of(slot.command, message)
+        self._pending.popleft()
+        slot.settle(reply)
+
+    def _take_event(self, message: Message) -> None:
+        try:
+            event = event_of(message)
+        except RemoteProtocolError as error:
+            self._skip(str(error))
+            return
+        self._events += 1
+        self._call(self._on_event, event)
+
+    def _call(self, handler: Callable[[_T], None], item: _T) -> None:
+        try:
+            handler(item)
+        except Exception:
+            # One call's mistake must not cost all others their connection.
+            self._handler_errors += 1
+            self._log.exception("a handler of events failed")
+
+    def _skip(self, why: str) -> None:
+        self._skipped += 1
+        # Said at 1, 2, 4, 8, …: a stream that is all damage must not fill the log.
+        if self._skipped & (self._skipped - 1) == 0:
+            self._log.warning("message skipped", why=why, skipped=self._skipped)
+
+    # --- the end ---
+
+    def _end(self, why: EslError) -> None:
+        if self._ended is None:
+            self._ended = why
+        while self._pending:
+            self._pending.popleft().settle(self._wait_ended())
+        self._outbox.clear()
+
+    def _wait_ended(self) -> WaitEnded:
+        if isinstance(self._ended, WaitEnded):
+            return type(self._ended)(*self._ended.args)
+        return ConnectionLost(str(self._ended))
+
+
+def is_last_notice(message: Message) -> bool:
+    """Say whether nothing but the end of the stream follows this notice; after a linger notice more does."""
+    if message.content_type == "text/rude-rejection":
+        return True
+    is_notice = message.content_type == "text/disconnect-notice"
+    return is_notice and message.headers.get("Content-Disposition") != "linger"
