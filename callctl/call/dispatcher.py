@@ -1,0 +1,95 @@
+"""The distributor's hands: gives it the time, wakes it when its time has come, carries its effects out.
+
+The distributor is pure and decides inside each call. Whoever wants something of it says so through
+`act`, which is synchronous and hence atomic: the decision is made and its effects are delivered before
+any other task runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+import trio
+
+from callctl.acd.distributor import Distributor
+from callctl.acd.effects import AgentLeaseExpired, Effect, Noted, Offered, OfferWithdrawn, WaitOver
+from callctl.call import events as ev
+from callctl.clock import SteadyClock
+from callctl.model import Fact
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+Deliver = Callable[[ev.CallHappening], None]
+"""How a call takes an event in: at once, without waiting."""
+
+
+class Dispatcher:
+    """The one way to the distributor, for calls, commands and time alike."""
+
+    def __init__(self, distributor: Distributor, clock: SteadyClock, record: Callable[[Fact], None]) -> None:
+        """`record` takes the facts that are to be stored; it must not wait."""
+        self._distributor = distributor
+        self._clock = clock
+        self._record = record
+        self._calls: dict[str, Deliver] = {}
+        self._changed = trio.Event()
+        self._healed_leases = 0
+
+    @property
+    def healed_leases(self) -> int:
+        """How many reservations had to be ended by their lease: each is a fault somewhere else."""
+        return self._healed_leases
+
+    def enter(self, call: str, deliver: Deliver) -> None:
+        """From now on `deliver` takes what the distributor has to say to this call."""
+        self._calls[call] = deliver
+
+    def forget(self, call: str) -> None:
+        """The call is over; what is still said to it falls on the floor."""
+        self._calls.pop(call, None)
+
+    def act(self, action: Callable[[Distributor, float], T]) -> T:
+        """Do `action(distributor, now)`, deliver what follows from it, and return its result.
+
+        Raises what the action raises; what it had decided before that is delivered all the same.
+        """
+        try:
+            return action(self._distributor, self._clock.now())
+        finally:
+            for effect in self._distributor.take_effects():
+                self._deliver(effect)
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Wake the distributor whenever one of its deadlines has come. Runs until cancelled."""
+        while True:
+            self._changed = trio.Event()
+            at = self._distributor.next_deadline()
+            deadline = float("inf") if at is None else self._clock.deadline(at)
+            with trio.move_on_at(deadline) as waiting:
+                await self._changed.wait()
+            if waiting.cancelled_caught:
+                self.act(lambda distributor, now: distributor.advance(now))
+
+    def _deliver(self, effect: Effect) -> None:
+        match effect:
+            case Noted(fact):
+                self._record(fact)
+            case Offered(offer):
+                self._tell(offer.call, ev.Offered(offer))
+            case OfferWithdrawn(offer, cause):
+                self._tell(offer.call, ev.OfferWithdrawn(offer.id, cause))
+            case WaitOver(call, reason, target):
+                self._tell(call, ev.WaitOver(reason, target))
+            case AgentLeaseExpired(offer):
+                self._healed_leases += 1
+                log.warning("lease expired", call=offer.call, agent=offer.agent, offer=offer.id)
+
+    def _tell(self, call: str, event: ev.CallHappening) -> None:
+        deliver = self._calls.get(call)
+        if deliver is not None:
+            deliver(event)

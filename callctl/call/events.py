@@ -1,0 +1,313 @@
+"""What can happen to a call, and what a call can ask for: the two languages of `flow`.
+
+Events come from the caller's socket, from the inbound connection, from the distributor and from timers.
+Effects are orders as data; `session` performs them. Neither does anything by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from callctl.model import Fact, HungUpBy, Offer, OfferResult, Reason, WaitMedia
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+@frozen
+class Offered:
+    """The distributor reserved an agent: ring it."""
+
+    offer: Offer
+
+
+@frozen
+class OfferWithdrawn:
+    """The distributor took a reservation back; `cause` is what the agent's leg is to be told."""
+
+    offer_id: str
+    cause: str
+
+
+@frozen
+class AgentAnswered:
+    """The agent's leg answered. `won` says whether the distributor gave this agent the call."""
+
+    offer_id: str
+    leg_uuid: str
+    won: bool
+
+
+@frozen
+class AgentUnavailable:
+    """Ringing the agent ended without an answer, with FreeSWITCH's `cause`."""
+
+    offer_id: str
+    result: OfferResult
+    cause: str
+
+
+@frozen
+class AgentHungUp:
+    """The agent's answered leg is gone."""
+
+    leg_uuid: str
+    cause: str
+
+
+@frozen
+class Bridged:
+    """FreeSWITCH says that the caller and this leg hear each other (CHANNEL_BRIDGE)."""
+
+    leg_uuid: str
+
+
+@frozen
+class BridgeRefused:
+    """FreeSWITCH would not bridge, or the switch knows of no bridge; the caller is still there."""
+
+    offer_id: str
+    why: str
+
+
+@frozen
+class Unbridged:
+    """FreeSWITCH says that the talk is over (CHANNEL_UNBRIDGE); the caller may live on elsewhere."""
+
+
+@frozen
+class CallerHungUp:
+    """The caller's leg is gone: who ended it, with which cause, and how long it was on hold in all."""
+
+    cause: str
+    by: HungUpBy
+    hold_seconds: float = 0.0
+
+
+@frozen
+class CallerTaken:
+    """Somebody took the caller out of the socket application: a transfer, or the end of a dialplan."""
+
+
+@frozen
+class SocketLost:
+    """The caller's socket ended, and nothing said that the caller hung up."""
+
+
+@frozen
+class CallerReturned:
+    """The dialplan brought the caller back to us on a new socket."""
+
+
+@frozen
+class SwitchLost:
+    """The switch of this call restarted or stayed away: nothing of the call is left."""
+
+
+@frozen
+class WaitOver:
+    """The wait is over without an agent; `target` is where an overflow leads, or ""."""
+
+    reason: Reason
+    target: str = ""
+
+
+@frozen
+class HangupOrdered:
+    """A person ended this call from outside."""
+
+    cause: str
+
+
+@frozen
+class MusicEnded:
+    """What the caller heard came to its end; `played` is False when it could not be played at all."""
+
+    played: bool
+
+
+@frozen
+class TimerFired:
+    """The time that a `StartTimer` asked for is over."""
+
+    timer: str
+
+
+CallHappening = (
+    Offered
+    | OfferWithdrawn
+    | AgentAnswered
+    | AgentUnavailable
+    | AgentHungUp
+    | Bridged
+    | BridgeRefused
+    | Unbridged
+    | CallerHungUp
+    | CallerTaken
+    | SocketLost
+    | CallerReturned
+    | SwitchLost
+    | WaitOver
+    | HangupOrdered
+    | MusicEnded
+    | TimerFired
+)
+
+# --- effects --------------------------------------------------------------------------------------
+
+
+@frozen
+class PrepareCaller:
+    """Give the caller's leg the media of a wait, before any music."""
+
+    wait_media: WaitMedia
+
+
+@frozen
+class PlayMusic:
+    """Play `sound` to the caller until something else is ordered."""
+
+    sound: str
+
+
+@frozen
+class SetCallerVariables:
+    """Set channel variables on the caller's leg; an empty value unsets one."""
+
+    variables: Mapping[str, str]
+
+
+@frozen
+class Ring:
+    """Originate the agent's leg of this offer."""
+
+    offer: Offer
+
+
+@frozen
+class HangUpLeg:
+    """Hang up an agent's leg, whether it rings or talks or is gone already."""
+
+    leg_uuid: str
+    cause: str
+
+
+@frozen
+class Bridge:
+    """Bridge the caller with the answered leg of this offer, after setting `variables` on the caller."""
+
+    offer: Offer
+    variables: Mapping[str, str]
+
+
+@frozen
+class SettleBridge:
+    """No proof of a bridge came: ask the switch, and report `Bridged` or `BridgeRefused`."""
+
+    offer: Offer
+
+
+@frozen
+class SettleCaller:
+    """The socket is gone: follow the caller by the inbound connection, and report how it stands."""
+
+
+@frozen
+class HandBack:
+    """Leave the socket, so that the dialplan goes on with the caller, behind the `socket` action."""
+
+    variables: Mapping[str, str]
+
+
+@frozen
+class HangUpCaller:
+    """Hang the caller up."""
+
+    cause: str
+
+
+@frozen
+class ReleaseOffer:
+    """Tell the distributor that an agent was not reached."""
+
+    offer_id: str
+    result: OfferResult
+    cause: str
+
+
+@frozen
+class ReportBridged:
+    """Tell the distributor that this agent talks now."""
+
+    offer_id: str
+
+
+@frozen
+class ReportBridgeFailed:
+    """Tell the distributor that an answered agent did not get the caller, through no fault of its own."""
+
+    offer_id: str
+    caller_gone: bool
+
+
+@frozen
+class ReportTalkEnded:
+    """Tell the distributor that this agent's talk is over."""
+
+    offer_id: str
+
+
+@frozen
+class LeaveQueue:
+    """Tell the distributor that the caller waits no more."""
+
+
+@frozen
+class StartTimer:
+    """Report `TimerFired(timer)` in `seconds`; a timer of the same name starts anew."""
+
+    timer: str
+    seconds: float
+
+
+@frozen
+class StopTimer:
+    """Forget a timer."""
+
+    timer: str
+
+
+@frozen
+class Write:
+    """Give a fact to the store."""
+
+    fact: Fact
+
+
+@frozen
+class End:
+    """Nothing is left to do for this call."""
+
+
+Effect = (
+    PrepareCaller
+    | PlayMusic
+    | SetCallerVariables
+    | Ring
+    | HangUpLeg
+    | Bridge
+    | SettleBridge
+    | SettleCaller
+    | HandBack
+    | HangUpCaller
+    | ReleaseOffer
+    | ReportBridged
+    | ReportBridgeFailed
+    | ReportTalkEnded
+    | LeaveQueue
+    | StartTimer
+    | StopTimer
+    | Write
+    | End
+)

@@ -1,0 +1,148 @@
+"""Where calls come in: each socket is led to its session, and each session is kept from harming another.
+
+A caller who comes back is led to the session that still waits for it, or, after a restart, to a new one
+that goes on from the stored row and the variables on the channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
+
+import structlog
+import trio
+from attrs import evolve
+from callctl.esl.outbound import CallSocket
+
+from callctl.call.session import CallSession, Desk
+from callctl.call.switch import Switch
+from callctl.call.variables import arrival_from
+from callctl.model import (
+    OUTCOME_OF_REASON,
+    Arrival,
+    CallRecord,
+    CallState,
+    Offer,
+    QueueSettings,
+    Reason,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Reception:
+    """All calls that are alive, and the way of a new one to its session."""
+
+    def __init__(
+        self,
+        *,
+        desk: Desk,
+        switches: Mapping[str, Switch],
+        queues: Mapping[str, QueueSettings],
+        default_queue: str,
+        known_calls: MutableMapping[str, CallRecord],
+        max_calls: int,
+    ) -> None:
+        """`known_calls` are the rows of calls that had not ended when the store was last written."""
+        self._desk = desk
+        self._switches = switches
+        self._queues = queues
+        self._default_queue = default_queue
+        self._known_calls = known_calls
+        self._max_calls = max_calls
+        self._sessions: dict[str, CallSession] = {}
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def sessions(self) -> Mapping[str, CallSession]:
+        """The calls that are alive, by their key."""
+        return self._sessions
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the sessions alive, until cancelled; every caller is then left to the dialplan."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def receive(self, socket: CallSocket) -> None:
+        """Lead one accepted socket to its call, and return when the socket is not needed any more."""
+        switch = self._switch_of(socket)
+        if switch is None:
+            log.error(
+                "call from a switch that is not configured; add it as [[freeswitch]]",
+                uuid=socket.uuid,
+                core_uuid=socket.data.get("Core-UUID"),
+                hostname=socket.data.get("FreeSWITCH-Hostname"),
+            )
+            return
+        arrival = self._arrival(socket, switch)
+        session = self._sessions.get(arrival.call)
+        if session is None:
+            if self._max_calls and len(self._sessions) >= self._max_calls:
+                log.error("call not taken: max-calls reached", uuid=socket.uuid, limit=self._max_calls)
+                return
+            session = self._session(arrival, switch)
+            self._start(session, session.run)
+        await session.drive(socket)
+
+    def adopt(self, arrival: Arrival, switch: Switch, offer: Offer, bridged_at: float) -> None:
+        """Follow a talk that was found on the switch."""
+        session = self._session(arrival, switch)
+        self._start(session, partial(session.run_adopted, offer, bridged_at))
+
+    def _switch_of(self, socket: CallSocket) -> Switch | None:
+        """Return the switch whose call this is: by the core's UUID, or the only one there is."""
+        core_uuid = socket.data.get("Core-UUID")
+        for switch in self._switches.values():
+            if core_uuid and switch.link.core_uuid == core_uuid:
+                return switch
+        return next(iter(self._switches.values())) if len(self._switches) == 1 else None
+
+    def _arrival(self, socket: CallSocket, switch: Switch) -> Arrival:
+        new_call, now = self._desk.ids.uuid(), self._desk.clock.now()
+        arrival = arrival_from(
+            socket.data,
+            switch=switch.name,
+            default_queue=self._default_queue,
+            new_call=new_call,
+            now=now,
+        )
+        session, known = self._sessions.get(arrival.call), self._known_calls.get(arrival.call)
+        before = session.arrival if session else known.arrival if known else arrival
+        if before.uuid != arrival.uuid or (session is not None and session.is_over):
+            # The variables came to this channel from another one, or from a wait that is over.
+            return evolve(arrival, call=new_call, joined_at=now, resumes=0)
+        return evolve(arrival, joined_at=min(before.joined_at, arrival.joined_at))
+
+    def _session(self, arrival: Arrival, switch: Switch) -> CallSession:
+        queue = self._queues.get(arrival.queue) or QueueSettings(name=arrival.queue)
+        known = self._known_calls.pop(arrival.call, None)
+        session = CallSession(arrival, queue, switch=switch, desk=self._desk, known=known)
+        self._sessions[arrival.call] = session
+        return session
+
+    def _start(self, session: CallSession, life: Callable[[], Awaitable[None]]) -> None:
+        assert self._nursery is not None, "run() comes before receive()"
+        self._nursery.start_soon(self._supervise, session, life)
+
+    async def _supervise(self, session: CallSession, life: Callable[[], Awaitable[None]]) -> None:
+        """Live a call's life; an error in it ends this call alone, and the dialplan has the caller."""
+        arrival = session.arrival
+        try:
+            await life()
+        except Exception:
+            log.exception("call failed", call=arrival.call, uuid=arrival.uuid, queue=arrival.queue)
+            self._desk.record(
+                evolve(
+                    session.record,
+                    state=CallState.ENDED,
+                    reason=Reason.ERROR,
+                    outcome=OUTCOME_OF_REASON[Reason.ERROR],
+                    ended_at=self._desk.clock.now(),
+                )
+            )
+            await session.hang_up_unbridged_legs()
+        finally:
+            if self._sessions.get(arrival.call) is session:
+                del self._sessions[arrival.call]

@@ -1,0 +1,132 @@
+"""After each connection to a switch: what is really there, before anything is decided on it.
+
+The truth is the switch. Its channels and their variables say which agents' legs live and who talks; the
+store's open rows say who was there before. A leg that rings for nobody is hung up, a talk is followed to
+its end, and a row whose caller is gone is closed. Callers who wait come back by themselves: their
+dialplan keeps knocking.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, MutableMapping
+
+import structlog
+from attrs import evolve
+
+from callctl.call.reception import Reception
+from callctl.call.session import Desk
+from callctl.call.switch import Switch
+from callctl.call.variables import arrival_from
+from callctl.errors import UnknownAgent
+from callctl.esl import commands
+from callctl.esl.wire import Event
+from callctl.model import (
+    OUTCOME_OF_REASON,
+    Arrival,
+    CallEvent,
+    CallRecord,
+    CallState,
+    HungUpBy,
+    Reason,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """Brings a switch, the store's open rows and the living sessions to one truth."""
+
+    def __init__(
+        self,
+        *,
+        desk: Desk,
+        reception: Reception,
+        known_calls: MutableMapping[str, CallRecord],
+        default_queue: str,
+    ) -> None:
+        self._desk = desk
+        self._reception = reception
+        self._known_calls = known_calls
+        self._default_queue = default_queue
+
+    async def reconcile(self, switch: Switch) -> None:
+        """Compare with `switch`, and heal. Raises WaitEnded when the connection is lost meanwhile."""
+        channels = await self._channels(switch)
+        for leg in channels.values():
+            if leg.variable("cc_side") == "agent" and not switch.listens(leg.uuid):
+                await self._settle_leg(switch, leg, channels)
+        await self._close_rows(switch, channels)
+
+    async def _channels(self, switch: Switch) -> dict[str, Event]:
+        shown = json.loads(await switch.link.api(commands.show_channels()))
+        uuids = [row["uuid"] for row in shown.get("rows", [])]
+        channels = {}
+        for uuid, pending in zip(uuids, switch.link.post_api(*map(commands.uuid_dump, uuids)), strict=True):
+            reply = await pending.wait()
+            if reply.ok:  # else it ended meanwhile
+                channels[uuid] = Event("CHANNEL_DATA", json.loads(reply.text))
+        return channels
+
+    async def _settle_leg(self, switch: Switch, leg: Event, channels: Mapping[str, Event]) -> None:
+        caller = channels.get(leg.variable("cc_member_uuid"))
+        if caller is None or leg.get("Channel-State") != "CS_EXCHANGE_MEDIA":
+            log.warning("hanging up a leg that rings for nobody", leg=leg.uuid, switch=switch.name)
+            await switch.hang_up(leg.uuid, "ORIGINATOR_CANCEL")
+            return
+        self._adopt(switch, leg, caller)
+
+    def _adopt(self, switch: Switch, leg: Event, caller: Event) -> None:
+        now = self._desk.clock.now()
+        known = self._known_calls.get(leg.variable("callctl_call"))
+        arrival = known.arrival if known else self._arrival(switch, leg, caller, now)
+        bridged_at = _bridged_at(caller) or now
+        try:
+            offer = self._desk.dispatcher.act(
+                lambda distributor, at: distributor.adopt_talk(
+                    arrival, leg.variable("cc_agent"), leg.uuid, bridged_at, at
+                )
+            )
+        except UnknownAgent as unknown:
+            log.warning("a talk cannot be followed", call=arrival.call, why=str(unknown))
+            return
+        log.info("following a talk", call=arrival.call, agent=offer.agent, uuid=arrival.uuid)
+        self._reception.adopt(arrival, switch, offer, bridged_at)
+
+    def _arrival(self, switch: Switch, leg: Event, caller: Event, now: float) -> Arrival:
+        """Read from the channels alone what the store does not know."""
+        arrival = arrival_from(
+            caller,
+            switch=switch.name,
+            default_queue=self._default_queue,
+            new_call=leg.variable("callctl_call"),
+            now=now,
+        )
+        return evolve(arrival, call=leg.variable("callctl_call"), queue=leg.variable("cc_queue"))
+
+    async def _close_rows(self, switch: Switch, channels: Mapping[str, Event]) -> None:
+        """End the rows of callers who hung up while nobody looked, with what the switch knows."""
+        now = self._desk.clock.now()
+        started_at = now - float(await switch.link.api(commands.uptime_seconds()))
+        for call, record in list(self._known_calls.items()):
+            if record.arrival.switch != switch.name or record.arrival.uuid in channels:
+                continue
+            del self._known_calls[call]
+            lost = started_at > record.arrival.arrived_at
+            reason = record.reason or (Reason.SWITCH_LOST if lost else Reason.CALLER_HANGUP)
+            self._desk.record(
+                evolve(
+                    record,
+                    state=CallState.ENDED,
+                    reason=reason,
+                    outcome=OUTCOME_OF_REASON[reason],
+                    hung_up_by=HungUpBy.SWITCH if lost else None,
+                    ended_at=now,
+                )
+            )
+            self._desk.record(CallEvent(call=call, at=now, event="closed-after-restart"))
+
+
+def _bridged_at(caller: Event) -> float | None:
+    microseconds = caller.get("Caller-Channel-Bridged-Time", "0")
+    return int(microseconds) / 1e6 if microseconds.isdigit() and microseconds != "0" else None

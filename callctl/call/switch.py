@@ -1,0 +1,222 @@
+"""One FreeSWITCH server as the calls see it: orders on its inbound connection, events to whom they concern.
+
+The orders that concern an agent's leg and the bridge go this way, because they must work without the
+caller's socket, and after a restart. The subscription is as small as it can be: every event costs the
+switch CPU time for each connection that it goes to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+
+import structlog
+import trio
+from callctl.esl.inbound import SwitchLink
+
+from callctl.call.variables import leg_variables
+from callctl.errors import CallctlError, CommandRefused, WaitEnded
+from callctl.esl import commands
+from callctl.esl.wire import Event
+from callctl.model import Arrival, Offer, OfferResult
+
+log = structlog.get_logger(__name__)
+
+EVENTS = (
+    "BACKGROUND_JOB",
+    "HEARTBEAT",
+    "CHANNEL_BRIDGE",
+    "CHANNEL_UNBRIDGE",
+    "CHANNEL_HANGUP_COMPLETE",
+)
+FILTERS = (
+    ("Event-Name", "BACKGROUND_JOB"),
+    ("Event-Name", "HEARTBEAT"),
+    ("variable_cc_side", "agent"),
+)
+"""Filters are OR-ed: these, and the callers whom we follow without a socket, are all we hear of."""
+
+JOB_GRACE_SECONDS = 5.0
+"""What an originate may take beyond its own timeout before its result counts as lost."""
+
+SETTLE_INTERVAL_SECONDS = 0.25
+"""How often a leg is asked for while it is unknown whether it was answered."""
+
+KILL_RETRY_SECONDS = 0.05
+"""How soon a leg is killed again that had no channel yet: an originate begins in a thread of its own."""
+
+RESULT_OF_CAUSE: Mapping[str, OfferResult] = {
+    "USER_BUSY": OfferResult.BUSY,
+    "NORMAL_CIRCUIT_CONGESTION": OfferResult.BUSY,
+    "CALL_REJECTED": OfferResult.REJECTED,
+    "NO_ANSWER": OfferResult.NO_ANSWER,
+    "NO_USER_RESPONSE": OfferResult.NO_ANSWER,
+    "ALLOTTED_TIMEOUT": OfferResult.NO_ANSWER,
+    "PROGRESS_TIMEOUT": OfferResult.NO_ANSWER,
+    "USER_NOT_REGISTERED": OfferResult.UNREACHABLE,
+    "SUBSCRIBER_ABSENT": OfferResult.UNREACHABLE,
+    "ORIGINATOR_CANCEL": OfferResult.CANCELLED,
+    "LOSE_RACE": OfferResult.CANCELLED,
+}
+"""Everything else is FAILED."""
+
+
+class LegState(Enum):
+    """What the switch says of a leg."""
+
+    GONE = auto()
+    RINGING = auto()
+    ANSWERED = auto()
+    BRIDGED = auto()
+
+
+class AgentUnreached(CallctlError):
+    """An agent's leg was not answered: `result`, and FreeSWITCH's `cause`."""
+
+    def __init__(self, result: OfferResult, cause: str) -> None:
+        super().__init__(f"the agent was not reached: {cause}")
+        self.result = result
+        self.cause = cause
+
+
+class Switch:
+    """The orders that calls give to one switch, and the way of its events to them."""
+
+    def __init__(self, link: SwitchLink) -> None:
+        self.link = link
+        self._listeners: dict[str, Callable[[Event], None]] = {}
+        self._dialling: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """The switch's name in the configuration."""
+        return self.link.name
+
+    # --- events ---
+
+    def listen(self, uuid: str, listener: Callable[[Event], None]) -> None:
+        """From now on `listener` gets the events of channel `uuid` that come on this connection."""
+        self._listeners[uuid] = listener
+
+    def unlisten(self, uuid: str) -> None:
+        """The channel's events concern nobody any more."""
+        self._listeners.pop(uuid, None)
+
+    def listens(self, uuid: str) -> bool:
+        """Say whether some call is concerned with channel `uuid`."""
+        return uuid in self._listeners
+
+    def on_event(self, event: Event) -> None:
+        """Hand an event to the call that it concerns. Never waits."""
+        listener = self._listeners.get(event.uuid)
+        if listener is not None:
+            listener(event)
+
+    async def follow(self, uuid: str) -> None:
+        """Have the events of channel `uuid` come on this connection, until it is lost."""
+        await self.link.add_filter("Unique-ID", uuid)
+
+    async def unfollow(self, uuid: str) -> None:
+        """Take `follow` back."""
+        await self.link.remove_filter("Unique-ID", uuid)
+
+    # --- orders ---
+
+    async def ring(self, offer: Offer, arrival: Arrival) -> str:
+        """Originate the agent's leg of `offer`, and return its UUID once it is answered and parked.
+
+        Raises AgentUnreached. A lost connection or a lost result is settled by asking the switch.
+        A cancellation leaves the leg ringing; `hang_up` ends it.
+        """
+        self._dialling.add(offer.leg_uuid)
+        try:
+            order = commands.originate(
+                leg_uuid=offer.leg_uuid,
+                dialstring=offer.contact,
+                timeout=offer.ring_timeout,
+                variables=leg_variables(arrival, offer),
+            )
+            job = await self.link.job(order, timeout_seconds=offer.ring_timeout + JOB_GRACE_SECONDS)
+        except WaitEnded as ended:
+            log.warning("originate unknown", leg=offer.leg_uuid, agent=offer.agent, why=str(ended))
+            return await self._settle_ring(offer)
+        except CallctlError as refused:
+            raise AgentUnreached(OfferResult.FAILED, str(refused)) from refused
+        finally:
+            self._dialling.discard(offer.leg_uuid)
+        if job.ok:
+            return job.text.removeprefix("+OK").strip() or offer.leg_uuid
+        cause = job.text.removeprefix("-ERR").strip()
+        raise AgentUnreached(RESULT_OF_CAUSE.get(cause, OfferResult.FAILED), cause)
+
+    async def _settle_ring(self, offer: Offer) -> str:
+        with trio.move_on_after(offer.ring_timeout + JOB_GRACE_SECONDS):
+            while True:
+                await self.link.wait_up()
+                try:
+                    state = await self.leg_state(offer.leg_uuid)
+                except WaitEnded:
+                    continue
+                if state is LegState.GONE:
+                    raise AgentUnreached(OfferResult.UNKNOWN, "the leg is gone, its result was lost")
+                if state is not LegState.RINGING:
+                    return offer.leg_uuid
+                await trio.sleep(SETTLE_INTERVAL_SECONDS)
+        raise AgentUnreached(OfferResult.UNKNOWN, "the switch did not say what became of the leg")
+
+    async def hang_up(self, leg_uuid: str, cause: str) -> None:
+        """Hang up a leg, also one whose originate has no channel yet. A leg that is gone is fine.
+
+        Where the connection is lost meanwhile, the leg is left to the reconciliation that follows.
+        """
+        while True:
+            try:
+                await self.link.api(commands.uuid_kill(leg_uuid, cause))
+            except CommandRefused:
+                if leg_uuid not in self._dialling:
+                    return
+            except WaitEnded:
+                return
+            else:
+                return
+            await trio.sleep(KILL_RETRY_SECONDS)
+
+    async def set_variables(self, uuid: str, variables: Mapping[str, str]) -> None:
+        """Set channel variables, in order; an empty value unsets one. Raises CommandRefused, WaitEnded."""
+        await self.link.api(commands.uuid_setvar_multi(uuid, variables))
+
+    async def bridge(
+        self, caller_uuid: str, leg_uuid: str, variables: Mapping[str, str], *, answer_first: bool
+    ) -> None:
+        """Order the bridge, in one write, after `variables` are set on the caller.
+
+        Returning proves nothing but that the switch took the order; CHANNEL_BRIDGE is the proof. Raises
+        CommandRefused when the switch refused, and WaitEnded when that is unknown.
+        """
+        orders = [
+            commands.uuid_setvar_multi(caller_uuid, variables),
+            commands.uuid_bridge(caller_uuid, leg_uuid),
+        ]
+        if answer_first:
+            orders.insert(0, commands.uuid_answer(caller_uuid))
+        replies = self.link.post_api(*orders)
+        for reply in replies[:-1]:
+            await reply.wait()
+        (await replies[-1].wait()).require_ok()
+
+    async def leg_state(self, uuid: str) -> LegState:
+        """Ask how a leg stands. Raises WaitEnded when the switch does not say."""
+        try:
+            dump = json.loads(await self.link.api(commands.uuid_dump(uuid)))
+        except CommandRefused:
+            return LegState.GONE
+        if dump.get("Channel-State") == "CS_EXCHANGE_MEDIA":
+            return LegState.BRIDGED
+        if dump.get("Answer-State") == "answered":
+            return LegState.ANSWERED
+        return LegState.GONE if dump.get("Answer-State") == "hangup" else LegState.RINGING
+
+    async def exists(self, uuid: str) -> bool:
+        """Ask whether a channel exists. Raises WaitEnded when the switch does not say."""
+        return await self.link.api(commands.uuid_exists(uuid)) == "true"

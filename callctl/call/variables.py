@@ -1,0 +1,170 @@
+"""The channel variables that callctl reads and sets: how a place in the queue travels with the call.
+
+Whoever loses the store can rebuild a caller's place from these, and a dialplan can branch on them.
+The names are the public interface.
+"""
+
+from __future__ import annotations
+
+import re
+
+from callctl.esl.wire import Event
+from callctl.model import Arrival, HungUpBy, Offer, Reason
+
+_KEPT_IN_COLUMNS = frozenset(
+    {"queue", "caller_uuid", "lead_number", "call_type", "source", "account_id", "widget_id"}
+)
+
+_CALLER_DISPOSITIONS = frozenset({"recv_bye", "recv_cancel", "recv_refuse"})
+"""variable_sip_hangup_disposition where the far end, that is the caller, ended the leg."""
+
+
+def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str, now: float) -> Arrival:
+    """Read a call's data, as the reply to `connect` carries it, into an Arrival.
+
+    `new_call` becomes the key of the visit, unless the channel carries `callctl_call` and no
+    `callctl_reason`: such a caller was with us before, the wait is not over, and the place is kept. A time
+    of joining that lies in the future is taken for now. Values that cannot be read count as unset: a
+    mistyped score must cost nobody the call.
+    """
+
+    def variable(name: str) -> str:
+        return _text(data.variable(name))
+
+    known_call = "" if data.variable("callctl_reason") else data.variable("callctl_call")
+    joined_at = _number(data.variable("cc_queue_joined_epoch")) if known_call else None
+    return Arrival(
+        call=known_call or new_call,
+        uuid=data.uuid,
+        switch=switch,
+        queue=(known_call and variable("cc_queue")) or variable("queue") or default_queue,
+        arrived_at=_microseconds(data.get("Caller-Channel-Created-Time")) or now,
+        joined_at=min(joined_at, now) if joined_at is not None else now,
+        original_uuid=variable("caller_uuid") or data.uuid,
+        account_id=variable("account_id"),
+        widget_id=variable("widget_id"),
+        call_type=variable("call_type"),
+        source=variable("source"),
+        caller_number=_text(data.get("Caller-Caller-ID-Number")),
+        caller_name=_text(data.get("Caller-Caller-ID-Name")),
+        lead_number=variable("lead_number"),
+        base_score=_number(data.variable("cc_base_score")) or 0,
+        skills=parse_skills(data.variable("callctl_skills")),
+        moh_sound=variable("cc_moh_override"),
+        cid_name_prefix=variable("cc_outbound_cid_name_prefix"),
+        variables=_exported(data),
+        resumes=(int(_number(data.variable("callctl_resumes")) or 0) + 1) if known_call else 0,
+    )
+
+
+def parse_skills(text: str) -> dict[str, int]:
+    """Return the skills in `text`, such as `english:5,billing`, by name; a bare name needs level 1."""
+    skills = {}
+    for part in text.split(","):
+        name, _, level = part.strip().partition(":")
+        if name:
+            skills[name] = int(level) if level.strip().isdigit() else 1
+    return skills
+
+
+def waiting_variables(arrival: Arrival) -> dict[str, str]:
+    """What a waiting caller carries: enough to find the place again without us and without the store."""
+    return {
+        "socket_resume": "true",
+        "hangup_after_bridge": "false",
+        "transfer_after_bridge": "",
+        "cc_queue": arrival.queue,
+        "cc_queue_joined_epoch": f"{arrival.joined_at:.3f}",
+        "callctl_call": arrival.call,
+        "callctl_resumes": str(arrival.resumes),
+        "callctl_reason": "",
+    }
+
+
+def bridge_variables(offer: Offer) -> dict[str, str]:
+    """What must be true before the bridge: our crash does not cut it, and the agent's hangup ends it."""
+    return {
+        "socket_resume": "false",
+        "hangup_after_bridge": "true",
+        "cc_agent": offer.agent,
+        "cc_agent_uuid": offer.leg_uuid,
+    }
+
+
+def talk_variables(now: float) -> dict[str, str]:
+    """What is true once the two talk: the wait is over, and no way leads back into it."""
+    return {
+        "transfer_after_bridge": "",
+        "cc_queue_answered_epoch": f"{now:.3f}",
+        "cc_cause": "answered",
+        "callctl_reason": Reason.BRIDGED.value,
+    }
+
+
+def hand_back_variables(reason: Reason, target: str, now: float) -> dict[str, str]:
+    """What the dialplan behind the `socket` action finds; a later visit is a new call."""
+    variables = {
+        "cc_cause": "cancel",
+        "cc_cancel_reason": reason.value,
+        "cc_queue_terminated_epoch": f"{now:.3f}",
+        "callctl_reason": reason.value,
+        "callctl_call": "",
+    }
+    if target:
+        variables["callctl_target"] = target
+    return variables
+
+
+def leg_variables(arrival: Arrival, offer: Offer) -> dict[str, str]:
+    """What an agent's leg carries: who it rings for, and whom the phone shows as the caller."""
+    name = f"{arrival.cid_name_prefix}{arrival.caller_name or arrival.caller_number}"
+    return {
+        "cc_side": "agent",
+        "cc_queue": offer.queue,
+        "cc_agent": offer.agent,
+        "cc_member_uuid": arrival.uuid,
+        "callctl_call": arrival.call,
+        "callctl_offer": offer.id,
+        "ignore_early_media": "true",
+        "origination_caller_id_name": _printable(name),
+        "origination_caller_id_number": _printable(arrival.caller_number),
+    }
+
+
+def who_hung_up(event: Event) -> HungUpBy:
+    """Return who ended the leg of this CHANNEL_HANGUP_COMPLETE, by its SIP disposition.
+
+    A leg that is not SIP has no disposition; its far end is then taken to have hung up.
+    """
+    disposition = event.variable("sip_hangup_disposition")
+    if not disposition or disposition in _CALLER_DISPOSITIONS:
+        return HungUpBy.CALLER
+    return HungUpBy.SWITCH
+
+
+def hold_seconds(event: Event) -> float:
+    """Return how long the leg of this CHANNEL_HANGUP_COMPLETE was on hold in all, in seconds."""
+    return (_number(event.variable("hold_accum_ms")) or 0.0) / 1000
+
+
+def _exported(data: Event) -> dict[str, str]:
+    names = [name.strip() for name in data.variable("cc_export_vars").split(",")]
+    return {name: _text(data.variable(name)) for name in names if name and name not in _KEPT_IN_COLUMNS}
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"-?\d{1,15}(\.\d{0,9})?", text) else None
+
+
+def _microseconds(text: str) -> float | None:
+    return int(text) / 1e6 if re.fullmatch(r"[1-9]\d{0,18}", text) else None
+
+
+def _text(value: str) -> str:
+    """Return `value` as Unicode: bytes that are not UTF-8 come in as surrogates, which no database takes."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _printable(text: str) -> str:
+    """Return `text` without what ends a header or a variable: the caller chose it, not we."""
+    return re.sub(r"[\x00-\x1f\x7f]", " ", text).strip()

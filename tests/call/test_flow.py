@@ -1,0 +1,536 @@
+"""Playbooks: this event, then exactly these orders; and the row that is left in the end."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callctl.call import events as ev
+from callctl.call.flow import (
+    BRIDGE_PROOF_SECONDS,
+    FAREWELL_SECONDS,
+    RETURN_SECONDS,
+    TABLE,
+    TIMER_BRIDGE,
+    TIMER_FAREWELL,
+    TIMER_RETURN,
+    CallFlow,
+    Stage,
+)
+from callctl.call.variables import (
+    bridge_variables,
+    hand_back_variables,
+    talk_variables,
+    waiting_variables,
+)
+from callctl.model import (
+    Arrival,
+    CallEvent,
+    CallRecord,
+    CallState,
+    HungUpBy,
+    Offer,
+    OfferRecord,
+    OfferResult,
+    Outcome,
+    QueueSettings,
+    Reason,
+    WaitMedia,
+)
+
+T = 1_800_000_000.0
+"""When the caller joins."""
+
+ARRIVAL = Arrival(
+    call="call-1", uuid="caller", switch="fs1", queue="caller", arrived_at=T - 0.1, joined_at=T
+)
+QUEUE = QueueSettings(name="caller", moh_sound="local_stream://moh")
+
+
+def an_offer(agent: str = "1001") -> Offer:
+    return Offer(
+        id=f"offer-{agent}",
+        call="call-1",
+        queue="caller",
+        agent=agent,
+        contact=f"user/{agent}",
+        leg_uuid=f"leg-{agent}",
+        offered_at=T,
+        ring_timeout=20,
+        lease_until=T + 30,
+    )
+
+
+def orders(effects: list[ev.Effect]) -> list[ev.Effect]:
+    """The effects that do something; what is written down is checked as rows."""
+    return [effect for effect in effects if not isinstance(effect, ev.Write)]
+
+
+def notes(effects: list[ev.Effect]) -> list[tuple[str, str]]:
+    facts = [effect.fact for effect in effects if isinstance(effect, ev.Write)]
+    return [(fact.event, fact.detail) for fact in facts if isinstance(fact, CallEvent)]
+
+
+def offer_rows(effects: list[ev.Effect]) -> list[OfferRecord]:
+    facts = [effect.fact for effect in effects if isinstance(effect, ev.Write)]
+    return [fact for fact in facts if isinstance(fact, OfferRecord)]
+
+
+def waiting(queue: QueueSettings = QUEUE, arrival: Arrival = ARRIVAL) -> CallFlow:
+    flow = CallFlow(arrival, queue)
+    flow.begin(1, T)
+    return flow
+
+
+def ringing(*agents: str) -> CallFlow:
+    flow = waiting()
+    for agent in agents or ("1001",):
+        flow.handle(ev.Offered(an_offer(agent)), T + 1)
+    return flow
+
+
+def bridging() -> CallFlow:
+    flow = ringing()
+    flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
+    return flow
+
+
+def talking() -> CallFlow:
+    flow = bridging()
+    flow.handle(ev.Bridged("leg-1001"), T + 3.05)
+    return flow
+
+
+def parting() -> CallFlow:
+    flow = talking()
+    flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 60)
+    return flow
+
+
+def ended() -> CallFlow:
+    flow = waiting()
+    flow.handle(ev.CallerHungUp("ORIGINATOR_CANCEL", HungUpBy.CALLER), T + 5)
+    return flow
+
+
+AT = {
+    Stage.WAITING: waiting,
+    Stage.RINGING: ringing,
+    Stage.BRIDGING: bridging,
+    Stage.TALKING: talking,
+    Stage.PARTING: parting,
+    Stage.ENDED: ended,
+}
+
+
+def test_a_caller_who_joins_keeps_the_place_on_the_channel_is_answered_and_hears_music() -> None:
+    flow = CallFlow(ARRIVAL, QUEUE)
+    effects = flow.begin(3, T)
+    assert orders(effects) == [
+        ev.SetCallerVariables(waiting_variables(ARRIVAL)),
+        ev.PrepareCaller(WaitMedia.ANSWER),
+        ev.PlayMusic("local_stream://moh"),
+    ]
+    assert notes(effects) == [("joined", "caller, position 3")]
+    assert flow.record == CallRecord(
+        arrival=ARRIVAL, state=CallState.WAITING, position_at_entry=3
+    )
+
+
+def test_with_ring_ready_no_music_ends_the_ringing_tone() -> None:
+    flow = CallFlow(ARRIVAL, QueueSettings(name="caller", wait_media=WaitMedia.RING_READY))
+    assert ev.PrepareCaller(WaitMedia.RING_READY) in flow.begin(1, T)
+    assert not [e for e in flow.begin(1, T) if isinstance(e, ev.PlayMusic)]
+
+
+def test_the_main_path_ends_as_a_handled_call_with_all_its_times() -> None:
+    flow = waiting()
+    offer = an_offer()
+    assert orders(flow.handle(ev.Offered(offer), T + 1)) == [ev.Ring(offer)]
+    assert flow.record.state is CallState.RINGING
+    assert orders(flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)) == [
+        ev.Bridge(offer, bridge_variables(offer)),
+        ev.StartTimer(TIMER_BRIDGE, BRIDGE_PROOF_SECONDS),
+    ]
+    assert flow.record.reason is None, "+OK of a bridge proves nothing"
+    assert orders(flow.handle(ev.CallerTaken(), T + 3.02)) == []
+    assert orders(flow.handle(ev.Bridged("leg-1001"), T + 3.05)) == [
+        ev.StopTimer(TIMER_BRIDGE),
+        ev.ReportBridged("offer-1001"),
+        ev.SetCallerVariables(talk_variables(T + 3.05)),
+    ]
+    assert orders(flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 60)) == [
+        ev.ReportTalkEnded("offer-1001"),
+        ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
+    ]
+    assert orders(flow.handle(ev.Unbridged(), T + 60.01)) == []
+    goodbye = ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.SWITCH, hold_seconds=4.5)
+    assert orders(flow.handle(goodbye, T + 60.02)) == [ev.StopTimer(TIMER_FAREWELL), ev.End()]
+    assert flow.record == CallRecord(
+        arrival=ARRIVAL,
+        state=CallState.ENDED,
+        outcome=Outcome.HANDLED,
+        reason=Reason.BRIDGED,
+        hung_up_by=HungUpBy.AGENT,
+        hangup_cause="NORMAL_CLEARING",
+        agent="1001",
+        agent_uuid="leg-1001",
+        answered_at=T + 3,
+        bridged_at=T + 3.05,
+        ended_at=T + 60,
+        hold_seconds=4.5,
+        offers=1,
+        position_at_entry=1,
+    )
+
+
+def test_the_caller_who_hangs_up_first_is_named_though_the_agents_hangup_is_heard_first() -> None:
+    flow = parting()
+    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 60.1)
+    assert flow.record.hung_up_by is HungUpBy.CALLER
+
+
+def test_a_caller_who_hangs_up_in_the_talk_frees_the_agent_at_once() -> None:
+    flow = talking()
+    effects = flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 30)
+    assert orders(effects) == [
+        ev.ReportTalkEnded("offer-1001"),
+        ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
+        ev.HangUpLeg("leg-1001", "NORMAL_CLEARING"),
+        ev.StopTimer(TIMER_FAREWELL),
+        ev.End(),
+    ]
+    assert flow.record.ended_at == T + 30
+    assert flow.record.hung_up_by is HungUpBy.CALLER
+
+
+def test_a_caller_whom_the_agent_transfers_is_handled_and_goes_on_without_us() -> None:
+    flow = parting()
+    effects = flow.handle(ev.TimerFired(TIMER_FAREWELL), T + 62)
+    assert orders(effects) == [ev.StopTimer(TIMER_FAREWELL), ev.End()]
+    assert ("caller-went-on", "") in notes(effects)
+    assert (flow.record.outcome, flow.record.ended_at) == (Outcome.HANDLED, T + 60)
+
+
+def test_a_caller_who_hangs_up_while_waiting_is_abandoned() -> None:
+    flow = waiting()
+    effects = flow.handle(ev.CallerHungUp("ORIGINATOR_CANCEL", HungUpBy.CALLER), T + 5)
+    assert orders(effects) == [ev.LeaveQueue(), ev.End()]
+    assert flow.record.outcome is Outcome.ABANDONED
+    assert flow.record.reason is Reason.CALLER_HANGUP
+    assert flow.record.hangup_cause == "ORIGINATOR_CANCEL"
+
+
+def test_a_caller_who_hangs_up_while_agents_ring_has_every_leg_cancelled() -> None:
+    flow = ringing("1001", "1002")
+    effects = flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 5)
+    assert orders(effects) == [
+        ev.LeaveQueue(),
+        ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+        ev.HangUpLeg("leg-1002", "ORIGINATOR_CANCEL"),
+        ev.End(),
+    ]
+    assert [row.result for row in offer_rows(effects)] == [OfferResult.CANCELLED] * 2
+
+
+@pytest.mark.parametrize(
+    ("result", "cause"),
+    [
+        (OfferResult.BUSY, "USER_BUSY"),
+        (OfferResult.REJECTED, "CALL_REJECTED"),
+        (OfferResult.NO_ANSWER, "NO_ANSWER"),
+        (OfferResult.UNREACHABLE, "SUBSCRIBER_ABSENT"),
+    ],
+)
+def test_an_agent_who_cannot_be_had_is_released_and_the_caller_waits_on(
+    result: OfferResult, cause: str
+) -> None:
+    flow = ringing()
+    effects = flow.handle(ev.AgentUnavailable("offer-1001", result, cause), T + 4)
+    assert orders(effects) == [ev.ReleaseOffer("offer-1001", result, cause)]
+    (row,) = offer_rows(effects)
+    assert (row.result, row.cause, row.ended_at) == (result, cause, T + 4)
+    assert flow.stage is Stage.WAITING
+
+
+def test_a_second_agent_may_answer_after_a_first_who_did_not() -> None:
+    flow = ringing()
+    flow.handle(ev.AgentUnavailable("offer-1001", OfferResult.NO_ANSWER, "NO_ANSWER"), T + 4)
+    flow.handle(ev.Offered(an_offer("1002")), T + 4)
+    flow.handle(ev.AgentAnswered("offer-1002", "leg-1002", won=True), T + 6)
+    flow.handle(ev.Bridged("leg-1002"), T + 6)
+    assert (flow.record.agent, flow.record.offers) == ("1002", 2)
+
+
+def test_the_agent_who_lost_the_race_is_hung_up_and_nothing_is_held_against_it() -> None:
+    flow = ringing("1001", "1002")
+    flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
+    effects = flow.handle(ev.AgentAnswered("offer-1002", "leg-1002", won=False), T + 3)
+    assert orders(effects) == [ev.HangUpLeg("leg-1002", "LOSE_RACE")]
+    assert flow.stage is Stage.BRIDGING
+
+
+def test_an_offer_that_the_distributor_takes_back_is_cancelled() -> None:
+    flow = ringing()
+    effects = flow.handle(ev.OfferWithdrawn("offer-1001", "ORIGINATOR_CANCEL"), T + 9)
+    assert orders(effects) == [ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL")]
+    assert flow.stage is Stage.WAITING
+
+
+def test_the_leg_that_freeswitch_names_is_the_one_that_is_bridged() -> None:
+    flow = ringing()
+    (bridge, *_) = flow.handle(ev.AgentAnswered("offer-1001", "another-leg", won=True), T + 3)
+    assert isinstance(bridge, ev.Bridge)
+    assert bridge.offer.leg_uuid == "another-leg"
+    flow.handle(ev.Bridged("another-leg"), T + 3)
+    assert flow.record.agent_uuid == "another-leg"
+
+
+def test_a_bridge_that_freeswitch_refuses_frees_the_agent_and_keeps_the_caller() -> None:
+    flow = bridging()
+    effects = flow.handle(ev.BridgeRefused("offer-1001", "-ERR Invalid uuid"), T + 3.1)
+    assert orders(effects) == [
+        ev.StopTimer(TIMER_BRIDGE),
+        ev.ReportBridgeFailed("offer-1001", caller_gone=False),
+        ev.SetCallerVariables(waiting_variables(ARRIVAL)),
+        ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+    ]
+    assert flow.stage is Stage.WAITING
+    assert flow.record.agent == ""
+
+
+def test_an_agent_gone_in_the_instant_of_the_bridge_costs_the_caller_no_place() -> None:
+    flow = bridging()
+    flow.handle(ev.CallerTaken(), T + 3.02)
+    effects = flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.03)
+    assert orders(effects) == [
+        ev.StopTimer(TIMER_BRIDGE),
+        ev.ReportBridgeFailed("offer-1001", caller_gone=False),
+        ev.SetCallerVariables(waiting_variables(ARRIVAL)),
+        ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
+    ]
+    back = flow.handle(ev.CallerReturned(), T + 3.5)
+    assert ev.PlayMusic("local_stream://moh") in back
+    assert flow.record.arrival.joined_at == T
+    assert flow.record.arrival.resumes == 1
+
+
+def test_a_caller_gone_in_the_instant_of_the_bridge_leaves_no_leg_behind() -> None:
+    flow = bridging()
+    effects = flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 3.01)
+    assert orders(effects) == [
+        ev.StopTimer(TIMER_BRIDGE),
+        ev.ReportBridgeFailed("offer-1001", caller_gone=True),
+        ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+        ev.LeaveQueue(),
+        ev.End(),
+    ]
+    assert flow.record.outcome is Outcome.ABANDONED
+
+
+def test_a_bridge_without_proof_is_settled_by_asking() -> None:
+    flow = bridging()
+    effects = flow.handle(ev.TimerFired(TIMER_BRIDGE), T + 6)
+    assert orders(effects) == [ev.SettleBridge(an_offer())]
+    assert flow.stage is Stage.BRIDGING
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        (Reason.TIMEOUT, Outcome.OVERFLOWED),
+        (Reason.NO_AGENT_TIMEOUT, Outcome.OVERFLOWED),
+        (Reason.EMPTY, Outcome.REFUSED),
+        (Reason.OVERFLOW, Outcome.OVERFLOWED),
+    ],
+)
+def test_a_wait_that_is_over_gives_the_caller_back_to_the_dialplan(
+    reason: Reason, outcome: Outcome
+) -> None:
+    flow = ringing()
+    effects = flow.handle(ev.WaitOver(reason, "voicemail"), T + 30)
+    assert orders(effects) == [
+        ev.LeaveQueue(),
+        ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+        ev.HandBack(hand_back_variables(reason, "voicemail", T + 30)),
+        ev.End(),
+    ]
+    assert (flow.record.reason, flow.record.outcome) == (reason, outcome)
+
+
+def test_a_full_queue_gives_the_caller_back_at_once() -> None:
+    flow = CallFlow(ARRIVAL, QUEUE)
+    assert ev.HandBack(hand_back_variables(Reason.FULL, "", T)) in flow.refuse(Reason.FULL, T)
+    assert flow.record.outcome is Outcome.REFUSED
+
+
+def test_a_caller_who_is_transferred_away_is_let_go_without_breaking_off_what_follows() -> None:
+    flow = ringing()
+    effects = flow.handle(ev.CallerTaken(), T + 7)
+    assert orders(effects) == [
+        ev.SetCallerVariables({"socket_resume": "false", "callctl_call": ""}),
+        ev.LeaveQueue(),
+        ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+        ev.End(),
+    ]
+    assert flow.record.reason is Reason.TRANSFERRED
+
+
+def test_a_lost_socket_keeps_the_place_until_the_caller_is_back() -> None:
+    flow = waiting()
+    effects = flow.handle(ev.SocketLost(), T + 10)
+    assert orders(effects) == [ev.SettleCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
+    assert orders(flow.handle(ev.CallerReturned(), T + 15)) == [
+        ev.StopTimer(TIMER_RETURN),
+        ev.SetCallerVariables(waiting_variables(flow.record.arrival)),
+        ev.PrepareCaller(WaitMedia.ANSWER),
+        ev.PlayMusic("local_stream://moh"),
+    ]
+    assert flow.record.arrival.joined_at == T
+
+
+def test_a_caller_without_a_socket_who_does_not_come_back_waits_no_more() -> None:
+    flow = waiting()
+    flow.handle(ev.SocketLost(), T + 10)
+    flow.handle(ev.TimerFired(TIMER_RETURN), T + 40)
+    assert flow.record.reason is Reason.TRANSFERRED
+
+
+def test_a_caller_without_a_socket_can_still_be_bridged() -> None:
+    flow = ringing()
+    flow.handle(ev.SocketLost(), T + 2)
+    flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
+    flow.handle(ev.Bridged("leg-1001"), T + 3)
+    assert flow.stage is Stage.TALKING
+
+
+def test_a_lost_socket_in_the_talk_only_changes_where_we_look() -> None:
+    flow = talking()
+    assert orders(flow.handle(ev.SocketLost(), T + 10)) == [ev.SettleCaller()]
+    assert flow.stage is Stage.TALKING
+
+
+@pytest.mark.parametrize("stage", [Stage.WAITING, Stage.RINGING, Stage.BRIDGING])
+def test_a_lost_switch_fails_whoever_waits(stage: Stage) -> None:
+    flow = AT[stage]()
+    flow.handle(ev.SwitchLost(), T + 10)
+    assert (flow.record.reason, flow.record.outcome) == (Reason.SWITCH_LOST, Outcome.FAILED)
+
+
+def test_a_lost_switch_ends_a_talk_that_was_handled() -> None:
+    flow = talking()
+    flow.handle(ev.SwitchLost(), T + 10)
+    assert (flow.record.reason, flow.record.hung_up_by) == (Reason.BRIDGED, HungUpBy.SWITCH)
+
+
+def test_a_person_who_hangs_up_a_waiting_call_is_named() -> None:
+    flow = waiting()
+    assert orders(flow.handle(ev.HangupOrdered("NORMAL_CLEARING"), T + 4)) == [
+        ev.HangUpCaller("NORMAL_CLEARING")
+    ]
+    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.SWITCH), T + 4.1)
+    assert (flow.record.reason, flow.record.hung_up_by) == (Reason.WITHDRAWN, HungUpBy.CALLCTL)
+
+
+def test_a_fault_of_the_switch_is_not_counted_as_the_callers_wish() -> None:
+    flow = waiting()
+    flow.handle(ev.CallerHungUp("DESTINATION_OUT_OF_ORDER", HungUpBy.SWITCH), T + 4)
+    assert (flow.record.reason, flow.record.outcome) == (Reason.ERROR, Outcome.FAILED)
+
+
+def test_music_that_ends_begins_again() -> None:
+    flow = waiting()
+    effects = flow.handle(ev.MusicEnded(played=True), T + 180)
+    assert orders(effects) == [ev.PlayMusic("local_stream://moh")]
+
+
+@pytest.mark.parametrize(("played", "after"), [(False, 180.0), (True, 0.02)])
+def test_music_that_cannot_be_played_gives_way_to_silence(played: bool, after: float) -> None:
+    flow = waiting()
+    effects = flow.handle(ev.MusicEnded(played=played), T + after)
+    assert orders(effects) == [ev.PlayMusic("silence_stream://-1")]
+    assert ("music-failed", "local_stream://moh") in notes(effects)
+
+
+def test_a_leg_that_answers_a_call_that_is_over_is_hung_up() -> None:
+    flow = ended()
+    effects = flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=False), T + 6)
+    assert orders(effects) == [ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL")]
+
+
+def test_a_talk_found_after_a_restart_is_followed_to_its_end() -> None:
+    known = CallRecord(arrival=ARRIVAL, state=CallState.BRIDGING, offers=2, answered_at=T + 3)
+    flow = CallFlow(ARRIVAL, QUEUE, known)
+    effects = flow.adopt(an_offer(), T + 3.05, T + 20)
+    assert orders(effects) == [ev.SetCallerVariables(talk_variables(T + 20)), ev.SettleCaller()]
+    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 50)
+    assert (flow.record.bridged_at, flow.record.ended_at, flow.record.offers) == (T + 3.05, T + 50, 2)
+
+
+EVERY_EVENT: list[ev.CallHappening] = [
+    ev.Offered(an_offer()),
+    ev.Offered(an_offer("1002")),
+    ev.OfferWithdrawn("offer-1001", "LOSE_RACE"),
+    ev.AgentAnswered("offer-1001", "leg-1001", won=True),
+    ev.AgentAnswered("offer-1002", "leg-1002", won=False),
+    ev.AgentUnavailable("offer-1001", OfferResult.BUSY, "USER_BUSY"),
+    ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"),
+    ev.Bridged("leg-1001"),
+    ev.Bridged("a stranger"),
+    ev.BridgeRefused("offer-1001", "-ERR"),
+    ev.Unbridged(),
+    ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER),
+    ev.CallerHungUp("SYSTEM_SHUTDOWN", HungUpBy.SWITCH),
+    ev.CallerTaken(),
+    ev.SocketLost(),
+    ev.CallerReturned(),
+    ev.SwitchLost(),
+    ev.WaitOver(Reason.TIMEOUT),
+    ev.HangupOrdered("NORMAL_CLEARING"),
+    ev.MusicEnded(played=True),
+    ev.TimerFired(TIMER_BRIDGE),
+    ev.TimerFired(TIMER_RETURN),
+    ev.TimerFired(TIMER_FAREWELL),
+]
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_every_stage_has_an_entry_for_every_event(stage: Stage) -> None:
+    for event in EVERY_EVENT:
+        assert type(event) in TABLE[stage]
+        AT[stage]().handle(event, T + 100)
+
+
+@given(st.lists(st.sampled_from(EVERY_EVENT), max_size=30))
+def test_whatever_happens_a_call_ends_once_with_one_reason_and_no_leg_is_left(
+    happenings: list[ev.CallHappening],
+) -> None:
+    flow = waiting()
+    effects: list[ev.Effect] = []
+    open_legs: set[str] = set()
+    now = T
+    for event in [*happenings, ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER)]:
+        now += 1
+        done = flow.handle(event, now)
+        effects += done
+        for effect in done:
+            if isinstance(effect, ev.Ring):
+                open_legs.add(effect.offer.leg_uuid)
+            elif isinstance(effect, ev.HangUpLeg):
+                open_legs.discard(effect.leg_uuid)
+        if isinstance(event, ev.AgentHungUp):
+            open_legs.discard(event.leg_uuid)
+        if isinstance(event, ev.AgentUnavailable):
+            open_legs.discard("leg-1001")
+    reasons = {
+        effect.fact.reason
+        for effect in effects
+        if isinstance(effect, ev.Write) and isinstance(effect.fact, CallRecord)
+    }
+    assert effects.count(ev.End()) == 1
+    assert flow.record.state is CallState.ENDED
+    assert flow.record.ended_at is not None
+    assert len(reasons - {None}) == 1
+    bridged_legs_end_with_the_caller = {flow.record.agent_uuid}
+    assert open_legs <= bridged_legs_end_with_the_caller
