@@ -1,0 +1,175 @@
+"""An agent as it stands now: what a person chose, what the machine has it do, and what it could take."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from attrs import define, field
+
+from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Offer, Tier
+
+PRESENT_STATUSES = frozenset({AgentStatus.AVAILABLE, AgentStatus.AVAILABLE_ON_DEMAND})
+"""Who has one of these serves callers. On Break does not count."""
+
+
+class Phase(Enum):
+    """How far a reservation has come."""
+
+    RESERVED = auto()
+    RINGING = auto()
+    ANSWERED = auto()
+    TALKING = auto()
+    WITHDRAWN = auto()
+
+
+@define(eq=False)
+class Reservation:
+    """The distributor's side of an offer. Withdrawn, it still keeps the agent until the leg is gone."""
+
+    offer: Offer
+    phase: Phase = Phase.RESERVED
+    bridged_at: float = 0.0
+
+    @property
+    def is_ringing(self) -> bool:
+        """Whether this offer is still waiting for the agent's answer."""
+        return self.phase in (Phase.RESERVED, Phase.RINGING)
+
+
+@define(eq=False)
+class Agent:
+    """One agent, live. Only the roster and the distributor change it."""
+
+    settings: AgentSettings
+    status: AgentStatus = AgentStatus.LOGGED_OUT
+    state: AgentState = AgentState.IDLE
+    reason: str = ""
+    misses: int = 0
+    calls_answered: int = 0
+    talk_seconds: float = 0.0
+    last_offered_at: float | None = None
+    last_call_ended_at: float | None = None
+    registered: bool | None = None
+    external_call: bool = False
+    held_until: float = 0.0
+    held_for: str = ""
+    held_until_registered: bool = False
+    wrap_up_until: float = 0.0
+    reservation: Reservation | None = None
+    call: str = ""
+    tiers: dict[str, Tier] = field(factory=dict)
+
+    @classmethod
+    def of_record(cls, record: AgentRecord) -> Agent:
+        """Return the agent as it was last heard of; a call it may have had is not believed in."""
+        agent = cls(
+            record.settings,
+            status=record.status,
+            reason=record.reason,
+            misses=record.misses,
+            calls_answered=record.calls_answered,
+            talk_seconds=record.talk_seconds,
+            last_offered_at=record.last_offered_at,
+            last_call_ended_at=record.last_call_ended_at,
+        )
+        agent.state = agent.resting_state
+        if record.status is AgentStatus.AVAILABLE_ON_DEMAND and record.state is AgentState.IDLE:
+            agent.state = AgentState.IDLE
+        if record.state is AgentState.WRAP_UP and record.last_call_ended_at is not None:
+            agent.state = AgentState.WRAP_UP
+            agent.wrap_up_until = record.last_call_ended_at + record.settings.wrap_up_time
+        return agent
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self.settings.name
+
+    @property
+    def resting_state(self) -> AgentState:
+        """The state of an agent of this status who has nothing to do."""
+        return AgentState.WAITING if self.status in PRESENT_STATUSES else AgentState.IDLE
+
+    @property
+    def is_present(self) -> bool:
+        """Whether this agent counts as serving its queues: Available, and reachable somewhere."""
+        settings = self.settings
+        reachable = bool(settings.contact) or any(settings.contacts.values())
+        return self.status in PRESENT_STATUSES and reachable
+
+    def is_free(self, now: float) -> bool:
+        """Return whether this agent could take a call from somebody at `now`."""
+        return self.state is AgentState.WAITING and self.held_until <= now and self.registered is not False
+
+    def why_not_free(self, now: float) -> str:
+        """Return in words why this agent could take no call at `now`, or ""."""
+        if self.status not in PRESENT_STATUSES:
+            return f"{self.status} ({self.reason})" if self.reason else str(self.status)
+        if self.reservation is not None and self.reservation.phase is Phase.WITHDRAWN:
+            return "its last ring is just being cancelled"
+        match self.state:
+            case AgentState.RESERVED | AgentState.RECEIVING:
+                return "is being offered another call"
+            case AgentState.IN_A_QUEUE_CALL:
+                return "in a queue call"
+            case AgentState.WRAP_UP:
+                return f"in wrap-up for {self.wrap_up_until - now:.0f} s more"
+            case AgentState.IDLE:
+                return "idle after its last call, until it asks for the next one"
+            case AgentState.WAITING:
+                pass
+        if self.registered is False:
+            return "its phone is not registered"
+        if self.held_until > now:
+            return f"not offered a call for {self.held_until - now:.0f} s more, after {self.held_for}"
+        return ""
+
+    def record(self) -> AgentRecord:
+        """Return the row of `agents` for this agent."""
+        return AgentRecord(
+            settings=self.settings,
+            status=self.status,
+            state=self.state,
+            reason=self.reason,
+            misses=self.misses,
+            calls_answered=self.calls_answered,
+            talk_seconds=self.talk_seconds,
+            last_offered_at=self.last_offered_at,
+            last_call_ended_at=self.last_call_ended_at,
+        )
+
+
+@define(eq=False)
+class Seat:
+    """An agent in a queue: what a strategy looks at. The place is copied, as it is looked at most."""
+
+    agent: Agent
+    tier: Tier
+    name: str = field(init=False)
+    level: int = field(init=False)
+    position: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.name = self.agent.name
+        self.level = self.tier.level
+        self.position = self.tier.position
+
+    @property
+    def talk_seconds(self) -> float:
+        """How long this agent has talked in queue calls."""
+        return self.agent.talk_seconds
+
+    @property
+    def calls_answered(self) -> int:
+        """How many queue calls this agent has answered."""
+        return self.agent.calls_answered
+
+    @property
+    def last_call_ended_at(self) -> float | None:
+        """When this agent's last queue call ended."""
+        return self.agent.last_call_ended_at
+
+    @property
+    def last_offered_at(self) -> float | None:
+        """When this agent was last offered a call."""
+        return self.agent.last_offered_at

@@ -1,0 +1,130 @@
+"""Finds who gets whom next, in the order of the scores, and says why everybody else was passed over."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from attrs import frozen
+
+from callctl.acd.agent import Seat
+from callctl.acd.limits import open_level
+from callctl.acd.queue import Member, Needs, Queue, Rank
+from callctl.acd.strategy import FIRST_BECAUSE, Past, in_order, place
+from callctl.model import PassedOver, Strategy
+
+NAMED_AT_MOST = 50
+"""How many agents a decision names one by one: more nobody reads, and it is written for each offer."""
+
+
+@frozen(kw_only=True)
+class Choice:
+    """A member and the seats eligible for it in the strategy's order. None at all: nobody is eligible."""
+
+    member: Member
+    needs: Needs
+    order: tuple[Seat, ...]
+
+    @property
+    def chosen(self) -> tuple[Seat, ...]:
+        """Those to be offered the call now."""
+        everyone = self.member.queue.settings.strategy is Strategy.RING_ALL
+        return self.order if everyone else self.order[:1]
+
+
+def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> Iterator[Choice]:
+    """Yield what to do about each member of `queues` that wants an offer: the highest score times weight first.
+
+    Whoever is chosen must be reserved before the next one is asked for. As agents only become fewer on
+    the way, needs that found nobody once are not looked at again, and a queue without free agents is left.
+    """
+    unserved: set[tuple[str, Needs]] = set()
+    for _, _, member in heapq.merge(*(_weighted(queue, now) for queue in queues)):
+        if not wants_offer(member, now):
+            continue
+        queue = member.queue
+        needs = needs_of(member, now)
+        if (queue.name, needs) in unserved:
+            continue
+        eligible = [seat for seat in queue.free.values() if not misfit(queue, seat, needs)]
+        if not eligible:
+            unserved.add((queue.name, needs))
+            continue
+        past = Past(draw=draw, queue_last=queue.last_place, member_last=member.last_tried, tried=member.tried)
+        order = in_order(queue.settings.strategy, eligible, past)
+        yield Choice(member=member, needs=needs, order=tuple(order))
+
+
+def _weighted(queue: Queue, now: float) -> Iterator[tuple[float, Rank, Member]]:
+    weight = queue.settings.weight
+    for member in queue:
+        if not queue.free:
+            return
+        yield -member.score(now) * weight, member.rank, member
+
+
+def wants_offer(member: Member, now: float) -> bool:
+    """Return whether one more agent should be rung for `member` at `now`, if there is one."""
+    if member.winner is not None:
+        return False
+    match member.queue.settings.strategy:
+        case Strategy.RING_ALL:
+            return True
+        case Strategy.RING_PROGRESSIVELY:
+            return not member.offers or member.next_ring_at <= now
+        case _:
+            return not member.offers
+
+
+def needs_of(member: Member, now: float) -> Needs:
+    """Return what an agent must have to be eligible for `member` at `now`."""
+    queue = member.queue
+    arrival = member.arrival
+    level = open_level(queue.settings, queue.levels, arrival.joined_at, now, queue.lowest_present_level)
+    return Needs(arrival.switch, level, member.skills)
+
+
+def misfit(queue: Queue, seat: Seat, needs: Needs) -> str:
+    """Return in words why this agent, free or not, does not fit `needs`, or ""."""
+    settings = seat.agent.settings
+    if not settings.contact_on(needs.switch):
+        return f"has no contact on {needs.switch}" if settings.contacts else "has no contact"
+    if seat.level > needs.open_level:
+        return f"level {seat.level} is not open to this caller yet"
+    if seat.agent.external_call and queue.settings.skip_agents_with_external_calls:
+        return "is on a call of its own"
+    for skill, level in needs.skills:
+        if settings.skills.get(skill, 0) < level:
+            return f"lacks the skill {skill} at level {level}"
+    return ""
+
+
+def is_eligible(queue: Queue, seat: Seat, needs: Needs, now: float) -> bool:
+    """Return whether this agent could be offered a call with `needs` at `now`."""
+    return seat.agent.is_free(now) and not misfit(queue, seat, needs)
+
+
+def passed_over(choice: Choice, now: float) -> tuple[PassedOver, ...]:
+    """Return why each of the queue's other agents was not chosen; of many, most are counted, not named."""
+    queue = choice.member.queue
+    chosen = {seat.name for seat in choice.chosen}
+    ranked = {seat.name for seat in choice.order}
+    because = FIRST_BECAUSE[queue.settings.strategy]
+    named: list[PassedOver] = []
+    counted: Counter[str] = Counter()
+    for seat in sorted(queue.seats.values(), key=place):
+        if seat.name in chosen:
+            continue
+        if seat.name in ranked:
+            first = choice.order[0]
+            lower = first.level < seat.level
+            why = f"{first.name} is on a lower level" if lower else f"{first.name} {because}"
+        else:
+            why = seat.agent.why_not_free(now) or misfit(queue, seat, choice.needs)
+        if len(named) < NAMED_AT_MOST:
+            named.append(PassedOver(agent=seat.name, why=why))
+        else:
+            counted[why] += 1
+    rest = ", ".join(f"{number} times {why}" for why, number in counted.most_common())
+    return (*named, PassedOver(agent="the others", why=rest)) if rest else tuple(named)

@@ -1,0 +1,334 @@
+"""The distributor: the one owner of queues, members, agents and tiers, who decides who gets whom.
+
+Every method is synchronous and hence atomic. It takes what happened and the time, decides at once, and
+leaves what follows as effects in `take_effects`: when a method returns, no free agent and waiting member
+who fit each other are left. `now` is in epoch seconds, everywhere.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import count
+
+from callctl.acd.agent import PRESENT_STATUSES, Phase, Reservation
+from callctl.acd.effects import Effect
+from callctl.acd.floor import Floor
+from callctl.acd.invariants import violations
+from callctl.acd.queue import Member, Queue
+from callctl.acd.timers import Key, Wakes
+from callctl.acd.views import AgentView, MemberView, QueueView, agents_of, members_of, queue_view
+from callctl.errors import QueueEmpty, QueueFull
+from callctl.model import (
+    AgentRecord,
+    AgentSettings,
+    AgentState,
+    AgentStatus,
+    Arrival,
+    Ids,
+    Offer,
+    OfferResult,
+    QueueSettings,
+    Tier,
+)
+
+
+class Distributor:
+    """Takes arrivals, agents, and what became of each offer; gives out offers, ends of waits, and facts."""
+
+    def __init__(self, *, ids: Ids, random: random.Random) -> None:
+        """`ids` makes the identifiers of offers and legs, `random` is the strategy random's chance."""
+        self._floor = Floor(ids, random.random)
+        self._roster = self._floor.roster
+        self._tickets = count()
+
+    # --- configuration ---
+
+    def put_queue(self, settings: QueueSettings, now: float) -> None:
+        """Open a queue, or change the parameters of a known one; no call is touched by it."""
+        queue = self._floor.queues.get(settings.name)
+        if queue is None:
+            queue = self._floor.queues[settings.name] = Queue(settings, agentless_since=now)
+            for agent in self._roster:
+                tier = agent.tiers.get(queue.name)
+                if tier is not None:
+                    self._roster.take_seat(queue, agent, tier, now)
+        queue.settings = settings
+        queue.is_removed = False
+        queue.rerank()
+        self._roster.to_review[queue.name] = None
+        self._settle(now)
+
+    def remove_queue(self, name: str, now: float) -> None:
+        """Let nobody join this queue any more; who waits in it is served as before. Raises UnknownQueue."""
+        queue = self._floor.queue(name)
+        queue.is_removed = True
+        self._floor.forget_if_done(queue)
+        self._settle(now)
+
+    def put_agent(self, record: AgentRecord | AgentSettings, now: float) -> None:
+        """Take an agent in as the record says (settings alone: logged out); a known one gets the settings."""
+        agent = self._roster.put(record, now)
+        self._floor.reattach(agent, now)
+        self._settle(now)
+
+    def remove_agent(self, name: str, now: float) -> None:
+        """Forget an agent; a ring of it is taken back, a talk goes on. Raises UnknownAgent."""
+        agent = self._roster.agent(name)
+        if agent.reservation is not None and agent.reservation.is_ringing:
+            self._floor.withdraw(agent.reservation, "ORIGINATOR_CANCEL", now)
+        self._roster.remove(agent, now)
+        self._settle(now)
+
+    def put_tier(self, tier: Tier, now: float) -> None:
+        """Give an agent a place in a queue. Raises UnknownAgent and UnknownQueue."""
+        self._roster.put_tier(tier, now)
+        self._settle(now)
+
+    def remove_tier(self, queue: str, agent: str, now: float) -> None:
+        """Take an agent's place in a queue away; a ring or talk goes on. Raises UnknownAgent, UnknownTier."""
+        self._roster.remove_tier(queue, agent, now)
+        self._settle(now)
+
+    # --- agents ---
+
+    def set_status(self, agent: str, status: AgentStatus, now: float, reason: str = "") -> None:
+        """Let an agent be what a person chose. A talk goes on; a ring that is no longer wanted is taken back.
+
+        For Available (On Demand) this is also how an idle agent asks for the next call. Raises UnknownAgent.
+        """
+        subject = self._roster.agent(agent)
+        ring = subject.reservation
+        if status not in PRESENT_STATUSES and ring is not None and ring.is_ringing:
+            self._floor.withdraw(ring, "ORIGINATOR_CANCEL", now)
+        self._roster.set_status(subject, status, reason, now)
+        self._settle(now)
+
+    def end_wrap_up(self, agent: str, now: float) -> None:
+        """End an agent's wrap-up; nothing happens to one who has none. Raises UnknownAgent."""
+        subject = self._roster.agent(agent)
+        if subject.state is AgentState.WRAP_UP:
+            self._floor.rest_after_call(subject, now)
+        self._settle(now)
+
+    def extend_wrap_up(self, agent: str, seconds: float, now: float) -> None:
+        """Lengthen an agent's wrap-up; nothing happens to one who has none. Raises UnknownAgent."""
+        subject = self._roster.agent(agent)
+        if subject.state is AgentState.WRAP_UP:
+            subject.wrap_up_until += seconds
+            self._roster.changed(subject, now)
+        self._settle(now)
+
+    def set_external_call(self, agent: str, busy: bool, now: float) -> None:
+        """Say whether an agent has a call of its own, seen from the switch's events. Raises UnknownAgent."""
+        subject = self._roster.agent(agent)
+        subject.external_call = busy
+        self._roster.changed(subject, now)
+        self._settle(now)
+
+    def set_registered(self, agent: str, registered: bool | None, now: float) -> None:
+        """Say whether an agent's phone is registered, None where unknown. Raises UnknownAgent.
+
+        Registering ends the delay that a phone which was away had caused.
+        """
+        subject = self._roster.agent(agent)
+        subject.registered = registered
+        if registered and subject.held_until_registered:
+            subject.held_until = 0.0
+        self._roster.changed(subject, now)
+        self._settle(now)
+
+    # --- members ---
+
+    def join(self, arrival: Arrival, now: float) -> int:
+        """Let a call wait, and return its position: 1 is the next. Who joins again keeps the old place.
+
+        Raises UnknownQueue, QueueFull and QueueEmpty; the last two not for a call that comes back.
+        """
+        queue = self._floor.queue(arrival.queue)
+        self._floor.drop(arrival.call, now)
+        settings = queue.settings
+        if not arrival.resumes:
+            if settings.max_callers and len(queue.members) >= settings.max_callers:
+                raise QueueFull(f"{len(queue.members)} callers wait in {queue.name!r} already: no more may")
+            if not settings.join_when_empty and not queue.present:
+                raise QueueEmpty(f"nobody serves the queue {queue.name!r}")
+        member = Member(
+            arrival,
+            queue,
+            ticket=next(self._tickets),
+            base_score=arrival.base_score,
+            skills=tuple(sorted(arrival.skills.items())),
+        )
+        self._floor.add(member)
+        position = queue.position(member)
+        self._settle(now)
+        return position
+
+    def leave(self, call: str, now: float) -> None:
+        """Take a call out, for whatever reason it is gone; its offers are withdrawn. Idempotent."""
+        self._floor.drop(call, now)
+        self._settle(now)
+
+    def set_base_score(self, call: str, score: float, now: float) -> None:
+        """Change a waiting call's base score, and with it its place. Raises UnknownCall."""
+        member = self._floor.member(call)
+        member.queue.remove(member)
+        member.base_score = score
+        member.queue.add(member)
+        self._settle(now)
+
+    # --- offers ---
+
+    def offer_ringing(self, offer_id: str, now: float) -> None:
+        """The agent's leg exists: Reserved becomes Receiving."""
+        reservation = self._floor.reservations.get(offer_id)
+        if reservation is not None and reservation.phase is Phase.RESERVED:
+            reservation.phase = Phase.RINGING
+            agent = self._floor.agent_of(reservation)
+            if agent is not None:
+                agent.state = AgentState.RECEIVING
+                self._roster.changed(agent, now)
+        self._settle(now)
+
+    def offer_answered(self, offer_id: str, now: float) -> bool:
+        """The agent answered. Return whether the call is this agent's; if not, the leg must be killed.
+
+        The winner's misses go back to 0, and all other offers of the call are withdrawn.
+        """
+        reservation = self._floor.reservations.get(offer_id)
+        won = reservation is not None and self._floor.win(reservation, now)
+        self._settle(now)
+        return won
+
+    def offer_failed(self, offer_id: str, result: OfferResult, cause: str, now: float) -> None:
+        """The agent's leg is gone without a bridge: release the agent, with what the cause asks for.
+
+        To be called for withdrawn offers too, as soon as the leg is gone: that frees the agent at once,
+        where otherwise RELEASE_SECONDS do. The member goes on waiting. Idempotent.
+        """
+        reservation = self._floor.reservations.get(offer_id)
+        if reservation is not None and reservation.phase is not Phase.TALKING:
+            was_withdrawn = reservation.phase is Phase.WITHDRAWN
+            self._floor.give_back(reservation)
+            agent = self._floor.release(reservation)
+            if agent is not None:
+                if not was_withdrawn:
+                    self._floor.hold(agent, reservation.offer, result, cause, now)
+                self._roster.rest(agent, now)
+        self._settle(now)
+
+    def bridge_failed(self, offer_id: str, now: float, *, caller_gone: bool) -> None:
+        """The agent answered, but there is no bridge: the agent is free again, nothing held against it.
+
+        A caller who is not gone waits again in the old place. Idempotent.
+        """
+        reservation = self._floor.reservations.get(offer_id)
+        if reservation is not None and reservation.phase is not Phase.TALKING:
+            if caller_gone and reservation.phase is not Phase.WITHDRAWN:
+                self._floor.drop(reservation.offer.call, now, but=reservation)
+            self._floor.give_back(reservation)
+            agent = self._floor.release(reservation)
+            if agent is not None:
+                self._floor.hold(agent, reservation.offer, OfferResult.CANCELLED, "", now)
+                self._roster.rest(agent, now)
+        self._settle(now)
+
+    def bridged(self, offer_id: str, now: float) -> None:
+        """Both hear each other: the agent is in a queue call, and the member is out of the queue."""
+        reservation = self._floor.reservations.get(offer_id)
+        if reservation is not None and (
+            reservation.phase is Phase.ANSWERED or self._floor.win(reservation, now)
+        ):
+            reservation.phase = Phase.TALKING
+            reservation.bridged_at = now
+            self._floor.timers.cancel(Key(Wakes.OFFER, offer_id))
+            member = self._floor.members.get(reservation.offer.call)
+            if member is not None:
+                member.queue.waits.append((now, now - member.arrival.joined_at))
+                self._floor.drop(member.call, now, but=reservation)
+            agent = self._floor.agent_of(reservation)
+            if agent is not None:
+                agent.state = AgentState.IN_A_QUEUE_CALL
+                agent.calls_answered += 1
+                self._roster.changed(agent, now)
+        self._settle(now)
+
+    def talk_ended(self, offer_id: str, now: float) -> None:
+        """The talk is over: the agent wraps up (the queue's time over its own), or rests. Idempotent."""
+        reservation = self._floor.reservations.get(offer_id)
+        if reservation is not None and reservation.phase is Phase.TALKING:
+            agent = self._floor.release(reservation)
+            if agent is not None:
+                agent.talk_seconds += now - reservation.bridged_at
+                agent.last_call_ended_at = now
+                self._floor.wrap_up(agent, reservation.offer.queue, now)
+        self._settle(now)
+
+    def adopt_talk(self, arrival: Arrival, agent: str, leg_uuid: str, bridged_at: float, now: float) -> Offer:
+        """After a restart: this agent is talking with this caller since `bridged_at`. Raises UnknownAgent."""
+        subject = self._roster.agent(agent)
+        self._floor.drop(arrival.call, now)
+        if subject.reservation is not None and subject.reservation.is_ringing:
+            self._floor.withdraw(subject.reservation, "ORIGINATOR_CANCEL", now)
+        offer = Offer(
+            id=self._floor.ids.uuid(),
+            call=arrival.call,
+            queue=arrival.queue,
+            agent=agent,
+            contact=subject.settings.contact_on(arrival.switch),
+            leg_uuid=leg_uuid,
+            offered_at=bridged_at,
+            ring_timeout=0.0,
+            lease_until=bridged_at,
+        )
+        reservation = Reservation(offer, Phase.TALKING, bridged_at)
+        self._floor.reservations[offer.id] = reservation
+        subject.reservation = reservation
+        subject.call = arrival.call
+        subject.state = AgentState.IN_A_QUEUE_CALL
+        self._roster.changed(subject, now)
+        self._settle(now)
+        return offer
+
+    # --- time ---
+
+    def advance(self, now: float) -> None:
+        """Do everything whose time has come: leases, wrap-ups, delays, limits, openings, next rings."""
+        self._floor.advance(now)
+        self._settle(now)
+
+    def next_deadline(self) -> float | None:
+        """Return when `advance` must be called next, or None."""
+        return self._floor.timers.next()
+
+    # --- out ---
+
+    def take_effects(self) -> list[Effect]:
+        """Return what followed since the last time, in order, and forget it."""
+        effects, self._floor.effects = self._floor.effects, []
+        return effects
+
+    def members(self, now: float) -> tuple[MemberView, ...]:
+        """Return everybody who waits, each queue's members in its order."""
+        return members_of(self._floor, now)
+
+    def agents(self, now: float) -> tuple[AgentView, ...]:
+        """Return all agents, by name."""
+        return agents_of(self._floor, now)
+
+    def queues(self, now: float) -> tuple[QueueView, ...]:
+        """Return all queues, removed ones that still have members too."""
+        queues = self._floor.queues.values()
+        return tuple(queue_view(queue, None, now) for queue in queues)
+
+    def position(self, call: str, now: float) -> int:
+        """Return a waiting call's position, 1 being the next. Raises UnknownCall."""
+        member = self._floor.member(call)
+        return member.queue.position(member)
+
+    def check_invariants(self, now: float) -> list[str]:
+        """Return what is violated at `now` of what must always be true, in words; nothing if all is sound."""
+        return violations(self._floor, now)
+
+    def _settle(self, now: float) -> None:
+        self._floor.settle(now)

@@ -1,0 +1,311 @@
+"""The floor: all that is live, and the moves that change two things at once and must keep them in step.
+
+A move leaves notes of whom it concerns. `settle` then looks at these until there is nothing left to
+decide, so that the verbs of the distributor need not know what follows from what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from callctl.acd.agent import Agent, Phase, Reservation, Seat
+from callctl.acd.choose import Choice, choices, needs_of, passed_over
+from callctl.acd.delays import OFFER_INTERVAL_SECONDS, consequence
+from callctl.acd.effects import AgentLeaseExpired, Effect, Noted, Offered, OfferWithdrawn, WaitOver
+from callctl.acd.limits import NEVER
+from callctl.acd.queue import Member, Queue
+from callctl.acd.review import review
+from callctl.acd.roster import Roster
+from callctl.acd.strategy import place
+from callctl.acd.timers import Key, Timers, Wakes
+from callctl.errors import UnknownCall, UnknownQueue
+from callctl.model import AgentState, AgentStatus, Decision, Fact, Ids, Offer, OfferResult
+
+LEASE_MARGIN_SECONDS = 5.0
+"""What a lease lasts beyond the ring: the switch's own timeout and its event come within that, or never."""
+
+BRIDGE_LEASE_SECONDS = 30.0
+"""How long an agent may have answered without being bridged: time for a whisper and for accepting by key."""
+
+RELEASE_SECONDS = 1.0
+"""How long a cancelled leg is waited for before its agent is offered the next call: no leg lives longer
+without its caller, and a phone that still rings would answer the next call with busy."""
+
+DECIDED_AT_MOST = 50
+"""How many agents the order in a decision names: more nobody reads."""
+
+
+class Floor:
+    """Queues, members, agents and reservations."""
+
+    def __init__(self, ids: Ids, draw: Callable[[], float]) -> None:
+        self.ids = ids
+        self.effects: list[Effect] = []
+        self.timers = Timers()
+        self.queues: dict[str, Queue] = {}
+        self.roster = Roster(self.queues, self.timers, self._note)
+        self.members: dict[str, Member] = {}
+        self.reservations: dict[str, Reservation] = {}
+        self._draw = draw
+        self._to_review: dict[str, None] = {}
+        self._to_explain: dict[str, None] = {}
+
+    def queue(self, name: str) -> Queue:
+        """Return the queue of this name that calls may join; raises UnknownQueue."""
+        queue = self.queues.get(name)
+        if queue is None or queue.is_removed:
+            raise UnknownQueue(f"there is no queue {name!r}")
+        return queue
+
+    def member(self, call: str) -> Member:
+        """Return the member with this call; raises UnknownCall."""
+        member = self.members.get(call)
+        if member is None:
+            raise UnknownCall(f"no call {call!r} is waiting")
+        return member
+
+    def agent_of(self, reservation: Reservation) -> Agent | None:
+        """Return the agent that this reservation holds; None once the agent is removed."""
+        agent = self.roster.get(reservation.offer.agent)
+        return agent if agent is not None and agent.reservation is reservation else None
+
+    # --- members ---
+
+    def add(self, member: Member) -> None:
+        """Let `member` wait."""
+        self.members[member.call] = member
+        member.queue.add(member)
+        self._to_explain[member.call] = None
+        self._look_at(member)
+
+    def drop(self, call: str, now: float, but: Reservation | None = None) -> None:
+        """Take a call out of its queue and withdraw its offers, all `but` one. Nothing if it is not there."""
+        member = self.members.pop(call, None)
+        if member is None:
+            return
+        member.queue.remove(member)
+        self.timers.cancel(Key(Wakes.MEMBER, call))
+        held = [*member.offers.values(), member.winner]
+        for reservation in held:
+            if reservation is not None and reservation is not but:
+                self.withdraw(reservation, "ORIGINATOR_CANCEL", now)
+        self.forget_if_done(member.queue)
+
+    def forget_if_done(self, queue: Queue) -> None:
+        """Let a removed queue go once its last member has left."""
+        if queue.is_removed and not queue.members:
+            self.queues.pop(queue.name, None)
+
+    # --- reservations ---
+
+    def reserve(self, member: Member, seat: Seat, now: float) -> None:
+        """Offer `member` to the agent in `seat`."""
+        agent, settings = seat.agent, member.queue.settings
+        offer = Offer(
+            id=self.ids.uuid(),
+            call=member.call,
+            queue=settings.name,
+            agent=agent.name,
+            contact=agent.settings.contact_on(member.arrival.switch),
+            leg_uuid=self.ids.uuid(),
+            offered_at=now,
+            ring_timeout=settings.ring_timeout,
+            lease_until=now + settings.ring_timeout + LEASE_MARGIN_SECONDS,
+        )
+        reservation = Reservation(offer)
+        self.reservations[offer.id] = reservation
+        self.timers.set(Key(Wakes.OFFER, offer.id), offer.lease_until)
+        member.offers[offer.id] = reservation
+        member.queue.last_place = member.last_tried = place(seat)
+        member.tried.add(agent.name)
+        member.next_ring_at = now + settings.ring_progressively_delay
+        agent.reservation = reservation
+        agent.call = member.call
+        agent.last_offered_at = now
+        agent.state = AgentState.RESERVED
+        self.roster.changed(agent, now)
+        self.effects.append(Offered(offer))
+
+    def win(self, reservation: Reservation, now: float) -> bool:
+        """Give the call to the agent who answered first, and withdraw its other offers."""
+        member = self.members.get(reservation.offer.call)
+        if not reservation.is_ringing or member is None or member.winner is not None:
+            return False
+        del member.offers[reservation.offer.id]
+        member.winner = reservation
+        reservation.phase = Phase.ANSWERED
+        self.timers.set(Key(Wakes.OFFER, reservation.offer.id), now + BRIDGE_LEASE_SECONDS)
+        for other in list(member.offers.values()):
+            self.withdraw(other, "LOSE_RACE", now)
+        agent = self.agent_of(reservation)
+        if agent is not None:
+            agent.misses = 0
+            agent.state = AgentState.RECEIVING
+            self.roster.changed(agent, now)
+        return True
+
+    def withdraw(self, reservation: Reservation, cause: str, now: float) -> None:
+        """Take an offer back; the agent is kept until its leg is gone, or for RELEASE_SECONDS."""
+        reservation.phase = Phase.WITHDRAWN
+        self.timers.set(Key(Wakes.OFFER, reservation.offer.id), now + RELEASE_SECONDS)
+        self.give_back(reservation)
+        self.effects.append(OfferWithdrawn(reservation.offer, cause))
+
+    def give_back(self, reservation: Reservation) -> None:
+        """Let the member of an offer, if there still is one, wait for the next."""
+        member = self.members.get(reservation.offer.call)
+        if member is not None:
+            member.offers.pop(reservation.offer.id, None)
+            if member.winner is reservation:
+                member.winner = None
+            self._look_at(member)
+
+    def release(self, reservation: Reservation) -> Agent | None:
+        """Forget a reservation, and return the agent that it held, who must be given a state next."""
+        del self.reservations[reservation.offer.id]
+        self.timers.cancel(Key(Wakes.OFFER, reservation.offer.id))
+        agent = self.agent_of(reservation)
+        if agent is not None:
+            agent.reservation = None
+        return agent
+
+    def reattach(self, agent: Agent, now: float) -> None:
+        """Give an agent who was removed and comes back the leg that it still has."""
+        for reservation in self.reservations.values():
+            if reservation.offer.agent == agent.name and agent.reservation is None:
+                talking = reservation.phase is Phase.TALKING
+                agent.reservation = reservation
+                agent.call = reservation.offer.call
+                agent.state = AgentState.IN_A_QUEUE_CALL if talking else AgentState.RECEIVING
+                self.roster.changed(agent, now)
+
+    # --- what an agent does next ---
+
+    def hold(self, agent: Agent, offer: Offer, result: OfferResult, cause: str, now: float) -> None:
+        """Hold against `agent` what the end of `offer` asks for: a delay, a miss, at last a break."""
+        follows = consequence(agent.settings, result, cause)
+        agent.held_until = max(now + follows.delay_seconds, offer.offered_at + OFFER_INTERVAL_SECONDS)
+        agent.held_for = follows.cause
+        agent.held_until_registered = follows.until_registered
+        if not follows.is_miss:
+            return
+        agent.misses += 1
+        if 0 < agent.settings.max_no_answer <= agent.misses:
+            queue = self.queues.get(offer.queue)
+            status = queue.settings.agent_no_answer_status if queue is not None else AgentStatus.ON_BREAK
+            self.roster.set_status(agent, status, f"{agent.misses} calls missed", now)
+
+    def wrap_up(self, agent: Agent, queue_name: str, now: float) -> None:
+        """Let `agent` do what is left to do after a call, the queue's time over its own."""
+        queue = self.queues.get(queue_name)
+        of_queue = queue.settings.wrap_up_time if queue is not None else None
+        seconds = agent.settings.wrap_up_time if of_queue is None else of_queue
+        if seconds <= 0 or agent.status is AgentStatus.LOGGED_OUT:
+            self.rest_after_call(agent, now)
+            return
+        agent.state = AgentState.WRAP_UP
+        agent.wrap_up_until = now + seconds
+        self.roster.changed(agent, now)
+
+    def rest_after_call(self, agent: Agent, now: float) -> None:
+        """Let `agent` wait for the next call; one who is there on demand has to ask for it."""
+        self.roster.rest(agent, now)
+        if agent.status is AgentStatus.AVAILABLE_ON_DEMAND:
+            agent.state = AgentState.IDLE
+            self.roster.changed(agent, now)
+
+    # --- time and decisions ---
+
+    def advance(self, now: float) -> None:
+        """Do everything whose time has come."""
+        while (key := self.timers.pop_due(now)) is not None:
+            match key.kind:
+                case Wakes.OFFER:
+                    self._offer_is_over(self.reservations[key.name], now)
+                case Wakes.AGENT:
+                    agent = self.roster.agent(key.name)
+                    if agent.state is AgentState.WRAP_UP:
+                        self.rest_after_call(agent, now)
+                    else:
+                        self.roster.changed(agent, now)
+                case Wakes.MEMBER:
+                    self._to_explain[key.name] = None
+                    self._look_at(self.members[key.name])
+
+    def settle(self, now: float) -> None:
+        """Decide until there is nothing left to decide."""
+        while self._to_review or self.roster.to_review or self.roster.to_serve:
+            for name in _taken(self.roster.to_review):
+                if (queue := self.queues.get(name)) is not None:
+                    self.roster.to_serve[name] = None
+                    self._to_review.update(dict.fromkeys(queue.members))
+            for call in _taken(self._to_review):
+                if (member := self.members.get(call)) is not None:
+                    self._review(member, now)
+            self._serve(now)
+        for call in _taken(self._to_explain):
+            self._explain(call, now)
+
+    def _look_at(self, member: Member) -> None:
+        self._to_review[member.call] = None
+        self.roster.to_serve[member.queue.name] = None
+
+    def _review(self, member: Member, now: float) -> None:
+        verdict = review(member, now)
+        key = Key(Wakes.MEMBER, member.call)
+        if verdict.reason is not None:
+            self.drop(member.call, now)
+            self.effects.append(WaitOver(member.call, verdict.reason, verdict.target))
+        elif verdict.wakes_at < NEVER:
+            self.timers.set(key, verdict.wakes_at)
+        else:
+            self.timers.cancel(key)
+
+    def _serve(self, now: float) -> None:
+        queues = [self.queues[name] for name in _taken(self.roster.to_serve) if name in self.queues]
+        for choice in choices(queues, now, self._draw):
+            decision = self._decision(choice, now)
+            for seat in choice.chosen:
+                self.reserve(choice.member, seat, now)
+            self._to_review[choice.member.call] = None
+            self._note(decision)
+
+    def _explain(self, call: str, now: float) -> None:
+        member = self.members.get(call)
+        if member is None or member.offers or member.winner is not None:
+            return
+        needs = needs_of(member, now)
+        if needs != member.explained:
+            member.explained = needs
+            self._note(self._decision(Choice(member=member, needs=needs, order=()), now))
+
+    def _decision(self, choice: Choice, now: float) -> Decision:
+        return Decision(
+            id=self.ids.uuid(),
+            at=now,
+            call=choice.member.call,
+            queue=choice.member.queue.name,
+            strategy=choice.member.queue.settings.strategy,
+            chosen=tuple(seat.name for seat in choice.chosen),
+            order=tuple(seat.name for seat in choice.order[:DECIDED_AT_MOST]),
+            passed_over=passed_over(choice, now),
+        )
+
+    def _offer_is_over(self, reservation: Reservation, now: float) -> None:
+        if reservation.phase is not Phase.WITHDRAWN:
+            self.give_back(reservation)
+            self.effects.append(OfferWithdrawn(reservation.offer, "ORIGINATOR_CANCEL"))
+            self.effects.append(AgentLeaseExpired(reservation.offer))
+        agent = self.release(reservation)
+        if agent is not None:
+            self.roster.rest(agent, now)
+
+    def _note(self, fact: Fact) -> None:
+        self.effects.append(Noted(fact))
+
+
+def _taken(names: dict[str, None]) -> list[str]:
+    """Return the names and leave none: what they lead to may add new ones."""
+    taken = list(names)
+    names.clear()
+    return taken

@@ -1,0 +1,221 @@
+"""The agents and their places in the queues: who is there, who is free, and a written trace of both.
+
+The roster keeps each queue's sets of free and present agents right whenever an agent changes, remembers
+which queues have to be looked at again because of it, and notes every span without gap or overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from attrs import define, evolve
+
+from callctl.acd.agent import PRESENT_STATUSES, Agent
+from callctl.acd.queue import Queue
+from callctl.acd.timers import Key, Timers, Wakes
+from callctl.errors import UnknownAgent, UnknownQueue, UnknownTier
+from callctl.model import (
+    AgentRecord,
+    AgentRemoved,
+    AgentSettings,
+    AgentSpan,
+    AgentState,
+    AgentStatus,
+    Fact,
+    Tier,
+    TierRemoved,
+)
+
+
+@define(eq=False)
+class _Trace:
+    """What was last written down about an agent."""
+
+    record: AgentRecord
+    span: AgentSpan
+
+
+class Roster:
+    """The owner of the agents, and of the queues' seats."""
+
+    def __init__(self, queues: Mapping[str, Queue], timers: Timers, note: Callable[[Fact], None]) -> None:
+        """`queues` and `timers` are the distributor's; `note` takes what is to be stored."""
+        self._queues = queues
+        self._timers = timers
+        self._note = note
+        self._agents: dict[str, Agent] = {}
+        self._traces: dict[str, _Trace] = {}
+        self.to_serve: dict[str, None] = {}
+        self.to_review: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[Agent]:
+        """Iterate over all agents."""
+        return iter(self._agents.values())
+
+    def get(self, name: str) -> Agent | None:
+        """Return the agent of this name, or None."""
+        return self._agents.get(name)
+
+    def agent(self, name: str) -> Agent:
+        """Return the agent of this name; raises UnknownAgent."""
+        agent = self._agents.get(name)
+        if agent is None:
+            raise UnknownAgent(f"there is no agent {name!r}")
+        return agent
+
+    def since(self, agent: Agent) -> float:
+        """Return since when `agent` has had its present status and state."""
+        return self._traces[agent.name].span.started_at
+
+    def put(self, record: AgentRecord | AgentSettings, now: float) -> Agent:
+        """Take an agent in as the record says, or give a known one these settings and no more."""
+        settings = record.settings if isinstance(record, AgentRecord) else record
+        agent = self._agents.get(settings.name)
+        if agent is None:
+            agent = Agent.of_record(record) if isinstance(record, AgentRecord) else Agent(settings)
+            self._agents[agent.name] = agent
+        agent.settings = settings
+        self.changed(agent, now)
+        return agent
+
+    def remove(self, agent: Agent, now: float) -> None:
+        """Forget an agent and its tiers; the last span ends now."""
+        for queue in self._queues_of(agent):
+            queue.unseat(agent.name)
+            self._presence_changed(queue, now)
+        del self._agents[agent.name]
+        self._timers.cancel(Key(Wakes.AGENT, agent.name))
+        self._note(evolve(self._traces.pop(agent.name).span, ended_at=now))
+        self._note(AgentRemoved(agent=agent.name))
+
+    def put_tier(self, tier: Tier, now: float) -> None:
+        """Give an agent its place in a queue; raises UnknownAgent and UnknownQueue."""
+        agent = self.agent(tier.agent)
+        queue = self._queues.get(tier.queue)
+        if queue is None:
+            raise UnknownQueue(f"there is no queue {tier.queue!r} for the agent {tier.agent!r} to serve")
+        if agent.tiers.get(tier.queue) == tier:
+            return
+        queue.unseat(agent.name)
+        agent.tiers[tier.queue] = tier
+        self._note(tier)
+        self.take_seat(queue, agent, tier, now)
+        self._presence_changed(queue, now)
+
+    def take_seat(self, queue: Queue, agent: Agent, tier: Tier, now: float) -> None:
+        """Let `agent` serve `queue` from now on."""
+        queue.seat(agent, tier)
+        self.changed(agent, now)
+
+    def remove_tier(self, queue_name: str, agent_name: str, now: float) -> None:
+        """Take an agent's place in a queue away; raises UnknownAgent and UnknownTier."""
+        agent = self.agent(agent_name)
+        if agent.tiers.pop(queue_name, None) is None:
+            raise UnknownTier(f"the agent {agent_name!r} has no tier in the queue {queue_name!r}")
+        self._note(TierRemoved(queue=queue_name, agent=agent_name))
+        queue = self._queues.get(queue_name)
+        if queue is not None:
+            queue.unseat(agent_name)
+            self._presence_changed(queue, now)
+
+    def set_status(self, agent: Agent, status: AgentStatus, reason: str, now: float) -> None:
+        """Let `agent` be what a person chose. A call or a ring it has goes on in its state.
+
+        Who becomes present starts without misses and without delays. Logging out ends a wrap-up.
+        """
+        becomes_present = status in PRESENT_STATUSES and agent.status not in PRESENT_STATUSES
+        agent.status = status
+        agent.reason = reason
+        if becomes_present:
+            agent.misses = 0
+            agent.held_until = 0.0
+        wraps_up = agent.state is AgentState.WRAP_UP
+        if agent.state in (AgentState.WAITING, AgentState.IDLE) or (
+            wraps_up and status is AgentStatus.LOGGED_OUT
+        ):
+            self.rest(agent, now)
+        else:
+            self.changed(agent, now)
+
+    def rest(self, agent: Agent, now: float) -> None:
+        """Let `agent` wait for the next call, or be idle if its status says so."""
+        agent.state = agent.resting_state
+        agent.call = ""
+        self.changed(agent, now)
+
+    def changed(self, agent: Agent, now: float) -> None:
+        """Bring everything up to date that depends on `agent`. To be called after each change of it."""
+        is_free = agent.is_free(now)
+        is_present = agent.is_present
+        for queue in self._queues_of(agent):
+            seat = queue.seats[agent.name]
+            if is_free:
+                queue.free[agent.name] = seat
+                self.to_serve[queue.name] = None
+            else:
+                queue.free.pop(agent.name, None)
+            if is_present != (agent.name in queue.present):
+                if is_present:
+                    queue.present[agent.name] = seat.level
+                else:
+                    del queue.present[agent.name]
+                self._presence_changed(queue, now)
+        key = Key(Wakes.AGENT, agent.name)
+        if agent.state is AgentState.WRAP_UP:
+            self._timers.set(key, agent.wrap_up_until)
+        elif agent.state is AgentState.WAITING and agent.held_until > now:
+            self._timers.set(key, agent.held_until)
+        else:
+            self._timers.cancel(key)
+        self._write_down(agent, now)
+
+    def _queues_of(self, agent: Agent) -> Iterator[Queue]:
+        for name in agent.tiers:
+            queue = self._queues.get(name)
+            if queue is not None and agent.name in queue.seats:
+                yield queue
+
+    def _presence_changed(self, queue: Queue, now: float) -> None:
+        if queue.present:
+            queue.agentless_since = None
+        elif queue.agentless_since is None:
+            queue.agentless_since = now
+        self.to_review[queue.name] = None
+
+    def _write_down(self, agent: Agent, now: float) -> None:
+        record = agent.record()
+        trace = self._traces.get(agent.name)
+        if trace is not None and trace.record == record and trace.span.call == agent.call:
+            return
+        if trace is None or _differs(trace.span, agent):
+            if trace is not None:
+                self._close(trace, now)
+            span = AgentSpan(
+                agent=agent.name,
+                started_at=now,
+                ended_at=None,
+                status=agent.status,
+                state=agent.state,
+                reason=agent.reason,
+                call=agent.call,
+            )
+            self._note(span)
+        else:
+            span = trace.span
+        self._traces[agent.name] = _Trace(record, span)
+        if trace is None or trace.record != record:
+            self._note(record)
+
+    def _close(self, trace: _Trace, now: float) -> None:
+        """End a span. One that began this very instant is overwritten by the next, as it has its key."""
+        if now > trace.span.started_at:
+            self._note(evolve(trace.span, ended_at=now))
+
+
+def _differs(span: AgentSpan, agent: Agent) -> bool:
+    return (span.status, span.state, span.reason, span.call) != (
+        agent.status,
+        agent.state,
+        agent.reason,
+        agent.call,
+    )

@@ -1,0 +1,135 @@
+"""Frozen pictures of the floor, for the HTTP API, the wallboard and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from callctl.acd.agent import Agent
+from callctl.acd.floor import Floor
+from callctl.acd.queue import Member, Queue
+from callctl.model import AgentState, AgentStatus, Arrival, MemberState
+
+
+@frozen(kw_only=True)
+class MemberView:
+    """A waiting caller: `position` 1 is the next, `agents` are those being rung or having answered."""
+
+    call: str
+    queue: str
+    arrival: Arrival
+    state: MemberState
+    position: int
+    base_score: float
+    score: float
+    waited_seconds: float
+    agents: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class AgentView:
+    """An agent: `call` is the one it is offered, talking in or wrapping up; `why_not_free` is "" if free."""
+
+    name: str
+    status: AgentStatus
+    state: AgentState
+    reason: str
+    since: float
+    call: str
+    misses: int
+    calls_answered: int
+    talk_seconds: float
+    last_offered_at: float | None
+    last_call_ended_at: float | None
+    registered: bool | None
+    external_call: bool
+    wrap_up_until: float | None
+    why_not_free: str
+    tiers: Mapping[str, tuple[int, int]]
+
+
+@frozen(kw_only=True)
+class QueueView:
+    """A queue in numbers: `agents` counts those with a tier by state, `present` those who serve it."""
+
+    name: str
+    waiting: int
+    trying: int
+    longest_wait_seconds: float
+    expected_wait_seconds: float | None
+    agents: Mapping[AgentState, int]
+    present: int
+    free: int
+    agentless_since: float | None
+    is_removed: bool
+
+
+def member_view(member: Member, now: float) -> MemberView:
+    """Return `member` as it stands at `now`."""
+    held = [*member.offers.values(), *([member.winner] if member.winner else [])]
+    return MemberView(
+        call=member.call,
+        queue=member.queue.name,
+        arrival=member.arrival,
+        state=member.state,
+        position=member.queue.position(member),
+        base_score=member.base_score,
+        score=member.score(now),
+        waited_seconds=now - member.arrival.joined_at,
+        agents=tuple(reservation.offer.agent for reservation in held),
+    )
+
+
+def agent_view(agent: Agent, since: float, now: float) -> AgentView:
+    """Return `agent` as it stands at `now`, in this status and state `since`."""
+    return AgentView(
+        name=agent.name,
+        status=agent.status,
+        state=agent.state,
+        reason=agent.reason,
+        since=since,
+        call=agent.call,
+        misses=agent.misses,
+        calls_answered=agent.calls_answered,
+        talk_seconds=agent.talk_seconds,
+        last_offered_at=agent.last_offered_at,
+        last_call_ended_at=agent.last_call_ended_at,
+        registered=agent.registered,
+        external_call=agent.external_call,
+        wrap_up_until=agent.wrap_up_until if agent.state is AgentState.WRAP_UP else None,
+        why_not_free=agent.why_not_free(now),
+        tiers={tier.queue: (tier.level, tier.position) for tier in agent.tiers.values()},
+    )
+
+
+def queue_view(queue: Queue, expected_wait_seconds: float | None, now: float) -> QueueView:
+    """Return `queue` as it stands at `now`."""
+    states = [member.state for member in queue.members.values()]
+    joined = min((member.arrival.joined_at for member in queue.members.values()), default=now)
+    agents = dict.fromkeys(AgentState, 0)
+    for seat in queue.seats.values():
+        agents[seat.agent.state] += 1
+    return QueueView(
+        name=queue.name,
+        waiting=len(states),
+        trying=len(states) - states.count(MemberState.WAITING),
+        longest_wait_seconds=now - joined,
+        expected_wait_seconds=expected_wait_seconds,
+        agents=agents,
+        present=len(queue.present),
+        free=len(queue.free),
+        agentless_since=queue.agentless_since,
+        is_removed=queue.is_removed,
+    )
+
+
+def members_of(floor: Floor, now: float) -> tuple[MemberView, ...]:
+    """Return all members, each queue's in its order."""
+    return tuple(member_view(member, now) for queue in floor.queues.values() for member in queue)
+
+
+def agents_of(floor: Floor, now: float) -> tuple[AgentView, ...]:
+    """Return all agents by name."""
+    agents = sorted(floor.roster, key=lambda agent: agent.name)
+    return tuple(agent_view(agent, floor.roster.since(agent), now) for agent in agents)
