@@ -8,7 +8,8 @@ The way through the rooms, from the wire upwards:
 - `commands`: what callctl says, typed, and safe from values that a caller chose.
 - `connection`: one stream with one reader, one writer, and a slot for each reply.
 - `inbound`: callctl calls FreeSWITCH: login, subscription, jobs, reconnection.
-- `outbound`: FreeSWITCH calls callctl: one connection for each call.
+- `outbound`: FreeSWITCH calls callctl: the listener, one connection for each call.
+- `call_socket`: what such a connection is to the session of the call.
 
 Words: a *message* is what FreeSWITCH sends, a header block and perhaps a body. A *reply* is the message
 that answers a command, an *event* one that answers nothing, a *notice* one about the connection itself.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from typing import TypeVar
 
 import structlog
@@ -102,7 +103,7 @@ class PendingReply:
         if self._outcome is None:
             raise ReplyTimeout(f"no reply to {self.command.label!r} within {timeout_seconds:g} s")
         if isinstance(self._outcome, WaitEnded):
-            raise type(self._outcome)(*self._outcome.args)
+            raise copy(self._outcome)
         return self._outcome
 
     def settle(self, outcome: Reply | WaitEnded) -> None:
@@ -323,7 +324,7 @@ class Connection:
 
     def _wait_ended(self) -> WaitEnded:
         if isinstance(self._ended, WaitEnded):
-            return type(self._ended)(*self._ended.args)
+            return copy(self._ended)
         return ConnectionLost(str(self._ended))
 
 

@@ -1,0 +1,208 @@
+"""The socket of one call: its data, its events, its applications, and how each wait on them ends.
+
+A wait for an application ends with its completion, with the hangup, with FreeSWITCH's notice, with the end
+of the stream, or at the caller's deadline, each by its own exception. Completion alone may never come.
+"""
+
+from __future__ import annotations
+
+import math
+from copy import copy
+
+import structlog
+import trio
+from attrs import frozen
+
+from callctl.errors import (
+    ChannelGone,
+    ConnectionLost,
+    Disconnected,
+    RemoteProtocolError,
+    ReplyTimeout,
+    WaitEnded,
+)
+from callctl.esl import commands
+from callctl.esl.connection import REPLY_SECONDS, Connection, ConnectionStatistics, PendingReply, Reply
+from callctl.esl.wire import Event, Message, event_of
+from callctl.model import Ids
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 1024 * 1024
+"""The largest body on a call's socket: an event, which is 5 kB, or 17 kB at most in all recordings."""
+
+MAX_WAITING_EVENTS = 512
+"""How many events of one call may wait for its session: ten times those of a call with all its events."""
+
+
+@frozen
+class ChannelEnded:
+    """FreeSWITCH's notice that the channel is over: `linger`, more events follow; `disconnect`, none do."""
+
+    disposition: str
+
+
+class _Execution:
+    """An application under way."""
+
+    def __init__(self) -> None:
+        self.settled = trio.Event()
+        self.outcome: Event | WaitEnded | None = None
+
+    def settle(self, outcome: Event | WaitEnded) -> None:
+        if self.outcome is None:
+            self.outcome = outcome
+            self.settled.set()
+
+
+class CallSocket:
+    """The socket of one call: its data, its events, and the way to give its channel orders.
+
+    `events` ends when the connection ends. If nobody takes the events and too many wait, the connection is
+    closed, as a reader that stalls would freeze FreeSWITCH.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, *, peer: str, ids: Ids) -> None:
+        """`peer` is the address that the stream came from; `ids` makes the UUIDs of applications."""
+        self.data = Event("", {})
+        """What the reply to `connect` told of the call; empty before `connect`."""
+        self.peer = peer
+        self._ids = ids
+        self._connection = Connection(
+            stream,
+            on_event=self._take_event,
+            on_notice=self._take_notice,
+            name=f"call from {peer}",
+            max_body_bytes=MAX_BODY_BYTES,
+        )
+        self._send, self.events = trio.open_memory_channel[Event | ChannelEnded](MAX_WAITING_EVENTS)
+        self._executing: dict[str, _Execution] = {}
+        self._over: WaitEnded | None = None
+
+    @property
+    def uuid(self) -> str:
+        """The caller's channel."""
+        return self.data.uuid
+
+    async def run(self) -> None:
+        """Read and write until the connection ends; then the events end, and every wait."""
+        try:
+            await self._connection.run()
+        finally:
+            self._finish(ConnectionLost(str(self._connection.ended)))
+            self._send.close()
+
+    async def connect(self, linger_seconds: int, timeout_seconds: float) -> None:
+        """Take the call over, and fill `data`. Must be the first that is sent.
+
+        Raises RemoteProtocolError for what is no call that can be led, ReplyTimeout, and ConnectionLost or
+        Disconnected when the caller is gone already.
+        """
+        # Both at once: a caller may hang up at any time, and without linger the last events would be lost.
+        first, _ = self.post(commands.connect(), commands.linger(linger_seconds))
+        try:
+            reply = (await first.wait(timeout_seconds)).require_ok()
+        except ConnectionLost:
+            if isinstance(self._connection.ended, RemoteProtocolError):
+                raise self._connection.ended from None
+            raise
+        data = event_of(reply.message)
+        mode, control = data.get("Socket-Mode"), data.get("Control")
+        if (mode, control) != ("async", "full"):
+            raise RemoteProtocolError(
+                f"the dialplan must say `socket host:port async full`, but this call has "
+                f"Socket-Mode {mode!r} and Control {control!r}"
+            )
+        self.data = data
+
+    def post(self, *orders: commands.Command) -> list[PendingReply]:
+        """Send commands in one write, and return the slots of their replies.
+
+        Raises ConnectionLost, Disconnected or OutboxFull; then nothing was sent.
+        """
+        return self._connection.post(*orders)
+
+    async def request(self, order: commands.Command, timeout_seconds: float = REPLY_SECONDS) -> Reply:
+        """Send one command and return its reply; raises as `post` does, and ReplyTimeout."""
+        return await self._connection.request(order, timeout_seconds)
+
+    def follow(self, *event_names: str) -> list[PendingReply]:
+        """Ask for these events of this channel alone; returns the slots of the two replies.
+
+        On an outbound connection too `event` means every channel's events, unless a filter is there first
+        (event_handler in mod_event_socket.c), so the filter goes ahead in the same write.
+        """
+        return self.post(commands.filter_events("Unique-ID", self.uuid), commands.subscribe(event_names))
+
+    async def execute(
+        self, app: str, arg: str = "", *, timeout_seconds: float = math.inf, expand: bool = False
+    ) -> Event:
+        """Run an application, wait for its end, and return CHANNEL_EXECUTE_COMPLETE.
+
+        That event must have been asked for. Raises ChannelGone when the channel hangs up before, Disconnected
+        or ConnectionLost when the socket ends, ReplyTimeout after `timeout_seconds`. After a cancellation the
+        application goes on in FreeSWITCH.
+        """
+        if self._over is not None:
+            raise copy(self._over)
+        event_uuid = self._ids.uuid()
+        execution = self._executing[event_uuid] = _Execution()
+        order = commands.execute(app, arg, event_uuid=event_uuid, expand=expand)
+        try:
+            self.post(order)
+            with trio.move_on_after(timeout_seconds):
+                await execution.settled.wait()
+        finally:
+            del self._executing[event_uuid]
+        if execution.outcome is None:
+            raise ReplyTimeout(f"{order.label!r} did not end within {timeout_seconds:g} s")
+        if isinstance(execution.outcome, WaitEnded):
+            raise copy(execution.outcome)
+        return execution.outcome
+
+    def statistics(self) -> ConnectionStatistics:
+        """Return what the connection has done so far, and what it holds now."""
+        return self._connection.statistics()
+
+    def close(self) -> None:
+        """Close the socket at once. What becomes of the caller depends on `socket_resume`."""
+        self._connection.close()
+
+    # --- what comes in ---
+
+    def _take_event(self, event: Event) -> None:
+        """Hand on an event, and end the waits that it ends."""
+        self._hand_on(event)
+        if event.name == "CHANNEL_EXECUTE_COMPLETE":
+            if (execution := self._executing.get(event.get("Application-UUID"))) is not None:
+                execution.settle(event)
+        elif event.name in ("CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE") and event.uuid == self.uuid:
+            cause = event.get("Hangup-Cause")
+            self._finish(ChannelGone(f"the channel hung up: {cause}", cause))
+
+    def _take_notice(self, message: Message) -> None:
+        """Hand on FreeSWITCH's notice that the channel is over, and end every wait."""
+        if message.content_type != "text/disconnect-notice":
+            return
+        disposition = message.headers.get("Content-Disposition", "disconnect")
+        self._hand_on(ChannelEnded(disposition))
+        if disposition == "linger":
+            self._finish(ChannelGone("the channel hung up"))
+        else:
+            self._finish(Disconnected("FreeSWITCH is closing the socket"))
+
+    def _hand_on(self, item: Event | ChannelEnded) -> None:
+        try:
+            self._send.send_nowait(item)
+        except trio.WouldBlock:
+            log.error("socket closed: its events are not taken", uuid=self.uuid, waiting=MAX_WAITING_EVENTS)
+            self._connection.close("its events were not taken")
+        except trio.BrokenResourceError:
+            # The session has let go of the events: what comes now concerns nobody.
+            return
+
+    def _finish(self, why: WaitEnded) -> None:
+        if self._over is None:
+            self._over = why
+        for execution in self._executing.values():
+            execution.settle(why)

@@ -1,0 +1,325 @@
+"""callctl calls FreeSWITCH: one lasting connection to each switch, for orders, jobs and events.
+
+The link logs in, filters, subscribes, has its owner reconcile, and serves until the connection is lost; then
+it begins again, for ever, with growing and random pauses. While it is down every order ends at once with
+ConnectionLost. Nothing is repeated by itself: whether a lost order was carried out is for the caller to ask.
+"""
+
+from __future__ import annotations
+
+import random as random_module
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+import trio
+from attrs import frozen
+
+from callctl.errors import ConnectionLost, EslError, LoginRefused, ReplyTimeout, WaitEnded
+from callctl.esl import commands
+from callctl.esl.connection import REPLY_SECONDS, Connection, ConnectionStatistics, PendingReply, Reply
+from callctl.esl.wire import Event, Message
+from callctl.model import Ids
+
+log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS = 10.0
+"""How long the connection and its greeting may take; a switch whose Event Socket hangs gives no greeting."""
+
+SILENCE_SECONDS = 45.0
+"""How long nothing may come before the switch is asked for a sign of life: it sends HEARTBEAT every 20 s."""
+
+STABLE_SECONDS = 60.0
+"""A connection that lived this long makes the next pause short again."""
+
+MAX_PAUSE_SECONDS = 30.0
+"""The longest pause between two attempts."""
+
+
+@frozen
+class JobResult:
+    """What a background job came to: `text` as FreeSWITCH gave it, without white space around it."""
+
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether this is anything but an error."""
+        return not self.text.startswith(("-ERR", "-USAGE"))
+
+
+class _Job:
+    """A job under way, known by its Job-UUID before it is even sent."""
+
+    def __init__(self) -> None:
+        self.settled = trio.Event()
+        self.outcome: JobResult | WaitEnded | None = None
+
+    def settle(self, outcome: JobResult | WaitEnded) -> None:
+        self.outcome = outcome
+        self.settled.set()
+
+
+@frozen(kw_only=True)
+class LinkStatistics:
+    """How one link stands: `connection` is None while it is down, `events` counts by name since the start."""
+
+    up: bool
+    reconnects: int
+    last_error: str
+    jobs: int
+    events: Mapping[str, int]
+    connection: ConnectionStatistics | None
+
+
+class SwitchLink:
+    """The link to one switch. `run` keeps it up; `api`, `post_api` and `job` give orders over it."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        host: str,
+        port: int,
+        password: str,
+        on_event: Callable[[Event], None],
+        on_up: Callable[[SwitchLink], Awaitable[None]],
+        on_down: Callable[[str], None],
+        ids: Ids,
+        random: random_module.Random,
+        open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None,
+        events: Sequence[str] = ("BACKGROUND_JOB", "HEARTBEAT"),
+        custom_events: Sequence[str] = (),
+        filters: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """`on_event` is called for every event but BACKGROUND_JOB, and must return at once.
+
+        `on_up` runs beside the reader after each login, to reconcile; if it raises, the connection is given
+        up and made anew. `on_down` is called once for each time that the link was up, with the reason.
+        `filters` are OR-ed, and in force before `events` are asked for; both should hold BACKGROUND_JOB and
+        HEARTBEAT. `open_stream` takes host and port.
+        """
+        self.name = name
+        self._host = host
+        self._port = port
+        self._password = password
+        self._on_event = on_event
+        self._on_up = on_up
+        self._on_down = on_down
+        self._ids = ids
+        self._random = random
+        self._open_stream = open_stream or trio.open_tcp_stream
+        self._events = events
+        self._custom_events = custom_events
+        self._filters = filters
+        self._log = log.bind(switch=name)
+        self._connection: Connection | None = None
+        self._up = trio.Event()
+        self._jobs: dict[str, _Job] = {}
+        self._counts: Counter[str] = Counter()
+        self._greeted = trio.Event()
+        self._refusal = ""
+        self._was_up = False
+        self.last_error = ""
+        """Why the link is or was last down, in words."""
+        self.reconnects = 0
+        """How often the link came up again after the first time."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the switch takes orders: logged in, filtered and subscribed."""
+        return self._connection is not None and self._connection.ended is None
+
+    async def wait_up(self) -> None:
+        """Wait until the switch takes orders."""
+        await self._up.wait()
+
+    def statistics(self) -> LinkStatistics:
+        """Return how the link stands."""
+        return LinkStatistics(
+            up=self.up,
+            reconnects=self.reconnects,
+            last_error=self.last_error,
+            jobs=len(self._jobs),
+            events=dict(self._counts),
+            connection=self._connection.statistics() if self._connection else None,
+        )
+
+    # --- orders ---
+
+    async def api(self, text: str, timeout_seconds: float = REPLY_SECONDS) -> str:
+        """Run a fast `api` command and return its answer.
+
+        Raises CommandRefused for an error, and ConnectionLost, Disconnected, OutboxFull or ReplyTimeout when
+        the answer is unknown. After a cancellation the command may still be carried out.
+        """
+        [slot] = self.post_api(text)
+        return (await slot.wait(timeout_seconds)).require_ok().text
+
+    def post_api(self, *texts: str) -> list[PendingReply]:
+        """Send `api` commands in one write, in order, and return the slots of their replies.
+
+        Raises ConnectionLost, Disconnected or OutboxFull; then nothing was sent.
+        """
+        return self._connected().post(*map(commands.api, texts))
+
+    async def job(self, text: str, *, timeout_seconds: float, job_uuid: str | None = None) -> JobResult:
+        """Run an `api` command in FreeSWITCH's background, and return what it came to.
+
+        Raises CommandRefused when FreeSWITCH does not begin it, and ConnectionLost, Disconnected, OutboxFull
+        or ReplyTimeout when its result is unknown. After a cancellation the job goes on in FreeSWITCH.
+        """
+        job_uuid = job_uuid or self._ids.uuid()
+        job = self._jobs[job_uuid] = _Job()
+        try:
+            with trio.move_on_after(timeout_seconds):
+                [slot] = self._connected().post(commands.bgapi(text, job_uuid=job_uuid))
+                (await slot.wait(timeout_seconds)).require_ok()
+                await job.settled.wait()
+        finally:
+            del self._jobs[job_uuid]
+        if job.outcome is None:
+            raise ReplyTimeout(f"no result of {slot.command.label!r} within {timeout_seconds:g} s")
+        if isinstance(job.outcome, WaitEnded):
+            raise job.outcome
+        return job.outcome
+
+    async def add_filter(self, header: str, value: str) -> None:
+        """Let events with this header value through as well, until the connection is lost."""
+        await self._order(commands.filter_events(header, value))
+
+    async def remove_filter(self, header: str, value: str) -> None:
+        """Take one filter back. Without any filter left, everything that was subscribed comes through."""
+        await self._order(commands.unfilter_events(header, value))
+
+    async def _order(self, command: commands.Command) -> Reply:
+        return (await self._connected().request(command)).require_ok()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            raise ConnectionLost(f"switch {self.name} is not connected: {self.last_error or 'not yet'}")
+        return self._connection
+
+    # --- the life of the link ---
+
+    async def run(self) -> None:
+        """Keep the link up for ever. A cancellation closes it, and every wait ends with ConnectionLost."""
+        attempts = 0
+        while True:
+            begun_at = trio.current_time()
+            self.last_error = await self._attempt()
+            if trio.current_time() - begun_at >= STABLE_SECONDS:
+                attempts = 0
+            attempts += 1
+            pause_seconds = self._random.uniform(1.0, min(MAX_PAUSE_SECONDS, 2.0**attempts))
+            self._log.warning("switch not connected", why=self.last_error, again_in=round(pause_seconds, 1))
+            await trio.sleep(pause_seconds)
+
+    async def _attempt(self) -> str:
+        """Connect and serve until the connection is lost; return why it was, or why there was none."""
+        where = f"{self._host}:{self._port}"
+        try:
+            with trio.fail_after(CONNECT_SECONDS):
+                stream = await self._open_stream(self._host, self._port)
+        except trio.TooSlowError:
+            return f"{where} does not answer within {CONNECT_SECONDS:g} s"
+        except OSError as error:
+            return f"cannot connect to {where}: {error}"
+        return f"{where}: {await self._serve(stream)}"
+
+    async def _serve(self, stream: trio.abc.Stream) -> str:
+        self._greeted, self._refusal = trio.Event(), ""
+        connection = Connection(
+            stream, on_event=self._take_event, on_notice=self._take_notice, name=self.name
+        )
+        why = ""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read, connection, nursery.cancel_scope)
+                try:
+                    await self._log_in(connection)
+                except EslError as error:
+                    why = str(error)
+                else:
+                    self._go_up(connection)
+                    nursery.start_soon(self._reconcile, connection)
+                    await self._watch(connection)
+                nursery.cancel_scope.cancel()
+        finally:
+            why = self._refusal or why or str(connection.ended)
+            self._go_down(connection, why)
+        return why
+
+    async def _read(self, connection: Connection, scope: trio.CancelScope) -> None:
+        await connection.run()
+        scope.cancel()
+
+    async def _log_in(self, connection: Connection) -> None:
+        with trio.move_on_after(CONNECT_SECONDS):
+            await self._greeted.wait()
+        if not self._greeted.is_set():
+            raise ReplyTimeout(f"no greeting of FreeSWITCH within {CONNECT_SECONDS:g} s")
+        reply = await connection.request(commands.auth(self._password))
+        if not reply.ok:
+            raise LoginRefused(f"FreeSWITCH refused the password: {reply.text}")
+        # Filters first: between a subscription and its filter everything would come through.
+        orders = [commands.filter_events(header, value) for header, value in self._filters]
+        orders.append(commands.subscribe(self._events, self._custom_events))
+        for slot in connection.post(*orders):
+            (await slot.wait()).require_ok()
+
+    def _go_up(self, connection: Connection) -> None:
+        self._connection = connection
+        if self._was_up:
+            self.reconnects += 1
+        self._was_up = True
+        self._log.info("switch connected", host=self._host, port=self._port)
+        self._up.set()
+
+    def _go_down(self, connection: Connection, why: str) -> None:
+        connection.close(why)
+        if self._connection is None:
+            return
+        self._connection, self.last_error = None, why
+        self._up = trio.Event()
+        for job in self._jobs.values():
+            job.settle(ConnectionLost(why))
+        self._on_down(why)
+
+    async def _reconcile(self, connection: Connection) -> None:
+        try:
+            await self._on_up(self)
+        except* EslError as group:
+            connection.close(f"the switch could not be taken over: {group.exceptions[0]}")
+        except* Exception:
+            self._log.exception("taking over the switch failed")
+            connection.close("taking over the switch failed")
+
+    async def _watch(self, connection: Connection) -> None:
+        """Return when the switch gave no sign of life, not even when asked for one."""
+        while True:
+            silent_seconds = trio.current_time() - connection.last_received_at
+            if silent_seconds < SILENCE_SECONDS:
+                await trio.sleep(SILENCE_SECONDS - silent_seconds)
+                continue
+            try:
+                await connection.request(commands.api("uptime"))
+            except WaitEnded as error:
+                connection.close(f"silent for {silent_seconds:.0f} s, and then: {error}")
+                return
+
+    # --- what comes in ---
+
+    def _take_event(self, event: Event) -> None:
+        self._counts[event.name] += 1
+        if event.name != "BACKGROUND_JOB":
+            self._on_event(event)
+        elif (job := self._jobs.get(event.get("Job-UUID"))) is not None:
+            job.settle(JobResult(event.body.strip()))
+        # Any other job's result comes too late for the one who waited, who has settled it by asking.
+
+    def _take_notice(self, message: Message) -> None:
+        if message.content_type == "auth/request":
+            self._greeted.set()
+        elif message.content_type == "text/rude-rejection":
+            self._refusal = "FreeSWITCH refused our address (apply-inbound-acl in event_socket.conf)"
