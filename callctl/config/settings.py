@@ -1,0 +1,223 @@
+"""The records of the configuration, and the range of each of their values.
+
+Queues, agents and tiers are the model's own records; what is added here are their ranges. A key in
+callctl.toml is the name of the field with `-` for `_`, so a new field is a new key by itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from callctl.model import AgentSettings, QueueSettings, Tier
+
+KeyPath = tuple[str | int, ...]
+"""The way to a value, from the top: names of tables and keys, and indexes in lists."""
+
+
+@frozen
+class Address:
+    """A host and a port to listen on."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return the address that `text` names, `host:port` or `[IPv6]:port`.
+
+        Raises ValueError, with words for people, when it names none.
+        """
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+            raise ValueError('must be "host:port" with a port up to 65535')
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            raise ValueError('an IPv6 address stands in brackets, as in "[::1]:8084"')
+        if not host:
+            raise ValueError('needs a host before the port; "0.0.0.0" listens everywhere')
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        """Return the address as it is written in callctl.toml."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class LogFormat(StrEnum):
+    """How a log line looks; `auto` is text on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    """The least severity that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogNumbers(StrEnum):
+    """How phone numbers stand in the log; `masked` leaves the last three digits."""
+
+    SHOWN = "shown"
+    MASKED = "masked"
+
+
+@frozen(kw_only=True)
+class ServerSettings:
+    """`[server]`: where FreeSWITCH reaches us and what we keep. Durations in seconds.
+
+    `max_calls` bounds memory: FreeSWITCH goes on in its dialplan with every call beyond it.
+    """
+
+    listen: Address = Address("127.0.0.1", 8084)
+    allow: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    database: Path = Path("callctl.db")
+    drain_timeout: float = 0
+    default_queue: str = "caller"
+    max_calls: int = 2000
+
+
+@frozen(kw_only=True)
+class SwitchSettings:
+    """One `[[freeswitch]]`: a switch whose Event Socket we log in to. Give the password or its file."""
+
+    name: str
+    host: str = "127.0.0.1"
+    port: int = 8021
+    password: str = field(default="ClueCon", repr=False)
+    password_file: Path | None = None
+
+
+@frozen(kw_only=True)
+class HttpSettings:
+    """`[http]`: where the HTTP API listens, and how its tokens are checked."""
+
+    listen: Address = Address("127.0.0.1", 8090)
+    jwt_secret_file: Path | None = None
+    jwt_public_key_file: Path | None = None
+    jwt_algorithms: tuple[str, ...] = ()
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+
+
+@frozen(kw_only=True)
+class LogSettings:
+    """`[log]`: what the log says and how it looks."""
+
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.AUTO
+    numbers: LogNumbers = LogNumbers.SHOWN
+
+
+@frozen(kw_only=True)
+class Config:
+    """Everything that callctl.toml and the environment say, checked.
+
+    `origins` tells where each value came from, by key path; what is not in it is a built-in default.
+    Two configurations are equal when they do the same, wherever their values came from.
+    """
+
+    server: ServerSettings
+    switches: tuple[SwitchSettings, ...]
+    http: HttpSettings
+    log: LogSettings
+    queues: Mapping[str, QueueSettings]
+    agents: Mapping[str, AgentSettings]
+    tiers: tuple[Tier, ...]
+    path: Path | None = field(default=None, eq=False)
+    origins: Mapping[KeyPath, str] = field(factory=dict, eq=False, repr=False)
+
+
+Check = Callable[[Any], str | None]
+"""Looks at a value of the right type and returns what is wrong with it, or None."""
+
+
+def at_least(lowest: float) -> Check:
+    """Return a check for numbers that must not be under `lowest`."""
+    return lambda value: None if value >= lowest else f"must be at least {lowest:g}"
+
+
+def between(lowest: float, highest: float) -> Check:
+    """Return a check for numbers from `lowest` to `highest`, both included."""
+    return lambda value: None if lowest <= value <= highest else f"must be from {lowest:g} to {highest:g}"
+
+
+def one_of(*choices: str) -> Check:
+    """Return a check for texts that must be one of `choices`."""
+    return lambda value: None if value in choices else f"must be one of {', '.join(choices)}"
+
+
+def above_zero(value: float) -> str | None:
+    """Check a number that must be above zero."""
+    return None if value > 0 else "must be above 0"
+
+
+def not_empty(value: str) -> str | None:
+    """Check a text that must say something."""
+    return None if value.strip() else "must not be empty"
+
+
+def networks(values: tuple[str, ...]) -> str | None:
+    """Check a list of addresses and networks."""
+    for value in values:
+        try:
+            ipaddress.ip_network(value)
+        except ValueError as error:
+            return f"{value!r} is no network: {error}"
+    return None
+
+
+def jwt_algorithms(values: tuple[str, ...]) -> str | None:
+    """Check the names of signature algorithms; `none` is no signature and never allowed."""
+    families = ("HS", "RS", "ES", "PS")
+    known = {f"{family}{bits}" for family in families for bits in (256, 384, 512)} | {"EdDSA"}
+    for value in values:
+        if value not in known:
+            return f"{value!r} is none of {', '.join(sorted(known))}"
+    return None
+
+
+CHECKS: Mapping[type, Mapping[str, Check]] = {
+    ServerSettings: {"allow": networks, "default_queue": not_empty, "max_calls": at_least(1)},
+    SwitchSettings: {"name": not_empty, "host": not_empty, "port": between(1, 65535), "password": not_empty},
+    HttpSettings: {"jwt_algorithms": jwt_algorithms},
+    QueueSettings: {
+        "weight": above_zero,
+        "time_base_score": one_of("queue", "system"),
+        # An agent's phone needs a moment to ring, and FreeSWITCH takes whole seconds.
+        "ring_timeout": between(1, 600),
+        "ring_progressively_delay": at_least(1),
+        "announce_position": one_of("no", "yes", "only-up"),
+        "announce_wait": one_of("no", "yes", "once"),
+        # Under a quarter of a minute the music would hardly be heard between two announcements.
+        "announce_interval": at_least(15),
+    },
+    Tier: {"level": at_least(1), "position": at_least(1)},
+}
+"""What a value must be, by record and field. A number without an entry must not be negative."""
+
+
+def check_of(record: type, attribute: Attribute[Any]) -> Check | None:
+    """Return the check that the values of this field must pass."""
+    return CHECKS.get(record, {}).get(attribute.name)
