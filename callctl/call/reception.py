@@ -12,11 +12,11 @@ from functools import partial
 import structlog
 import trio
 from attrs import evolve
-from callctl.esl.outbound import CallSocket
 
 from callctl.call.session import CallSession, Desk
 from callctl.call.switch import Switch
 from callctl.call.variables import arrival_from
+from callctl.esl.outbound import CallSocket
 from callctl.model import (
     OUTCOME_OF_REASON,
     Arrival,
@@ -52,6 +52,8 @@ class Reception:
         self._max_calls = max_calls
         self._sessions: dict[str, CallSession] = {}
         self._nursery: trio.Nursery | None = None
+        self._is_closing = False
+        self._emptied = trio.Event()
 
     @property
     def sessions(self) -> Mapping[str, CallSession]:
@@ -64,6 +66,16 @@ class Reception:
             self._nursery = nursery
             task_status.started()
             await trio.sleep_forever()
+
+    def close(self) -> None:
+        """Take no new calls; who is here already is served on."""
+        self._is_closing = True
+
+    async def wait_empty(self) -> None:
+        """Wait until no call is left."""
+        while self._sessions:
+            self._emptied = trio.Event()
+            await self._emptied.wait()
 
     async def receive(self, socket: CallSocket) -> None:
         """Lead one accepted socket to its call, and return when the socket is not needed any more."""
@@ -79,6 +91,9 @@ class Reception:
         arrival = self._arrival(socket, switch)
         session = self._sessions.get(arrival.call)
         if session is None:
+            if self._is_closing:
+                log.info("call not taken: stopping", uuid=socket.uuid)
+                return
             if self._max_calls and len(self._sessions) >= self._max_calls:
                 log.error("call not taken: max-calls reached", uuid=socket.uuid, limit=self._max_calls)
                 return
@@ -95,7 +110,7 @@ class Reception:
         """Return the switch whose call this is: by the core's UUID, or the only one there is."""
         core_uuid = socket.data.get("Core-UUID")
         for switch in self._switches.values():
-            if core_uuid and switch.link.core_uuid == core_uuid:
+            if core_uuid and switch.core_uuid == core_uuid:
                 return switch
         return next(iter(self._switches.values())) if len(self._switches) == 1 else None
 
@@ -146,3 +161,5 @@ class Reception:
         finally:
             if self._sessions.get(arrival.call) is session:
                 del self._sessions[arrival.call]
+            if not self._sessions:
+                self._emptied.set()

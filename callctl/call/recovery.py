@@ -107,7 +107,7 @@ class Recovery:
     async def _close_rows(self, switch: Switch, channels: Mapping[str, Event]) -> None:
         """End the rows of callers who hung up while nobody looked, with what the switch knows."""
         now = self._desk.clock.now()
-        started_at = now - float(await switch.link.api(commands.uptime_seconds()))
+        started_at = now - float(await switch.link.api("uptime"))
         for call, record in list(self._known_calls.items()):
             if record.arrival.switch != switch.name or record.arrival.uuid in channels:
                 continue

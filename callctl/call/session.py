@@ -7,12 +7,11 @@ orders that always run to their end, also when the call is over, so that no leg 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 import trio
 from attrs import frozen
-from callctl.esl.outbound import CallSocket, ChannelEnded
 
 from callctl.call import events as ev
 from callctl.call.dispatcher import Dispatcher
@@ -22,6 +21,7 @@ from callctl.call.variables import hold_seconds, who_hung_up
 from callctl.clock import SteadyClock
 from callctl.errors import CallctlError, EslError, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
 from callctl.esl import commands
+from callctl.esl.outbound import CallSocket, ChannelEnded
 from callctl.esl.wire import Event
 from callctl.model import Arrival, CallRecord, Fact, HungUpBy, Ids, Offer, QueueSettings, Reason, WaitMedia
 
@@ -40,6 +40,9 @@ INBOX_EVENTS = 1000
 
 LAST_WORDS_SECONDS = 1.0
 """How long CHANNEL_HANGUP_COMPLETE may come after the notice of the hangup; they are not in order."""
+
+SET_SECONDS = 0.2
+"""How long variables set on the socket take at most; an application begins at a tick of 20 ms."""
 
 SWITCH_LOST_SECONDS = 300.0
 """How long a switch may stay away before its calls count as lost and their agents as free."""
@@ -308,9 +311,9 @@ class CallSession:
             case ev.StopTimer(timer):
                 self._stop_timer(timer)
             case ev.End():
-                self._end()
+                self._end(nursery)
 
-    def _end(self) -> None:
+    def _end(self, nursery: trio.Nursery) -> None:
         record = self._flow.record
         self._log.info(
             "call ended",
@@ -320,13 +323,15 @@ class CallSession:
             cause=record.hangup_cause,
         )
         self._is_over = True
-        self._stop_watching()
+        if self._watch is not None:
+            self._stop_watching()
+            self._order(nursery, self._switch.unfollow, self._arrival.uuid)
         for timer in list(self._timers):
             self._stop_timer(timer)
         if not self._orders:
             self._over.set()
 
-    def _execute(self, application: str, argument: str = "", event_uuid: str | None = None) -> None:
+    def _execute(self, application: str, argument: str = "", event_uuid: str = "") -> None:
         if self._socket is None:
             return
         order = commands.execute(application, argument, event_uuid=event_uuid)
@@ -354,6 +359,7 @@ class CallSession:
         nursery.start_soon(carry_out)
 
     async def _ring(self, offer: Offer) -> None:
+        self._desk.dispatcher.act(lambda d, now: d.offer_ringing(offer.id, now))
         try:
             leg_uuid = await self._switch.ring(offer, self._arrival)
         except AgentUnreached as unreached:
@@ -365,7 +371,7 @@ class CallSession:
         won = self._desk.dispatcher.act(lambda d, now: d.offer_answered(offer.id, now))
         self.deliver(ev.AgentAnswered(offer.id, leg_uuid, won))
 
-    async def _bridge(self, offer: Offer, variables: dict[str, str]) -> None:
+    async def _bridge(self, offer: Offer, variables: Mapping[str, str]) -> None:
         way_back = _way_back(self._socket)
         if way_back:
             variables = {**variables, "transfer_after_bridge": way_back}
@@ -381,7 +387,7 @@ class CallSession:
     async def _settle_bridge(self, offer: Offer) -> None:
         """Ask until the switch says whether the two hear each other; no proof came by itself."""
         while True:
-            await self._switch.link.wait_up()
+            await self._switch.wait_ready()
             try:
                 state = await self._switch.leg_state(offer.leg_uuid)
             except WaitEnded:
@@ -392,7 +398,7 @@ class CallSession:
                 self.deliver(ev.BridgeRefused(offer.id, f"no bridge came; the leg is {state.name}"))
             return
 
-    async def _hand_back(self, variables: dict[str, str]) -> None:
+    async def _hand_back(self, variables: Mapping[str, str]) -> None:
         """Leave the caller to the dialplan: with `socket_resume` it goes on when our socket ends."""
         await self._set_variables({"socket_resume": "true", **variables})
         if self._socket is None:
@@ -402,7 +408,7 @@ class CallSession:
         except WaitEnded:
             self._log.debug("socket ended before the hand-back")
 
-    async def _set_variables(self, variables: dict[str, str]) -> None:
+    async def _set_variables(self, variables: Mapping[str, str]) -> None:
         """Set variables on the caller: in order and at once over the inbound connection, if it is there."""
         try:
             await self._switch.set_variables(self._arrival.uuid, variables)
@@ -413,12 +419,18 @@ class CallSession:
             # The caller may be gone by now; the hangup says so by itself.
             self._log.info("variables not set", why=str(refused))
 
-    async def _set_variables_by_socket(self, socket: CallSocket, variables: dict[str, str]) -> None:
+    async def _set_variables_by_socket(self, socket: CallSocket, variables: Mapping[str, str]) -> None:
+        """Set them without a lock, so that they do not wait for the end of the music."""
         try:
-            for name, value in variables.items():
-                await socket.execute("set", f"{name}={value}", event_lock=False)
-        except EslError as ended:
+            socket.post(
+                *(
+                    commands.execute("set", f"{name}={value}", event_lock=False)
+                    for name, value in variables.items()
+                )
+            )
+        except WaitEnded as ended:
             self._log.info("variables not set", why=str(ended))
+        await trio.sleep(SET_SECONDS)
 
     # --- timers, and the caller without a socket ---
 
@@ -446,26 +458,26 @@ class CallSession:
 
     async def _watch_caller(self) -> None:
         """Follow a caller without a socket by the inbound connection, and ask after each loss of it."""
-        link, uuid = self._switch.link, self._arrival.uuid
+        switch, uuid = self._switch, self._arrival.uuid
         self._stop_watching()
         with trio.CancelScope() as scope:
             self._watch = scope
-            self._switch.listen(uuid, self._on_caller_event)
-            core_uuid = link.core_uuid
+            switch.listen(uuid, self._on_caller_event)
+            core_uuid = switch.core_uuid
             while True:
                 with trio.move_on_after(SWITCH_LOST_SECONDS) as patience:
-                    await link.wait_up()
-                if patience.cancelled_caught or link.core_uuid != core_uuid:
+                    await switch.wait_ready()
+                if patience.cancelled_caught or switch.core_uuid != core_uuid:
                     self.deliver(ev.SwitchLost())
                     return
                 try:
-                    await self._switch.follow(uuid)
-                    if not await self._switch.exists(uuid):
+                    await switch.follow(uuid)
+                    if not await switch.exists(uuid):
                         self.deliver(ev.CallerHungUp("", HungUpBy.CALLER))
                         return
-                    await link.wait_down()
                 except WaitEnded:
                     continue
+                await switch.wait_lost()
 
 
 def _other_leg(event: Event, uuid: str) -> str:

@@ -8,18 +8,19 @@ switch CPU time for each connection that it goes to.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
+from random import Random
 
 import structlog
 import trio
-from callctl.esl.inbound import SwitchLink
 
 from callctl.call.variables import leg_variables
-from callctl.errors import CallctlError, CommandRefused, WaitEnded
+from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
+from callctl.esl.inbound import SwitchLink
 from callctl.esl.wire import Event
-from callctl.model import Arrival, Offer, OfferResult
+from callctl.model import Arrival, Ids, Offer, OfferResult
 
 log = structlog.get_logger(__name__)
 
@@ -83,8 +84,39 @@ class AgentUnreached(CallctlError):
 class Switch:
     """The orders that calls give to one switch, and the way of its events to them."""
 
-    def __init__(self, link: SwitchLink) -> None:
-        self.link = link
+    def __init__(
+        self,
+        *,
+        name: str,
+        host: str,
+        port: int,
+        password: str,
+        ids: Ids,
+        random: Random,
+        open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None,
+    ) -> None:
+        """`open_stream` connects to a host and port; None means TCP."""
+        self.host = host
+        self.link = SwitchLink(
+            name=name,
+            host=host,
+            port=port,
+            password=password,
+            ids=ids,
+            random=random,
+            on_event=self._on_event,
+            on_up=self._on_up,
+            on_down=self._on_down,
+            open_stream=open_stream,
+            events=EVENTS,
+            filters=FILTERS,
+        )
+        self.core_uuid = ""
+        """FreeSWITCH's own name for this run of it; another one after a restart."""
+        self.reconcile: Callable[[Switch], Awaitable[None]] = _no_reconciliation
+        """Called after each login, before the switch counts as ready."""
+        self._ready = trio.Event()
+        self._lost = trio.Event()
         self._listeners: dict[str, Callable[[Event], None]] = {}
         self._dialling: set[str] = set()
 
@@ -92,6 +124,33 @@ class Switch:
     def name(self) -> str:
         """The switch's name in the configuration."""
         return self.link.name
+
+    @property
+    def is_ready(self) -> bool:
+        """Say whether the switch is connected and reconciled."""
+        return self._ready.is_set()
+
+    async def run(self) -> None:
+        """Keep the connection up for ever. A cancellation closes it."""
+        await self.link.run()
+
+    async def wait_ready(self) -> None:
+        """Wait until the switch is connected and what we know of it is true."""
+        await self._ready.wait()
+
+    async def wait_lost(self) -> None:
+        """Wait until a connection that is up is lost."""
+        await self._lost.wait()
+
+    async def _on_up(self, link: SwitchLink) -> None:
+        self._lost = trio.Event()
+        self.core_uuid = await link.api("global_getvar core_uuid")
+        await self.reconcile(self)
+        self._ready.set()
+
+    def _on_down(self, why: str) -> None:
+        self._ready = trio.Event()
+        self._lost.set()
 
     # --- events ---
 
@@ -107,7 +166,7 @@ class Switch:
         """Say whether some call is concerned with channel `uuid`."""
         return uuid in self._listeners
 
-    def on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Hand an event to the call that it concerns. Never waits."""
         listener = self._listeners.get(event.uuid)
         if listener is not None:
@@ -118,8 +177,11 @@ class Switch:
         await self.link.add_filter("Unique-ID", uuid)
 
     async def unfollow(self, uuid: str) -> None:
-        """Take `follow` back."""
-        await self.link.remove_filter("Unique-ID", uuid)
+        """Take `follow` back; a lost connection has done so by itself."""
+        try:
+            await self.link.remove_filter("Unique-ID", uuid)
+        except EslError as error:
+            log.debug("filter not removed", uuid=uuid, why=str(error))
 
     # --- orders ---
 
@@ -129,6 +191,10 @@ class Switch:
         Raises AgentUnreached. A lost connection or a lost result is settled by asking the switch.
         A cancellation leaves the leg ringing; `hang_up` ends it.
         """
+        with trio.move_on_after(offer.ring_timeout) as patience:
+            await self.wait_ready()
+        if patience.cancelled_caught:
+            raise AgentUnreached(OfferResult.CANCELLED, f"switch {self.name} is not connected")
         self._dialling.add(offer.leg_uuid)
         try:
             order = commands.originate(
@@ -153,7 +219,7 @@ class Switch:
     async def _settle_ring(self, offer: Offer) -> str:
         with trio.move_on_after(offer.ring_timeout + JOB_GRACE_SECONDS):
             while True:
-                await self.link.wait_up()
+                await self.wait_ready()
                 try:
                     state = await self.leg_state(offer.leg_uuid)
                 except WaitEnded:
@@ -220,3 +286,7 @@ class Switch:
     async def exists(self, uuid: str) -> bool:
         """Ask whether a channel exists. Raises WaitEnded when the switch does not say."""
         return await self.link.api(commands.uuid_exists(uuid)) == "true"
+
+
+async def _no_reconciliation(switch: Switch) -> None:
+    """Until the server says better, a switch is believed to be empty."""

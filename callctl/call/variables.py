@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from callctl.esl.commands import harmless
 from callctl.esl.wire import Event
 from callctl.model import Arrival, HungUpBy, Offer, Reason
 
@@ -126,8 +127,8 @@ def leg_variables(arrival: Arrival, offer: Offer) -> dict[str, str]:
         "callctl_call": arrival.call,
         "callctl_offer": offer.id,
         "ignore_early_media": "true",
-        "origination_caller_id_name": _printable(name),
-        "origination_caller_id_number": _printable(arrival.caller_number),
+        "origination_caller_id_name": harmless(name),
+        "origination_caller_id_number": harmless(arrival.caller_number),
     }
 
 
@@ -163,8 +164,3 @@ def _microseconds(text: str) -> float | None:
 def _text(value: str) -> str:
     """Return `value` as Unicode: bytes that are not UTF-8 come in as surrogates, which no database takes."""
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _printable(text: str) -> str:
-    """Return `text` without what ends a header or a variable: the caller chose it, not we."""
-    return re.sub(r"[\x00-\x1f\x7f]", " ", text).strip()

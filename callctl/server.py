@@ -1,0 +1,195 @@
+"""Puts the rooms together: start, supervision, drain, stop.
+
+Start: the store, the distributor with its agents, the switches and the reconciliation with each, and last
+the listener. Stop: the listener first, so that no new call comes; then the agents' phones that ring; then
+the sockets, whereupon every waiting caller goes on in the dialplan with the place kept; and last the store,
+when everything is written.
+"""
+
+from __future__ import annotations
+
+import random as random_module
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+import trio
+from attrs import frozen
+
+from callctl.acd.distributor import Distributor
+from callctl.call.dispatcher import Dispatcher
+from callctl.call.reception import Reception
+from callctl.call.recovery import Recovery
+from callctl.call.session import Desk
+from callctl.call.switch import Switch
+from callctl.clock import SteadyClock
+from callctl.config import Config
+from callctl.esl.outbound import serve_outbound
+from callctl.model import AgentRecord, CallRecord, Ids, QueueSettings, Tier
+from callctl.store.journal import Journal
+from callctl.store.loading import load_agents, load_open_calls, load_tiers, open_reader
+
+log = structlog.get_logger(__name__)
+
+FIRST_CONTACT_SECONDS = 5.0
+"""How long the first login to each switch may take before calls are taken without it."""
+
+
+@frozen(kw_only=True)
+class _Roster:
+    """What the store knew when the server started."""
+
+    agents: list[AgentRecord]
+    tiers: list[Tier]
+    open_calls: dict[str, CallRecord]
+
+
+class Server:
+    """One callctl: `run` is its whole life."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        ids: Ids | None = None,
+        random: random_module.Random | None = None,
+        open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None,
+    ) -> None:
+        """`ids`, `random` and `open_stream` are for simulations; by default they are the real ones."""
+        self._config = config
+        self._ids = ids or Ids()
+        self._random = random or random_module.SystemRandom()
+        self._open_stream = open_stream
+        self._stopping = trio.Event()
+        self._queues: dict[str, QueueSettings] = dict(config.queues)
+
+    async def run(self, *, task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `stop`, and then return; reports itself when calls can come.
+
+        A cancellation stops at once, in the same order but without the drain. Raises StoreError when the
+        database cannot be used, and OSError when the port is taken.
+        """
+        self.clock = SteadyClock()
+        self.journal = Journal(self._config.server.database, clock=self.clock)
+        async with trio.open_nursery() as store_nursery:
+            await store_nursery.start(self.journal.run)
+            known = await trio.to_thread.run_sync(_read_roster, self._config.server.database)
+            await self._run_on_store(known, task_status)
+            store_nursery.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Begin to stop. Safe to call from a signal's task, and more than once."""
+        self._stopping.set()
+
+    async def _run_on_store(self, known: _Roster, task_status: trio.TaskStatus[Server]) -> None:
+        self.dispatcher = Dispatcher(self._staff(known), self.clock, self.journal.record)
+        desk = Desk(dispatcher=self.dispatcher, clock=self.clock, ids=self._ids, record=self.journal.record)
+        self.switches = {
+            settings.name: Switch(
+                name=settings.name,
+                host=settings.host,
+                port=settings.port,
+                password=settings.password,
+                ids=self._ids,
+                random=self._random,
+                open_stream=self._open_stream,
+            )
+            for settings in self._config.switches
+        }
+        self.reception = Reception(
+            desk=desk,
+            switches=self.switches,
+            queues=self._queues,
+            default_queue=self._config.server.default_queue,
+            known_calls=known.open_calls,
+            max_calls=self._config.server.max_calls,
+        )
+        recovery = Recovery(
+            desk=desk,
+            reception=self.reception,
+            known_calls=known.open_calls,
+            default_queue=self._config.server.default_queue,
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.dispatcher.run)
+            await nursery.start(self.reception.run)
+            for switch in self.switches.values():
+                switch.reconcile = recovery.reconcile
+                nursery.start_soon(switch.run)
+            await self._first_contact()
+            await self._take_calls(nursery, task_status)
+            nursery.cancel_scope.cancel()
+
+    def _staff(self, known: _Roster) -> Distributor:
+        """Return a distributor with the queues of the configuration and the agents of both sources.
+
+        What callctl.toml says of an agent or a tier wins over the store, which knows the status.
+        """
+        distributor, now = Distributor(ids=self._ids, random=self._random), self.clock.now()
+        for queue in self._queues.values():
+            distributor.put_queue(queue, now)
+        for record in known.agents:
+            distributor.put_agent(record, now)
+        for agent in self._config.agents.values():
+            distributor.put_agent(agent, now)
+        for tier in [*known.tiers, *self._config.tiers]:
+            if tier.queue in self._queues:
+                distributor.put_tier(tier, now)
+            else:
+                log.warning("tier of a queue that is not configured", queue=tier.queue, agent=tier.agent)
+        return distributor
+
+    async def _first_contact(self) -> None:
+        with trio.move_on_after(FIRST_CONTACT_SECONDS):
+            async with trio.open_nursery() as nursery:
+                for switch in self.switches.values():
+                    nursery.start_soon(switch.wait_ready)
+        for switch in self.switches.values():
+            if not switch.is_ready:
+                log.error("switch not connected yet", switch=switch.name, why=switch.link.last_error)
+
+    async def _take_calls(self, nursery: trio.Nursery, task_status: trio.TaskStatus[Server]) -> None:
+        settings = self._config.server
+        async with trio.open_nursery() as door:
+            self.listeners = await door.start(
+                lambda *, task_status: serve_outbound(
+                    self.reception.receive,
+                    host=settings.listen.host,
+                    port=settings.listen.port,
+                    allow=settings.allow,
+                    ids=self._ids,
+                    task_status=task_status,
+                )
+            )
+            log.info("serving", listen=str(settings.listen), database=str(settings.database))
+            task_status.started(self)
+            await self._stopping.wait()
+            await self._drain()
+            with trio.move_on_after(FIRST_CONTACT_SECONDS):
+                await self._silence_phones()
+            door.cancel_scope.cancel()
+
+    async def _drain(self) -> None:
+        """Serve those who are here, up to `drain-timeout`."""
+        log.info("stopping", calls=len(self.reception.sessions))
+        self.reception.close()
+        with trio.move_on_after(self._config.server.drain_timeout):
+            await self.reception.wait_empty()
+
+    async def _silence_phones(self) -> None:
+        """No agent's phone goes on ringing for a caller whom nobody leads any more."""
+        async with trio.open_nursery() as nursery:
+            for session in self.reception.sessions.values():
+                nursery.start_soon(session.hang_up_unbridged_legs)
+
+
+def _read_roster(database: Path) -> _Roster:
+    connection = open_reader(database)
+    try:
+        return _Roster(
+            agents=load_agents(connection),
+            tiers=load_tiers(connection),
+            open_calls={record.arrival.call: record for record in load_open_calls(connection)},
+        )
+    finally:
+        connection.close()
