@@ -1,0 +1,94 @@
+"""The command line: one module for each group of commands, imported only when it is run.
+
+- `table`: the names of all commands, and where each lives.
+- `options`: what many commands share: `--config`, `--json`, and how values are read.
+- `output`: tables for people, JSON for programs.
+- `target`: where the roster is changed: in a running server, or in the database when none runs.
+
+Every command prints errors in one line on stderr and exits 1 when what was asked did not work, 2 for wrong
+usage or configuration. A traceback means a defect of ours, never a user's mistake.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import click
+
+from callctl import __version__
+from callctl.cli.table import CommandTable
+from callctl.errors import CallctlError, ConfigError
+
+WRONG_USAGE = 2
+DID_NOT_WORK = 1
+INTERRUPTED = 130
+"""What a shell expects of a program that Ctrl-C ended: 128 and the number of the signal."""
+
+
+@click.command(
+    cls=CommandTable,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog='Every command has its own help, with an example: "callctl demo --help".',
+)
+@click.version_option(__version__, message="callctl %(version)s")
+def callctl() -> None:
+    """A call queue for FreeSWITCH."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` (by default those of the process) name; return the exit code."""
+    try:
+        result = callctl.main(args=arguments, prog_name="callctl", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return WRONG_USAGE
+    except click.ClickException as error:
+        _say(error.format_message(), _hint(error))
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output, `head` for example, has seen enough. What Python still flushes there at
+        # its end must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DID_NOT_WORK
+    except CallctlError as error:
+        _say(str(error))
+        return WRONG_USAGE if isinstance(error, ConfigError) else DID_NOT_WORK
+    except BaseExceptionGroup as group:
+        return _report_group(group)
+
+
+def _report_group(group: BaseExceptionGroup[BaseException]) -> int:
+    """Say each error of a nursery in its line; a group that holds anything unexpected is raised on."""
+    errors = list(_leaves(group))
+    if all(isinstance(error, KeyboardInterrupt) for error in errors):
+        return INTERRUPTED
+    if not all(isinstance(error, CallctlError) for error in errors):
+        raise group
+    for error in errors:
+        _say(str(error))
+    return WRONG_USAGE if any(isinstance(error, ConfigError) for error in errors) else DID_NOT_WORK
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _hint(error: click.ClickException) -> str:
+    """Return how to get help, for an error of usage."""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f' (see "{error.ctx.command_path} --help")'
+    return ""
+
+
+def _say(message: str, hint: str = "") -> None:
+    click.echo(f"callctl: {' '.join(message.split())}{hint}", err=True)
