@@ -7,8 +7,8 @@ what is done about it, which is mostly nothing, but never leaves an agent's leg 
     WAITING ⇄ RINGING → BRIDGING → TALKING → PARTING → ENDED     (and from each of them to ENDED)
 
 A wait ends once, in `_end_wait`, which writes the call's one reason; a talk has its reason from the
-bridge on and ends once, in `_end_talk`. PARTING is over for the agent and the history; only the
-caller's own hangup, with its cause, is still to come.
+bridge on and ends once, in `_end_talk`. PARTING is over for the history; only the
+hangups of the two, with their causes, are still to come.
 """
 
 from __future__ import annotations
@@ -47,8 +47,10 @@ BRIDGE_PROOF_SECONDS = 3.0
 RETURN_SECONDS = 30.0
 """How long a caller may take to come back from the dialplan; ours comes back every few seconds."""
 
-FAREWELL_SECONDS = 2.0
-"""How long the caller's own hangup may come after the end of the talk; later means a transfer."""
+FAREWELL_SECONDS = 1.0
+"""How long the hangups of the two may come after the end of the talk; 20 to 40 ms are usual.
+
+A caller who lives on after that was transferred. An agent's leg that lives on is hung up."""
 
 TIMER_BRIDGE = "bridge"
 TIMER_RETURN = "return"
@@ -101,6 +103,7 @@ class CallFlow:
         """The offer whose agent answered and is being bridged, or talks."""
         self._socket_is_open = True
         self._hangup_is_ours = False
+        self._caller_is_gone = False
         self._has_begun = False
 
     @property
@@ -354,29 +357,14 @@ class CallFlow:
     def _agent_left_talk(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
-        return self._end_talk(now, hung_up_by=HungUpBy.AGENT, hangup_cause=event.cause)
+        ended = self._end_talk(now, hung_up_by=HungUpBy.AGENT, hangup_cause=event.cause)
+        return [*self._free_agent(), *ended]
 
     def _unbridged(self, event: ev.Unbridged, now: float) -> list[Effect]:
         return self._end_talk(now)
 
-    def _end_talk(self, now: float, **what: Any) -> list[Effect]:
-        """The two hear each other no more; who hung up, and the cause, may still come."""
-        offer, self._taken = self._taken, None
-        assert offer is not None, "TALKING always has an offer"
-        return [
-            ev.ReportTalkEnded(offer.id),
-            ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
-            self._enter(Stage.PARTING, ended_at=now, **what),
-        ]
-
-    def _caller_ended_talk(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
-        assert self._taken is not None, "TALKING always has an offer"
-        leg_uuid = self._taken.leg_uuid
-        return [
-            *self._end_talk(now),
-            ev.HangUpLeg(leg_uuid, "NORMAL_CLEARING"),
-            *self._caller_parted(event, now),
-        ]
+    def _caller_left_talk(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
+        return [*self._end_talk(now), *self._caller_parted(event, now)]
 
     def _switch_lost_in_talk(self, event: ev.SwitchLost, now: float) -> list[Effect]:
         return [*self._end_talk(now, hung_up_by=HungUpBy.SWITCH), *self._finish(event, now)]
@@ -385,9 +373,28 @@ class CallFlow:
         # The dialplan led the caller back into a queue after the talk: that is a new visit.
         return [*self._end_talk(now), *self._finish(event, now)]
 
+    def _end_talk(self, now: float, **what: Any) -> list[Effect]:
+        """The two hear each other no more; what is still to come is told in PARTING."""
+        return [
+            ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
+            self._enter(Stage.PARTING, ended_at=now, **what),
+        ]
+
+    def _free_agent(self) -> list[Effect]:
+        """The agent's leg is gone, so the phone is free: not before, or the next call finds it busy."""
+        offer, self._taken = self._taken, None
+        return [] if offer is None else [ev.ReportTalkEnded(offer.id)]
+
     # --- parting ---
 
+    def _agent_parted(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
+        if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
+            return []
+        freed = self._free_agent()
+        return [*freed, *self._finish(event, now)] if self._caller_is_gone else freed
+
     def _caller_parted(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
+        self._caller_is_gone = True
         by = event.by
         if self._hangup_is_ours:
             by = HungUpBy.CALLCTL
@@ -395,12 +402,13 @@ class CallFlow:
             # With hangup_after_bridge the switch ends the caller's leg because the agent's has ended.
             by = HungUpBy.AGENT
         parted = self._ledger.change(hung_up_by=by, hangup_cause=event.cause, hold_seconds=event.hold_seconds)
-        return [parted, *self._finish(event, now)]
+        return [parted, *(self._finish(event, now) if self._taken is None else [])]
 
     def _farewell(self, event: ev.TimerFired, now: float) -> list[Effect]:
         if event.timer != TIMER_FAREWELL:
             return []
-        return [self._ledger.note(now, "caller-went-on"), *self._finish(event, now)]
+        went_on = [] if self._caller_is_gone else [self._ledger.note(now, "caller-went-on")]
+        return [*went_on, *self._finish(event, now)]
 
     # --- the end ---
 
@@ -427,8 +435,11 @@ class CallFlow:
         return [*effects, ended, self._ledger.note(now, "ended", reason.value), ev.End()]
 
     def _finish(self, event: CallHappening, now: float) -> list[Effect]:
+        leg = [] if self._taken is None else [ev.HangUpLeg(self._taken.leg_uuid, "NORMAL_CLEARING")]
         return [
             ev.StopTimer(TIMER_FAREWELL),
+            *leg,
+            *self._free_agent(),
             self._enter(Stage.ENDED),
             self._ledger.note(now, "ended", Reason.BRIDGED.value),
             ev.End(),
@@ -536,7 +547,7 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
         ev.Bridged: CallFlow._nothing,
         ev.BridgeRefused: CallFlow._nothing,
         ev.Unbridged: CallFlow._unbridged,
-        ev.CallerHungUp: CallFlow._caller_ended_talk,
+        ev.CallerHungUp: CallFlow._caller_left_talk,
         ev.CallerTaken: CallFlow._nothing,
         ev.SocketLost: CallFlow._socket_lost,
         ev.CallerReturned: CallFlow._returned_from_talk,
@@ -549,6 +560,7 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
     Stage.PARTING: {
         **_NOTHING_TO_DO,
         ev.AgentAnswered: CallFlow._kill_late_leg,
+        ev.AgentHungUp: CallFlow._agent_parted,
         ev.CallerHungUp: CallFlow._caller_parted,
         ev.CallerReturned: CallFlow._finish,
         ev.SwitchLost: CallFlow._finish,

@@ -42,9 +42,7 @@ from callctl.model import (
 T = 1_800_000_000.0
 """When the caller joins."""
 
-ARRIVAL = Arrival(
-    call="call-1", uuid="caller", switch="fs1", queue="caller", arrived_at=T - 0.1, joined_at=T
-)
+ARRIVAL = Arrival(call="call-1", uuid="caller", switch="fs1", queue="caller", arrived_at=T - 0.1, joined_at=T)
 QUEUE = QueueSettings(name="caller", moh_sound="local_stream://moh")
 
 
@@ -133,9 +131,7 @@ def test_a_caller_who_joins_keeps_the_place_on_the_channel_is_answered_and_hears
         ev.PlayMusic("local_stream://moh"),
     ]
     assert notes(effects) == [("joined", "caller, position 3")]
-    assert flow.record == CallRecord(
-        arrival=ARRIVAL, state=CallState.WAITING, position_at_entry=3
-    )
+    assert flow.record == CallRecord(arrival=ARRIVAL, state=CallState.WAITING, position_at_entry=3)
 
 
 def test_with_ring_ready_no_music_ends_the_ringing_tone() -> None:
@@ -191,13 +187,12 @@ def test_the_caller_who_hangs_up_first_is_named_though_the_agents_hangup_is_hear
     assert flow.record.hung_up_by is HungUpBy.CALLER
 
 
-def test_a_caller_who_hangs_up_in_the_talk_frees_the_agent_at_once() -> None:
+def test_a_caller_who_hangs_up_in_the_talk_frees_the_agent_as_soon_as_the_phone_is_free() -> None:
     flow = talking()
     effects = flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 30)
-    assert orders(effects) == [
+    assert orders(effects) == [ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS)]
+    assert orders(flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 30.02)) == [
         ev.ReportTalkEnded("offer-1001"),
-        ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
-        ev.HangUpLeg("leg-1001", "NORMAL_CLEARING"),
         ev.StopTimer(TIMER_FAREWELL),
         ev.End(),
     ]
@@ -211,6 +206,17 @@ def test_a_caller_whom_the_agent_transfers_is_handled_and_goes_on_without_us() -
     assert orders(effects) == [ev.StopTimer(TIMER_FAREWELL), ev.End()]
     assert ("caller-went-on", "") in notes(effects)
     assert (flow.record.outcome, flow.record.ended_at) == (Outcome.HANDLED, T + 60)
+
+
+def test_an_agents_leg_that_outlives_the_talk_is_hung_up() -> None:
+    flow = talking()
+    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 30)
+    assert orders(flow.handle(ev.TimerFired(TIMER_FAREWELL), T + 31)) == [
+        ev.StopTimer(TIMER_FAREWELL),
+        ev.HangUpLeg("leg-1001", "NORMAL_CLEARING"),
+        ev.ReportTalkEnded("offer-1001"),
+        ev.End(),
+    ]
 
 
 def test_a_caller_who_hangs_up_while_waiting_is_abandoned() -> None:
@@ -345,9 +351,7 @@ def test_a_bridge_without_proof_is_settled_by_asking() -> None:
         (Reason.OVERFLOW, Outcome.OVERFLOWED),
     ],
 )
-def test_a_wait_that_is_over_gives_the_caller_back_to_the_dialplan(
-    reason: Reason, outcome: Outcome
-) -> None:
+def test_a_wait_that_is_over_gives_the_caller_back_to_the_dialplan(reason: Reason, outcome: Outcome) -> None:
     flow = ringing()
     effects = flow.handle(ev.WaitOver(reason, "voicemail"), T + 30)
     assert orders(effects) == [
@@ -510,7 +514,11 @@ def test_whatever_happens_a_call_ends_once_with_one_reason_and_no_leg_is_left(
     effects: list[ev.Effect] = []
     open_legs: set[str] = set()
     now = T
-    for event in [*happenings, ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER)]:
+    goodbye = [
+        ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER),
+        ev.TimerFired(TIMER_FAREWELL),
+    ]
+    for event in [*happenings, *goodbye]:
         now += 1
         done = flow.handle(event, now)
         effects += done
@@ -532,5 +540,4 @@ def test_whatever_happens_a_call_ends_once_with_one_reason_and_no_leg_is_left(
     assert flow.record.state is CallState.ENDED
     assert flow.record.ended_at is not None
     assert len(reasons - {None}) == 1
-    bridged_legs_end_with_the_caller = {flow.record.agent_uuid}
-    assert open_legs <= bridged_legs_end_with_the_caller
+    assert not open_legs
