@@ -1,0 +1,382 @@
+"""The switch itself: it holds channels, listeners and people together, and keeps the time and the chance.
+
+Everything in it runs in one nursery, so that its end leaves nothing behind. Catastrophes are its orders: a
+crash, a restart, a stall, a lost network.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+
+import trio
+from attrs import frozen
+
+from callctl.clock import SteadyClock
+from callctl.model import Ids
+from callctl.sim.api import uptime
+from callctl.sim.applications import APPLICATIONS
+from callctl.sim.channel import Channel, Profile
+from callctl.sim.dialplan import Dialplan, house_dialplan
+from callctl.sim.events import VERSION, EventSource, Identity
+from callctl.sim.faults import Faults
+from callctl.sim.inbound import listen_inbound, serve_inbound
+from callctl.sim.listener import SHUTDOWN, Listener
+from callctl.sim.people import Caller, Endpoint, Loopback, TrunkCaller, run_later
+from callctl.sim.session import live
+
+Dial = Callable[[str, int], Awaitable[trio.abc.Stream]]
+Observer = Callable[[str, str, float, str], None]
+"""Is told a name, a channel's UUID, the time, and the UUID of the caller or partner concerned, or ""."""
+
+DEFAULT_SOUND_SECONDS = 2.0
+
+
+@frozen
+class SwitchStatistics:
+    """Counts of what the switch has and had."""
+
+    channels: int
+    peak_channels: int
+    sessions_since_startup: int
+    listeners: int
+    events_made: int
+    events_told: int
+
+
+class Switch:
+    """A stand-in for one FreeSWITCH server. Make it, then `run` it; calls and clients may come after that."""
+
+    def __init__(
+        self,
+        *,
+        name: str = "fs1",
+        password: str = "ClueCon",
+        random: random.Random,
+        ids: Ids,
+        faults: Faults | None = None,
+        dial: Dial = trio.open_tcp_stream,
+        dialplan: Dialplan | None = None,
+        clock: SteadyClock | None = None,
+        heartbeat_seconds: float = 20.0,
+        tick_seconds: float = 0.02,
+        show_lag_seconds: float = 0.1,
+        hold_music: str = "local_stream://moh",
+    ) -> None:
+        """`random` and `ids` are seeded by whoever wants a run to come out the same.
+
+        `dial` connects the `socket` application. A tick is FreeSWITCH's 20 ms. `show channels` is behind by
+        `show_lag_seconds`, as FreeSWITCH keeps that table apart.
+        """
+        self.name = name
+        self.password = password
+        self.random = random
+        self.ids = ids
+        self.faults = faults or Faults()
+        self.dialplan = dialplan or house_dialplan()
+        self.applications = APPLICATIONS
+        self.heartbeat_seconds = heartbeat_seconds
+        self.tick_seconds = tick_seconds
+        self.show_lag_seconds = show_lag_seconds
+        self.hold_music = hold_music
+        self.clock = clock or SteadyClock()
+        self.started_at = self.now()
+        self.listeners: set[Listener] = set()
+        self.events = EventSource(Identity(name=name, core_uuid=ids.uuid()), self.now)
+        self._dial = dial
+        self._channels: dict[str, Channel] = {}
+        self._peak_channels = 0
+        self._session_id = 0
+        self._endpoints: dict[str, Callable[[], Endpoint]] = {}
+        self._observers: list[Observer] = []
+        self._sounds: dict[str, float | None] = {}
+        self._core: trio.Nursery | None = None
+        self._restart = trio.Event()
+        self._network = _Gate()
+        self._speech = _Gate()
+
+    # --- its life -------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled; everything inside ends with it. A crash or restart begins it anew."""
+        is_first = True
+        while True:
+            async with trio.open_nursery() as nursery:
+                self._core = nursery
+                self.started_at = self.now()
+                nursery.start_soon(self._beat)
+                if is_first:
+                    task_status.started()
+                    is_first = False
+            self._core = None
+            self._channels.clear()
+            self.listeners.clear()
+            self.events.listeners.clear()
+            await self._restart.wait()
+
+    def _spawn(self, function: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Start a task of the running switch; one that is down starts nothing."""
+        if self._core is not None and not self._core.cancel_scope.cancel_called:
+            self._core.start_soon(function, *arguments)
+
+    @property
+    def is_running(self) -> bool:
+        return self._core is not None and not self._core.cancel_scope.cancel_called
+
+    async def _beat(self) -> None:
+        while True:
+            await trio.sleep(self.heartbeat_seconds)
+            numbers = self.statistics()
+            self.events.fire(
+                "HEARTBEAT",
+                None,
+                {
+                    "Event-Info": "System Ready",
+                    "Up-Time": uptime(self),
+                    "FreeSWITCH-Version": VERSION,
+                    "Uptime-msec": str(int((self.now() - self.started_at) * 1000)),
+                    "Session-Count": str(numbers.channels),
+                    "Max-Sessions": "20000",
+                    "Session-Since-Startup": str(numbers.sessions_since_startup),
+                    "Session-Peak-Max": str(numbers.peak_channels),
+                },
+            )
+
+    def crash(self) -> None:
+        """Be gone at once: every channel and connection is cut, and nothing is said. `restart` ends it."""
+        self._restart = trio.Event()
+        for listener in list(self.listeners):
+            listener.kill(None)
+        if self._core is not None:
+            self._core.cancel_scope.cancel()
+
+    def restart(self) -> None:
+        """Come up again after a crash or a shutdown, empty."""
+        self._restart.set()
+
+    def shut_down(self) -> None:
+        """Hang everybody up, say goodbye to every client, and be gone."""
+        for channel in self.channels():
+            channel.hang_up("SYSTEM_SHUTDOWN")
+        self.later(1.0, self._end_listeners)
+        self.later(1.0 + 2 * self.tick_seconds, self.crash)
+
+    def _end_listeners(self) -> None:
+        for listener in list(self.listeners):
+            listener.kill(SHUTDOWN)
+
+    def reload_event_socket(self) -> None:
+        """Lose every client: what a header block with "reload" and "mod_event_socket" does."""
+        self._end_listeners()
+
+    def drop_connections(self) -> None:
+        """Cut every client off, without a word; the calls go on."""
+        for listener in list(self.listeners):
+            listener.kill(None)
+
+    def stall(self) -> None:
+        """Say nothing more on Event Socket, until `go_on`."""
+        self._speech.close()
+
+    def go_on(self) -> None:
+        """End a stall: what had to wait is said now."""
+        self._speech.open()
+
+    def lose_network(self) -> None:
+        """Neither hear nor reach anybody, until `find_network`; connections stay, for TCP tries again."""
+        self._network.close()
+
+    def find_network(self) -> None:
+        """End the loss of the network."""
+        self._network.open()
+
+    async def is_speaking(self) -> None:
+        """Return once the switch is not stalled."""
+        await self._speech.passed()
+
+    async def network_is_up(self) -> None:
+        """Return once there is a network."""
+        await self._network.passed()
+
+    # --- who is there -------------------------------------------------------------------------
+
+    def channels(self) -> list[Channel]:
+        """Return the live channels, oldest first."""
+        return [channel for channel in self._channels.values() if channel.is_up]
+
+    def listed_channels(self) -> list[Channel]:
+        """Return what `show channels` knows: a little behind, and with those that are not yet destroyed."""
+        newest = self.now() - self.show_lag_seconds
+        return [channel for channel in self._channels.values() if channel.times.created <= newest]
+
+    def locate(self, uuid: str) -> Channel | None:
+        """Return the live channel of this UUID, or None."""
+        channel = self._channels.get(uuid)
+        return channel if channel is not None and channel.is_up else None
+
+    def is_known(self, uuid: str) -> bool:
+        """Say whether a UUID is still in use, be it by a channel that is just ending."""
+        return uuid in self._channels
+
+    def statistics(self) -> SwitchStatistics:
+        """Return counts for tests and load generators."""
+        return SwitchStatistics(
+            len(self._channels),
+            self._peak_channels,
+            self._session_id,
+            len(self.listeners),
+            self.events.counts.made,
+            self.events.counts.told,
+        )
+
+    def add_endpoint(self, dialstring: str, behaviour: Endpoint | Callable[[], Endpoint]) -> None:
+        """Say what the phone at this contact does; a function is asked anew for each ring."""
+        self._endpoints[dialstring] = behaviour if callable(behaviour) else lambda: behaviour
+
+    def endpoint(self, dialstring: str) -> Endpoint | None:
+        """Return how the phone at this contact behaves this time, or None where there is none."""
+        behaviour = self._endpoints.get(dialstring)
+        return behaviour() if behaviour is not None else None
+
+    def place_call(self, caller: Caller) -> str:
+        """Let a call come in over the trunk; returns the UUID of its channel."""
+        channel = self._inbound_channel(caller.destination, caller.name, caller.number)
+        channel.variables.update(caller.variables)
+        channel.far = TrunkCaller(channel, caller)
+        self.start(channel)
+        self.observe("call-placed", channel)
+        return channel.uuid
+
+    def call_in(self, destination: str, originator: Channel) -> Channel:
+        """Let a leg of this switch arrive as a call in its dialplan, as in the recordings."""
+        profile = originator.profile
+        channel = self._inbound_channel(destination, profile.caller_id_name, profile.caller_id_number)
+        channel.far = Loopback(channel, originator)
+        self.start(channel)
+        return channel
+
+    def _inbound_channel(self, destination: str, name: str, number: str) -> Channel:
+        profile = Profile(
+            caller_id_name=name, caller_id_number=number, destination=destination, context="public"
+        )
+        return Channel(
+            self,
+            uuid=self.ids.uuid(),
+            name=f"sofia/external/{number}@127.0.0.1",
+            is_outbound=False,
+            profile=profile,
+        )
+
+    def start(self, channel: Channel) -> None:
+        """Put a channel into the table, and let it live."""
+        self._channels[channel.uuid] = channel
+        self._peak_channels = max(self._peak_channels, len(self._channels))
+        self._spawn(live, channel)
+
+    def forget(self, channel: Channel) -> None:
+        """Take a channel out of the table."""
+        self._channels.pop(channel.uuid, None)
+
+    def next_session_id(self) -> int:
+        self._session_id += 1
+        return self._session_id
+
+    # --- what others need of it ---------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        return self.clock.now()
+
+    def tick_length(self) -> float:
+        """Return how long it takes this time until FreeSWITCH looks: at most a tick, in seconds."""
+        return self.random.uniform(0.0, self.tick_seconds)
+
+    async def tick(self) -> None:
+        """Wait until FreeSWITCH looks again."""
+        await trio.sleep(self.tick_length())
+
+    def wire_seconds(self) -> float:
+        """Return how long a signal to or from a far end takes this time."""
+        return self.random.uniform(0.0, self.tick_seconds)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something in a while; a switch that is gone by then does nothing."""
+        self._spawn(run_later, seconds, action)
+
+    def start_job(self, job: Callable[[], Awaitable[None]]) -> None:
+        """Run a background job."""
+        self._spawn(job)
+
+    def serve(self, listener: Listener) -> None:
+        """Serve an outbound connection."""
+        self.events.listeners.append(listener)
+        self.listeners.add(listener)
+        self._spawn(self._serve, listener)
+
+    async def _serve(self, listener: Listener) -> None:
+        try:
+            await listener.run()
+        finally:
+            self.listeners.discard(listener)
+
+    async def dial(self, host: str, port: int) -> trio.abc.Stream:
+        """Connect to a controller; raises OSError where nobody listens."""
+        await self.network_is_up()
+        return await self._dial(host, port)
+
+    async def serve_inbound(self, stream: trio.abc.Stream) -> None:
+        """Serve one client's connection to its end; a switch that is down hangs up at once."""
+        if not self.is_running:
+            await trio.aclose_forcefully(stream)
+            return
+        await serve_inbound(self, stream)
+
+    async def listen_inbound(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept clients on real TCP; reports the port."""
+        await listen_inbound(self, host, port, task_status=task_status)
+
+    def sound_seconds(self, path: str) -> float | None:
+        """Return how long a file is, or None where there is none."""
+        if path in self._sounds:
+            return self._sounds[path]
+        return None if path.startswith("/no/such/") else DEFAULT_SOUND_SECONDS
+
+    def add_sound(self, path: str, seconds: float | None) -> None:
+        """Say how long a file is; None: it does not exist."""
+        self._sounds[path] = seconds
+
+    def on_observed(self, observer: Observer) -> None:
+        """Tell `observer` what happens: names such as `call-placed`, `leg-ringing`, `bridged`, `hung-up`."""
+        self._observers.append(observer)
+
+    def observe(self, name: str, channel: Channel, other_uuid: str = "") -> None:
+        """Tell the observers that something of this name happened to a channel."""
+        if self._observers:
+            other = other_uuid or channel.variable("cc_member_uuid")
+            for observer in list(self._observers):
+                observer(name, channel.uuid, self.now(), other)
+
+
+class _Gate:
+    """Something that is open, or else makes everybody wait."""
+
+    def __init__(self) -> None:
+        self._opened = trio.Event()
+        self._opened.set()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def close(self) -> None:
+        if self._opened.is_set():
+            self._opened = trio.Event()
+
+    async def passed(self) -> None:
+        if not self._opened.is_set():
+            await self._opened.wait()
