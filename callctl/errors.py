@@ -23,6 +23,10 @@ class QueueEmpty(CallctlError):
     """Nobody serves this queue, and it is configured to let nobody in then."""
 
 
+class QueueClosed(QueueEmpty):
+    """Outside its opening hours nobody serves this queue."""
+
+
 class UnknownAgent(CallctlError):
     """An agent of this name does not exist."""
 

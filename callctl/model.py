@@ -143,6 +143,35 @@ class OfferResult(StrEnum):
 
 
 @frozen(kw_only=True)
+class OverflowRule:
+    """Where a queue sends callers, and when: every condition that is given must hold.
+
+    `waited` is in seconds since joining. `waiting` (more than so many callers up to this one) and
+    `expected_wait` (over so many seconds) count on entering, or once `waited` is over if that is given
+    too. `to` is "queue:NAME", "extension:NUMBER", "voicemail:BOX" or "hangup:CAUSE".
+    """
+
+    to: str
+    waited: float | None = None
+    expected_wait: float | None = None
+    waiting: int | None = None
+    nobody_there: bool = False
+
+
+@frozen(kw_only=True)
+class OpeningHours:
+    """When a queue is open, in local time: `open` like "Mon-Fri 09:00-17:00", none meaning always.
+
+    `holidays` go over it: a date alone ("2026-12-25", "12-25" for every year) is closed, with times
+    ("2026-12-24 09:00-12:00") open for those.
+    """
+
+    timezone: str = "UTC"
+    open: tuple[str, ...] = ()
+    holidays: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class QueueSettings:
     """One queue's parameters; VOCABULARY's names with `_` for `-`, durations in seconds."""
 
@@ -171,6 +200,11 @@ class QueueSettings:
     abandoned_resume_allowed: bool = False
     service_level_seconds: float = 20
     short_abandon_seconds: float = 6
+    skill_relax_seconds: float = 0
+    preferred_agent_seconds: float = 0
+    overflow: tuple[OverflowRule, ...] = ()
+    hours: OpeningHours | None = None
+    closed_target: str = ""
 
 
 @frozen(kw_only=True)
@@ -212,7 +246,9 @@ class Arrival:
 
     `call` is our own key of the visit and `uuid` the caller's channel on `switch`. `joined_at` is kept
     over every reconnection. `skills` are required levels by name; `variables` are whatever else the
-    dialplan asked to keep.
+    dialplan asked to keep. `place_since` is since when a caller has its place who brought it along from
+    another queue (those in `came_through`) or an earlier visit; None means since joining. A `callback`
+    has no caller on the line: it keeps a place, and is offered like a call when its turn comes.
     """
 
     call: str
@@ -235,6 +271,10 @@ class Arrival:
     cid_name_prefix: str = ""
     variables: Mapping[str, str] = field(factory=dict)
     resumes: int = 0
+    preferred_agent: str = ""
+    place_since: float | None = None
+    came_through: tuple[str, ...] = ()
+    callback: bool = False
 
 
 @frozen(kw_only=True)
@@ -299,7 +339,10 @@ class CallEvent:
 
 @frozen(kw_only=True)
 class AgentRecord:
-    """A row of `agents`: the settings, and how the agent stood when last heard of."""
+    """A row of `agents`: the settings, and how the agent stood when last heard of.
+
+    `status_until` is when a timed pause ends, after which the agent is Available again.
+    """
 
     settings: AgentSettings
     status: AgentStatus
@@ -310,6 +353,7 @@ class AgentRecord:
     talk_seconds: float = 0.0
     last_offered_at: float | None = None
     last_call_ended_at: float | None = None
+    status_until: float | None = None
 
 
 @frozen(kw_only=True)

@@ -29,6 +29,7 @@ class Reservation:
     offer: Offer
     phase: Phase = Phase.RESERVED
     bridged_at: float = 0.0
+    caller_number: str = ""
 
     @property
     def is_ringing(self) -> bool:
@@ -44,6 +45,7 @@ class Agent:
     status: AgentStatus = AgentStatus.LOGGED_OUT
     state: AgentState = AgentState.IDLE
     reason: str = ""
+    status_until: float | None = None
     misses: int = 0
     calls_answered: int = 0
     talk_seconds: float = 0.0
@@ -66,6 +68,7 @@ class Agent:
             record.settings,
             status=record.status,
             reason=record.reason,
+            status_until=record.status_until,
             misses=record.misses,
             calls_answered=record.calls_answered,
             talk_seconds=record.talk_seconds,
@@ -101,6 +104,11 @@ class Agent:
         """Return whether this agent could take a call from somebody at `now`."""
         return self.state is AgentState.WAITING and self.held_until <= now and self.registered is not False
 
+    @property
+    def standing(self) -> str:
+        """What this agent is doing, in one or two words."""
+        return str(self.state if self.status in PRESENT_STATUSES else self.status)
+
     def why_not_free(self, now: float) -> str:
         """Return in words why this agent could take no call at `now`, or ""."""
         if self.status not in PRESENT_STATUSES:
@@ -131,6 +139,7 @@ class Agent:
             status=self.status,
             state=self.state,
             reason=self.reason,
+            status_until=self.status_until,
             misses=self.misses,
             calls_answered=self.calls_answered,
             talk_seconds=self.talk_seconds,

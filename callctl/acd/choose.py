@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterable, Iterator
 from attrs import frozen
 
 from callctl.acd.agent import Seat
-from callctl.acd.limits import open_level
+from callctl.acd.limits import open_level, relaxed_by
 from callctl.acd.queue import Member, Needs, Queue, Rank
-from callctl.acd.strategy import FIRST_BECAUSE, Past, in_order, place
+from callctl.acd.strategy import FIRST_BECAUSE, Past, in_order
 from callctl.model import PassedOver, Strategy
 
 NAMED_AT_MOST = 50
 """How many agents a decision names one by one: more nobody reads, and it is written for each offer."""
+
+
+PREFERRED_BECAUSE = "is preferred, having talked to this caller last"
 
 
 @frozen(kw_only=True)
@@ -34,7 +37,7 @@ class Choice:
 
 
 def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> Iterator[Choice]:
-    """Yield what to do about each member of `queues` that wants an offer: the highest score times weight first.
+    """Yield what to do about each member of `queues` that wants an offer, highest score times weight first.
 
     Whoever is chosen must be reserved before the next one is asked for. As agents only become fewer on
     the way, needs that found nobody once are not looked at again, and a queue without free agents is left.
@@ -53,6 +56,9 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
             continue
         past = Past(draw=draw, queue_last=queue.last_place, member_last=member.last_tried, tried=member.tried)
         order = in_order(queue.settings.strategy, eligible, past)
+        preferred = member.arrival.preferred_agent
+        if preferred:
+            order.sort(key=lambda seat: seat.name != preferred)
         yield Choice(member=member, needs=needs, order=tuple(order))
 
 
@@ -66,7 +72,7 @@ def _weighted(queue: Queue, now: float) -> Iterator[tuple[float, Rank, Member]]:
 
 def wants_offer(member: Member, now: float) -> bool:
     """Return whether one more agent should be rung for `member` at `now`, if there is one."""
-    if member.winner is not None:
+    if member.winner is not None or member.not_before > now:
         return False
     match member.queue.settings.strategy:
         case Strategy.RING_ALL:
@@ -82,7 +88,11 @@ def needs_of(member: Member, now: float) -> Needs:
     queue = member.queue
     arrival = member.arrival
     level = open_level(queue.settings, queue.levels, arrival.joined_at, now, queue.lowest_present_level)
-    return Needs(arrival.switch, level, member.skills)
+    skills = member.skills
+    if skills:
+        less = relaxed_by(queue.settings, arrival.joined_at, now)
+        skills = tuple((skill, level - less) for skill, level in skills if level > less)
+    return Needs(arrival.switch, level, skills)
 
 
 def misfit(queue: Queue, seat: Seat, needs: Needs) -> str:
@@ -110,21 +120,24 @@ def passed_over(choice: Choice, now: float) -> tuple[PassedOver, ...]:
     queue = choice.member.queue
     chosen = {seat.name for seat in choice.chosen}
     ranked = {seat.name for seat in choice.order}
-    because = FIRST_BECAUSE[queue.settings.strategy]
+    preferred = bool(choice.order) and choice.order[0].name == choice.member.arrival.preferred_agent
+    because = PREFERRED_BECAUSE if preferred else FIRST_BECAUSE[queue.settings.strategy]
     named: list[PassedOver] = []
     counted: Counter[str] = Counter()
-    for seat in sorted(queue.seats.values(), key=place):
+    for seat in queue.in_place:
         if seat.name in chosen:
+            continue
+        if len(named) == NAMED_AT_MOST:
+            counted[seat.agent.standing] += 1
             continue
         if seat.name in ranked:
             first = choice.order[0]
-            lower = first.level < seat.level
+            lower = first.level < seat.level and not preferred
             why = f"{first.name} is on a lower level" if lower else f"{first.name} {because}"
         else:
             why = seat.agent.why_not_free(now) or misfit(queue, seat, choice.needs)
-        if len(named) < NAMED_AT_MOST:
-            named.append(PassedOver(agent=seat.name, why=why))
-        else:
-            counted[why] += 1
-    rest = ", ".join(f"{number} times {why}" for why, number in counted.most_common())
-    return (*named, PassedOver(agent="the others", why=rest)) if rest else tuple(named)
+        named.append(PassedOver(agent=seat.name, why=why))
+    if counted:
+        rest = ", ".join(f"{number} {standing}" for standing, number in counted.most_common())
+        named.append(PassedOver(agent=f"{counted.total()} others", why=rest))
+    return tuple(named)

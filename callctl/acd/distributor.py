@@ -10,24 +10,37 @@ from __future__ import annotations
 import random
 from itertools import count
 
-from callctl.acd.agent import PRESENT_STATUSES, Phase, Reservation
-from callctl.acd.effects import Effect
+from attrs import evolve
+
+from callctl.acd.admission import admit
+from callctl.acd.agent import PRESENT_STATUSES, Phase
+from callctl.acd.effects import Effect, WaitOver
+from callctl.acd.estimate import rounded
 from callctl.acd.floor import Floor
 from callctl.acd.invariants import violations
 from callctl.acd.queue import Member, Queue
 from callctl.acd.timers import Key, Wakes
-from callctl.acd.views import AgentView, MemberView, QueueView, agents_of, members_of, queue_view
-from callctl.errors import QueueEmpty, QueueFull
+from callctl.acd.views import (
+    AgentView,
+    MemberView,
+    QueueView,
+    agents_of,
+    expected_wait_of,
+    members_of,
+    queue_view,
+)
 from callctl.model import (
     AgentRecord,
     AgentSettings,
     AgentState,
     AgentStatus,
     Arrival,
+    Decision,
     Ids,
     Offer,
     OfferResult,
     QueueSettings,
+    Reason,
     Tier,
 )
 
@@ -44,17 +57,21 @@ class Distributor:
     # --- configuration ---
 
     def put_queue(self, settings: QueueSettings, now: float) -> None:
-        """Open a queue, or change the parameters of a known one; no call is touched by it."""
+        """Open a queue, or change the parameters of a known one; no call is touched by it.
+
+        Raises ConfigError for opening hours that cannot be read, and changes nothing then.
+        """
         queue = self._floor.queues.get(settings.name)
         if queue is None:
-            queue = self._floor.queues[settings.name] = Queue(settings, agentless_since=now)
+            queue = Queue(settings, agentless_since=now)
+            queue.apply(settings)
+            self._floor.queues[settings.name] = queue
             for agent in self._roster:
                 tier = agent.tiers.get(queue.name)
                 if tier is not None:
                     self._roster.take_seat(queue, agent, tier, now)
-        queue.settings = settings
+        queue.apply(settings)
         queue.is_removed = False
-        queue.rerank()
         self._roster.to_review[queue.name] = None
         self._settle(now)
 
@@ -91,16 +108,19 @@ class Distributor:
 
     # --- agents ---
 
-    def set_status(self, agent: str, status: AgentStatus, now: float, reason: str = "") -> None:
+    def set_status(
+        self, agent: str, status: AgentStatus, now: float, reason: str = "", until: float | None = None
+    ) -> None:
         """Let an agent be what a person chose. A talk goes on; a ring that is no longer wanted is taken back.
 
-        For Available (On Demand) this is also how an idle agent asks for the next call. Raises UnknownAgent.
+        For Available (On Demand) this is also how an idle agent asks for the next call. A pause `until`
+        some moment ends in Available. Raises UnknownAgent.
         """
         subject = self._roster.agent(agent)
         ring = subject.reservation
         if status not in PRESENT_STATUSES and ring is not None and ring.is_ringing:
             self._floor.withdraw(ring, "ORIGINATOR_CANCEL", now)
-        self._roster.set_status(subject, status, reason, now)
+        self._roster.set_status(subject, status, reason, now, until)
         self._settle(now)
 
     def end_wrap_up(self, agent: str, now: float) -> None:
@@ -142,31 +162,54 @@ class Distributor:
     def join(self, arrival: Arrival, now: float) -> int:
         """Let a call wait, and return its position: 1 is the next. Who joins again keeps the old place.
 
-        Raises UnknownQueue, QueueFull and QueueEmpty; the last two not for a call that comes back.
+        A caller who was cut off, or for whom a callback waits here, takes the place of the earlier visit;
+        such a callback is over then. Raises UnknownQueue, QueueFull, QueueEmpty and QueueClosed; none but
+        the first for a call that comes back.
         """
-        queue = self._floor.queue(arrival.queue)
-        self._floor.drop(arrival.call, now)
-        settings = queue.settings
-        if not arrival.resumes:
-            if settings.max_callers and len(queue.members) >= settings.max_callers:
-                raise QueueFull(f"{len(queue.members)} callers wait in {queue.name!r} already: no more may")
-            if not settings.join_when_empty and not queue.present:
-                raise QueueEmpty(f"nobody serves the queue {queue.name!r}")
+        floor = self._floor
+        queue = floor.queue(arrival.queue)
+        known = floor.members.get(arrival.call)
+        floor.drop(arrival.call, now)
+        if not (arrival.resumes or arrival.callback):
+            admit(queue, now)
+        arrival = floor.memory.recall(queue, arrival, now)
+        callback = floor.members.get(floor.memory.callback_of(arrival) or "")
+        if callback is not None:
+            arrival = evolve(arrival, place_since=callback.place_since)
+            floor.drop(callback.call, now)
+            floor.effects.append(WaitOver(callback.call, Reason.WITHDRAWN, f"call:{arrival.call}"))
         member = Member(
             arrival,
             queue,
             ticket=next(self._tickets),
-            base_score=arrival.base_score,
+            base_score=arrival.base_score if known is None else known.base_score,
             skills=tuple(sorted(arrival.skills.items())),
         )
-        self._floor.add(member)
-        position = queue.position(member)
+        floor.add(member)
         self._settle(now)
-        return position
+        return member.position_at_entry
 
-    def leave(self, call: str, now: float) -> None:
-        """Take a call out, for whatever reason it is gone; its offers are withdrawn. Idempotent."""
+    def leave(self, call: str, now: float, *, abandoned: bool = False) -> None:
+        """Take a call out, for whatever reason it is gone; its offers are withdrawn. Idempotent.
+
+        `abandoned` says that the caller hung up, who then may come back to the place for a while.
+        """
+        member = self._floor.members.get(call)
+        if member is not None and abandoned:
+            self._floor.memory.abandoned(member, now)
         self._floor.drop(call, now)
+        self._settle(now)
+
+    def postpone(self, call: str, until: float, now: float) -> None:
+        """Offer a call to nobody before `until`, with its place kept; a running offer is withdrawn.
+
+        This is how a callback whose caller did not answer is tried again later. Raises UnknownCall.
+        """
+        member = self._floor.member(call)
+        member.not_before = until
+        for reservation in [*member.offers.values(), *filter(None, [member.winner])]:
+            self._floor.withdraw(reservation, "ORIGINATOR_CANCEL", now)
+        self._floor.look_at(member)
         self._settle(now)
 
     def set_base_score(self, call: str, score: float, now: float) -> None:
@@ -244,7 +287,10 @@ class Distributor:
             self._floor.timers.cancel(Key(Wakes.OFFER, offer_id))
             member = self._floor.members.get(reservation.offer.call)
             if member is not None:
-                member.queue.waits.append((now, now - member.arrival.joined_at))
+                if not member.arrival.callback:
+                    waited = now - member.arrival.joined_at
+                    member.queue.waits.add(now, waited, member.position_at_entry)
+                reservation.caller_number = member.arrival.caller_number
                 self._floor.drop(member.call, now, but=reservation)
             agent = self._floor.agent_of(reservation)
             if agent is not None:
@@ -261,6 +307,7 @@ class Distributor:
             if agent is not None:
                 agent.talk_seconds += now - reservation.bridged_at
                 agent.last_call_ended_at = now
+                self._floor.memory.talked(reservation.caller_number, agent.name, now)
                 self._floor.wrap_up(agent, reservation.offer.queue, now)
         self._settle(now)
 
@@ -268,25 +315,7 @@ class Distributor:
         """After a restart: this agent is talking with this caller since `bridged_at`. Raises UnknownAgent."""
         subject = self._roster.agent(agent)
         self._floor.drop(arrival.call, now)
-        if subject.reservation is not None and subject.reservation.is_ringing:
-            self._floor.withdraw(subject.reservation, "ORIGINATOR_CANCEL", now)
-        offer = Offer(
-            id=self._floor.ids.uuid(),
-            call=arrival.call,
-            queue=arrival.queue,
-            agent=agent,
-            contact=subject.settings.contact_on(arrival.switch),
-            leg_uuid=leg_uuid,
-            offered_at=bridged_at,
-            ring_timeout=0.0,
-            lease_until=bridged_at,
-        )
-        reservation = Reservation(offer, Phase.TALKING, bridged_at)
-        self._floor.reservations[offer.id] = reservation
-        subject.reservation = reservation
-        subject.call = arrival.call
-        subject.state = AgentState.IN_A_QUEUE_CALL
-        self._roster.changed(subject, now)
+        offer = self._floor.adopt(arrival, subject, leg_uuid, bridged_at, now)
         self._settle(now)
         return offer
 
@@ -318,13 +347,39 @@ class Distributor:
 
     def queues(self, now: float) -> tuple[QueueView, ...]:
         """Return all queues, removed ones that still have members too."""
-        queues = self._floor.queues.values()
-        return tuple(queue_view(queue, None, now) for queue in queues)
+        return tuple(queue_view(queue, now) for queue in self._floor.queues.values())
 
     def position(self, call: str, now: float) -> int:
         """Return a waiting call's position, 1 being the next. Raises UnknownCall."""
         member = self._floor.member(call)
         return member.queue.position(member)
+
+    def expected_wait(self, queue: str, now: float) -> float | None:
+        """Return the seconds that a caller who joined now might wait, None if nobody can know.
+
+        Raises UnknownQueue.
+        """
+        return expected_wait_of(self._floor.queue(queue), now)
+
+    def announced_wait(self, call: str, now: float) -> float | None:
+        """Return the seconds to tell a waiting caller: rounded, and never more than told before.
+
+        None means that there is nothing to tell. Raises UnknownCall.
+        """
+        member = self._floor.member(call)
+        queue = member.queue
+        expected = queue.waits.expected(queue.position(member), now) if queue.present else None
+        if expected is None:
+            return None
+        told = rounded(expected)
+        if member.told_wait_seconds is not None:
+            told = min(told, member.told_wait_seconds)
+        member.told_wait_seconds = told
+        return told
+
+    def explain(self, call: str, now: float) -> Decision:
+        """Return why a waiting call is with none of its agents at `now`. Raises UnknownCall."""
+        return self._floor.explain(self._floor.member(call), now)
 
     def check_invariants(self, now: float) -> list[str]:
         """Return what is violated at `now` of what must always be true, in words; nothing if all is sound."""

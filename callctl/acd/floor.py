@@ -13,13 +13,14 @@ from callctl.acd.choose import Choice, choices, needs_of, passed_over
 from callctl.acd.delays import OFFER_INTERVAL_SECONDS, consequence
 from callctl.acd.effects import AgentLeaseExpired, Effect, Noted, Offered, OfferWithdrawn, WaitOver
 from callctl.acd.limits import NEVER
+from callctl.acd.memory import CallerMemory
 from callctl.acd.queue import Member, Queue
 from callctl.acd.review import review
 from callctl.acd.roster import Roster
 from callctl.acd.strategy import place
 from callctl.acd.timers import Key, Timers, Wakes
 from callctl.errors import UnknownCall, UnknownQueue
-from callctl.model import AgentState, AgentStatus, Decision, Fact, Ids, Offer, OfferResult
+from callctl.model import AgentState, AgentStatus, Arrival, Decision, Fact, Ids, Offer, OfferResult
 
 LEASE_MARGIN_SECONDS = 5.0
 """What a lease lasts beyond the ring: the switch's own timeout and its event come within that, or never."""
@@ -46,9 +47,11 @@ class Floor:
         self.roster = Roster(self.queues, self.timers, self._note)
         self.members: dict[str, Member] = {}
         self.reservations: dict[str, Reservation] = {}
+        self.memory = CallerMemory()
         self._draw = draw
         self._to_review: dict[str, None] = {}
         self._to_explain: dict[str, None] = {}
+        self._entering: set[str] = set()
 
     def queue(self, name: str) -> Queue:
         """Return the queue of this name that calls may join; raises UnknownQueue."""
@@ -72,11 +75,15 @@ class Floor:
     # --- members ---
 
     def add(self, member: Member) -> None:
-        """Let `member` wait."""
+        """Let `member` wait. The place of one who comes back to a running wait is not judged again."""
         self.members[member.call] = member
         member.queue.add(member)
+        member.position_at_entry = member.queue.position(member)
+        self.memory.waits(member)
         self._to_explain[member.call] = None
-        self._look_at(member)
+        if not member.arrival.resumes:
+            self._entering.add(member.call)
+        self.look_at(member)
 
     def drop(self, call: str, now: float, but: Reservation | None = None) -> None:
         """Take a call out of its queue and withdraw its offers, all `but` one. Nothing if it is not there."""
@@ -84,6 +91,7 @@ class Floor:
         if member is None:
             return
         member.queue.remove(member)
+        self.memory.gone(member)
         self.timers.cancel(Key(Wakes.MEMBER, call))
         held = [*member.offers.values(), member.winner]
         for reservation in held:
@@ -126,6 +134,28 @@ class Floor:
         self.roster.changed(agent, now)
         self.effects.append(Offered(offer))
 
+    def adopt(self, arrival: Arrival, agent: Agent, leg_uuid: str, bridged_at: float, now: float) -> Offer:
+        """Let `agent` be in a queue call that began before we were started."""
+        if agent.reservation is not None and agent.reservation.is_ringing:
+            self.withdraw(agent.reservation, "ORIGINATOR_CANCEL", now)
+        offer = Offer(
+            id=self.ids.uuid(),
+            call=arrival.call,
+            queue=arrival.queue,
+            agent=agent.name,
+            contact=agent.settings.contact_on(arrival.switch),
+            leg_uuid=leg_uuid,
+            offered_at=bridged_at,
+            ring_timeout=0.0,
+            lease_until=bridged_at,
+        )
+        reservation = Reservation(offer, Phase.TALKING, bridged_at, arrival.caller_number)
+        self.reservations[offer.id] = agent.reservation = reservation
+        agent.call = arrival.call
+        agent.state = AgentState.IN_A_QUEUE_CALL
+        self.roster.changed(agent, now)
+        return offer
+
     def win(self, reservation: Reservation, now: float) -> bool:
         """Give the call to the agent who answered first, and withdraw its other offers."""
         member = self.members.get(reservation.offer.call)
@@ -158,7 +188,7 @@ class Floor:
             member.offers.pop(reservation.offer.id, None)
             if member.winner is reservation:
                 member.winner = None
-            self._look_at(member)
+            self.look_at(member)
 
     def release(self, reservation: Reservation) -> Agent | None:
         """Forget a reservation, and return the agent that it held, who must be given a state next."""
@@ -228,9 +258,11 @@ class Floor:
                         self.rest_after_call(agent, now)
                     else:
                         self.roster.changed(agent, now)
+                case Wakes.PAUSE:
+                    self.roster.set_status(self.roster.agent(key.name), AgentStatus.AVAILABLE, "", now)
                 case Wakes.MEMBER:
                     self._to_explain[key.name] = None
-                    self._look_at(self.members[key.name])
+                    self.look_at(self.members[key.name])
 
     def settle(self, now: float) -> None:
         """Decide until there is nothing left to decide."""
@@ -244,14 +276,16 @@ class Floor:
                     self._review(member, now)
             self._serve(now)
         for call in _taken(self._to_explain):
-            self._explain(call, now)
+            self._note_unserved(call, now)
 
-    def _look_at(self, member: Member) -> None:
+    def look_at(self, member: Member) -> None:
+        """Have what `member` needs looked at when things are settled."""
         self._to_review[member.call] = None
         self.roster.to_serve[member.queue.name] = None
 
     def _review(self, member: Member, now: float) -> None:
-        verdict = review(member, now)
+        verdict = review(member, now, is_entering=member.call in self._entering)
+        self._entering.discard(member.call)
         key = Key(Wakes.MEMBER, member.call)
         if verdict.reason is not None:
             self.drop(member.call, now)
@@ -270,14 +304,19 @@ class Floor:
             self._to_review[choice.member.call] = None
             self._note(decision)
 
-    def _explain(self, call: str, now: float) -> None:
+    def _note_unserved(self, call: str, now: float) -> None:
         member = self.members.get(call)
         if member is None or member.offers or member.winner is not None:
             return
         needs = needs_of(member, now)
         if needs != member.explained:
             member.explained = needs
-            self._note(self._decision(Choice(member=member, needs=needs, order=()), now))
+            self._note(self.explain(member, now))
+
+    def explain(self, member: Member, now: float) -> Decision:
+        """Return why `member` is not being offered to each agent at `now`; nothing is noted."""
+        needs = needs_of(member, now)
+        return self._decision(Choice(member=member, needs=needs, order=()), now)
 
     def _decision(self, choice: Choice, now: float) -> Decision:
         return Decision(

@@ -61,3 +61,23 @@ def no_agent_timeout_at(settings: QueueSettings, joined_at: float, agentless_sin
         return NEVER
     grace = settings.max_wait_time_with_no_agent_time_reached
     return max(agentless_since + limit, joined_at + (limit + grace if grace > 0 else 0))
+
+
+def relaxed_by(settings: QueueSettings, joined_at: float, now: float) -> int:
+    """Return by how many levels the required skills are lowered by now: one every `skill-relax-seconds`."""
+    step = settings.skill_relax_seconds
+    if step <= 0:
+        return 0
+    levels = max(0, int((now - joined_at) / step))
+    # The division may be off by a hair from the sum that `next_relaxation_at` gave.
+    if joined_at + step * (levels + 1) <= now:
+        return levels + 1
+    return levels - 1 if levels and joined_at + step * levels > now else levels
+
+
+def next_relaxation_at(settings: QueueSettings, highest_level: int, joined_at: float, now: float) -> float:
+    """Return when the required skills, up to `highest_level`, are lowered next, or NEVER."""
+    levels = relaxed_by(settings, joined_at, now)
+    if settings.skill_relax_seconds <= 0 or levels >= highest_level:
+        return NEVER
+    return joined_at + settings.skill_relax_seconds * (levels + 1)

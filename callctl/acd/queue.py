@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Iterator
+from math import inf
 from typing import NamedTuple
 
 from attrs import define, field
 
 from callctl.acd.agent import Agent, Reservation, Seat
-from callctl.acd.strategy import Place
+from callctl.acd.estimate import Waits
+from callctl.acd.hours import Calendar, parse_hours
+from callctl.acd.strategy import Place, place
 from callctl.model import Arrival, MemberState, QueueSettings, Tier
-
-REMEMBERED_WAITS = 20
-"""How many of the last waits an expected wait is made from: enough to be steady, few enough to be new."""
 
 Rank = tuple[float, float, int]
 """Where a member stands in its queue, lowest first. The time is not in it, as all scores grow alike."""
@@ -37,12 +36,15 @@ class Member:
     ticket: int
     base_score: float
     skills: tuple[tuple[str, int], ...] = ()
+    position_at_entry: int = 0
     rank: Rank = (0.0, 0.0, 0)
     offers: dict[str, Reservation] = field(factory=dict)
     winner: Reservation | None = None
     last_tried: Place | None = None
     tried: set[str] = field(factory=set)
     next_ring_at: float = 0.0
+    not_before: float = 0.0
+    told_wait_seconds: float | None = None
     explained: Needs | None = None
 
     @property
@@ -51,10 +53,16 @@ class Member:
         return self.arrival.call
 
     @property
+    def place_since(self) -> float:
+        """Since when this caller has its place: joining, or the earlier visit it was brought along from."""
+        arrival = self.arrival
+        return arrival.joined_at if arrival.place_since is None else arrival.place_since
+
+    @property
     def counts_from(self) -> float:
-        """The moment from which the score counts: joining, or the call's beginning."""
+        """The moment from which the score counts: the place, or the call's beginning."""
         system = self.queue.settings.time_base_score == "system"
-        return self.arrival.arrived_at if system else self.arrival.joined_at
+        return min(self.arrival.arrived_at, self.place_since) if system else self.place_since
 
     def score(self, now: float) -> float:
         """Return the score at `now`: seconds waited and the base score."""
@@ -62,7 +70,7 @@ class Member:
 
     def ranked(self) -> Rank:
         """Return the rank that belongs to the present settings and base score."""
-        return self.counts_from - self.base_score, self.arrival.joined_at, self.ticket
+        return self.counts_from - self.base_score, self.place_since, self.ticket
 
     @property
     def state(self) -> MemberState:
@@ -81,11 +89,14 @@ class Queue:
     members: dict[str, Member] = field(factory=dict)
     seats: dict[str, Seat] = field(factory=dict)
     free: dict[str, Seat] = field(factory=dict)
-    present: dict[str, int] = field(factory=dict)
+    present: dict[str, Seat] = field(factory=dict)
+    in_place: tuple[Seat, ...] = ()
     levels: tuple[int, ...] = ()
+    lowest_present_level: float = inf
     last_place: Place | None = None
     is_removed: bool = False
-    waits: deque[tuple[float, float]] = field(factory=lambda: deque(maxlen=REMEMBERED_WAITS))
+    calendar: Calendar | None = None
+    waits: Waits = field(factory=Waits)
     _order: list[Member] = field(factory=list)
 
     @property
@@ -96,6 +107,18 @@ class Queue:
     def __iter__(self) -> Iterator[Member]:
         """Iterate over the members, the highest score first."""
         return iter(self._order)
+
+    def apply(self, settings: QueueSettings) -> None:
+        """Let these parameters hold from now on. Raises ConfigError, and changes nothing then."""
+        self.calendar = parse_hours(settings.hours) if settings.hours is not None else None
+        self.settings = settings
+        for member in self._order:
+            member.rank = member.ranked()
+        self._order.sort(key=_rank)
+
+    def is_open(self, now: float) -> bool:
+        """Return whether callers may come at `now` by the opening hours."""
+        return self.calendar is None or self.calendar.is_open(now)
 
     def add(self, member: Member) -> None:
         """Put `member` where its score belongs."""
@@ -112,34 +135,29 @@ class Queue:
         """Return how many callers have to go before this one does, and one: 1 is the next."""
         return bisect_left(self._order, member.rank, key=_rank) + 1
 
-    def rerank(self) -> None:
-        """Sort again after the settings have changed what a score is."""
-        for member in self._order:
-            member.rank = member.ranked()
-        self._order.sort(key=_rank)
-
-    def head(self) -> Member | None:
-        """Return the member with the highest score, or None."""
-        return self._order[0] if self._order else None
-
     def seat(self, agent: Agent, tier: Tier) -> None:
         """Let `agent` serve this queue in the place that `tier` gives it."""
         self.seats[agent.name] = Seat(agent, tier)
-        self._levels_changed()
+        self._seats_changed()
 
     def unseat(self, name: str) -> None:
         """Let the agent `name` no longer serve this queue."""
-        for seats in (self.seats, self.free, self.present):
-            seats.pop(name, None)
-        self._levels_changed()
+        if self.seats.pop(name, None) is not None:
+            self.free.pop(name, None)
+            self.set_present(name, False)
+            self._seats_changed()
 
-    @property
-    def lowest_present_level(self) -> float:
-        """The lowest level on which somebody is present."""
-        return min(self.present.values(), default=float("inf"))
+    def set_present(self, name: str, is_present: bool) -> None:
+        """Count the agent `name` among those who are present, or not."""
+        if is_present:
+            self.present[name] = self.seats[name]
+        else:
+            self.present.pop(name, None)
+        self.lowest_present_level = min((seat.level for seat in self.present.values()), default=inf)
 
-    def _levels_changed(self) -> None:
-        self.levels = tuple(sorted({seat.level for seat in self.seats.values()}))
+    def _seats_changed(self) -> None:
+        self.in_place = tuple(sorted(self.seats.values(), key=place))
+        self.levels = tuple(sorted({seat.level for seat in self.in_place}))
 
 
 def _rank(member: Member) -> Rank:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from callctl.acd.limits import NEVER, next_opening_at, no_agent_timeout_at, timeout_at
+from callctl.acd.limits import NEVER, next_opening_at, next_relaxation_at, no_agent_timeout_at, timeout_at
+from callctl.acd.overflow import Situation, next_overflow_at, overflow_target
 from callctl.acd.queue import Member
 from callctl.model import Reason, Strategy
 
@@ -18,26 +19,58 @@ class Verdict:
     wakes_at: float = NEVER
 
 
-def review(member: Member, now: float) -> Verdict:
-    """Return what the rules say about `member` at `now`. Nobody is taken out in the midst of a bridge."""
+def review(member: Member, now: float, *, is_entering: bool = False) -> Verdict:
+    """Return what the rules say about `member` at `now`.
+
+    Nobody is taken out in the midst of a bridge. A callback waits for its turn, however long.
+    """
     if member.winner is not None:
         return Verdict()
-    queue = member.queue
-    settings = queue.settings
-    joined_at = member.arrival.joined_at
+    if member.arrival.callback:
+        return Verdict(wakes_at=_next_change_at(member, now))
+    queue, arrival = member.queue, member.arrival
+    settings, joined_at = queue.settings, arrival.joined_at
+    if is_entering and not queue.is_open(now):
+        return Verdict(reason=Reason.OVERFLOW, target=settings.closed_target)
     timeout = timeout_at(settings, joined_at)
     if timeout <= now:
         return Verdict(reason=Reason.TIMEOUT)
+    if settings.overflow:
+        target = overflow_target(settings.overflow, _situation(member, is_entering, now))
+        if target is not None:
+            return Verdict(reason=Reason.OVERFLOW, target=target)
     if settings.leave_when_empty and not queue.present:
         return Verdict(reason=Reason.EMPTY)
     no_agent_timeout = no_agent_timeout_at(settings, joined_at, queue.agentless_since)
     if no_agent_timeout <= now:
         return Verdict(reason=Reason.NO_AGENT_TIMEOUT)
-    opening = next_opening_at(settings, queue.levels, joined_at, now)
-    return Verdict(wakes_at=min(timeout, no_agent_timeout, opening, _next_ring_at(member, now)))
+    overflow = next_overflow_at(settings.overflow, joined_at, now)
+    return Verdict(wakes_at=min(timeout, no_agent_timeout, overflow, _next_change_at(member, now)))
 
 
-def _next_ring_at(member: Member, now: float) -> float:
-    progressive = member.queue.settings.strategy is Strategy.RING_PROGRESSIVELY
-    waits_for_it = progressive and member.offers and member.next_ring_at > now
-    return member.next_ring_at if waits_for_it else NEVER
+def _situation(member: Member, is_entering: bool, now: float) -> Situation:
+    queue = member.queue
+    position = queue.position(member)
+    return Situation(
+        now=now,
+        joined_at=member.arrival.joined_at,
+        position=position,
+        is_entering=is_entering,
+        nobody_there=not queue.present,
+        expected_wait_seconds=queue.waits.expected(position, now) if queue.present else None,
+        came_through=(*member.arrival.came_through, queue.name),
+    )
+
+
+def _next_change_at(member: Member, now: float) -> float:
+    """When more agents become eligible for `member`, or one more is to be rung, by time alone."""
+    settings, joined_at = member.queue.settings, member.arrival.joined_at
+    opening = next_opening_at(settings, member.queue.levels, joined_at, now)
+    highest = max((level for _, level in member.skills), default=0)
+    relaxation = next_relaxation_at(settings, highest, joined_at, now)
+    moments = [opening, relaxation]
+    if settings.strategy is Strategy.RING_PROGRESSIVELY and member.offers and member.next_ring_at > now:
+        moments.append(member.next_ring_at)
+    if member.not_before > now:
+        moments.append(member.not_before)
+    return min(moments)

@@ -74,6 +74,8 @@ class Roster:
         if agent is None:
             agent = Agent.of_record(record) if isinstance(record, AgentRecord) else Agent(settings)
             self._agents[agent.name] = agent
+            if agent.status_until is not None:
+                self._timers.set(Key(Wakes.PAUSE, agent.name), agent.status_until)
         agent.settings = settings
         self.changed(agent, now)
         return agent
@@ -84,7 +86,8 @@ class Roster:
             queue.unseat(agent.name)
             self._presence_changed(queue, now)
         del self._agents[agent.name]
-        self._timers.cancel(Key(Wakes.AGENT, agent.name))
+        for kind in (Wakes.AGENT, Wakes.PAUSE):
+            self._timers.cancel(Key(kind, agent.name))
         self._note(evolve(self._traces.pop(agent.name).span, ended_at=now))
         self._note(AgentRemoved(agent=agent.name))
 
@@ -100,12 +103,13 @@ class Roster:
         agent.tiers[tier.queue] = tier
         self._note(tier)
         self.take_seat(queue, agent, tier, now)
-        self._presence_changed(queue, now)
 
     def take_seat(self, queue: Queue, agent: Agent, tier: Tier, now: float) -> None:
         """Let `agent` serve `queue` from now on."""
         queue.seat(agent, tier)
+        self.to_review[queue.name] = None
         self.changed(agent, now)
+        self._presence_changed(queue, now)
 
     def remove_tier(self, queue_name: str, agent_name: str, now: float) -> None:
         """Take an agent's place in a queue away; raises UnknownAgent and UnknownTier."""
@@ -118,14 +122,22 @@ class Roster:
             queue.unseat(agent_name)
             self._presence_changed(queue, now)
 
-    def set_status(self, agent: Agent, status: AgentStatus, reason: str, now: float) -> None:
-        """Let `agent` be what a person chose. A call or a ring it has goes on in its state.
+    def set_status(
+        self, agent: Agent, status: AgentStatus, reason: str, now: float, until: float | None = None
+    ) -> None:
+        """Let `agent` be what a person chose, `until` then. A call or a ring it has goes on in its state.
 
         Who becomes present starts without misses and without delays. Logging out ends a wrap-up.
         """
         becomes_present = status in PRESENT_STATUSES and agent.status not in PRESENT_STATUSES
         agent.status = status
         agent.reason = reason
+        agent.status_until = until
+        pause = Key(Wakes.PAUSE, agent.name)
+        if until is not None:
+            self._timers.set(pause, until)
+        else:
+            self._timers.cancel(pause)
         if becomes_present:
             agent.misses = 0
             agent.held_until = 0.0
@@ -155,10 +167,7 @@ class Roster:
             else:
                 queue.free.pop(agent.name, None)
             if is_present != (agent.name in queue.present):
-                if is_present:
-                    queue.present[agent.name] = seat.level
-                else:
-                    del queue.present[agent.name]
+                queue.set_present(agent.name, is_present)
                 self._presence_changed(queue, now)
         key = Key(Wakes.AGENT, agent.name)
         if agent.state is AgentState.WRAP_UP:
@@ -176,10 +185,11 @@ class Roster:
                 yield queue
 
     def _presence_changed(self, queue: Queue, now: float) -> None:
-        if queue.present:
-            queue.agentless_since = None
-        elif queue.agentless_since is None:
-            queue.agentless_since = now
+        if bool(queue.present) == (queue.agentless_since is None):
+            # Who is there changes which levels are open; only whether anybody is there changes the limits.
+            self.to_serve[queue.name] = None
+            return
+        queue.agentless_since = None if queue.present else now
         self.to_review[queue.name] = None
 
     def _write_down(self, agent: Agent, now: float) -> None:

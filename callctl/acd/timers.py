@@ -16,6 +16,7 @@ class Wakes(Enum):
 
     OFFER = auto()
     AGENT = auto()
+    PAUSE = auto()
     MEMBER = auto()
 
 

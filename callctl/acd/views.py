@@ -9,7 +9,7 @@ from attrs import frozen
 from callctl.acd.agent import Agent
 from callctl.acd.floor import Floor
 from callctl.acd.queue import Member, Queue
-from callctl.model import AgentState, AgentStatus, Arrival, MemberState
+from callctl.model import AgentState, AgentStatus, Arrival, MemberState, Offer
 
 
 @frozen(kw_only=True)
@@ -29,12 +29,13 @@ class MemberView:
 
 @frozen(kw_only=True)
 class AgentView:
-    """An agent: `call` is the one it is offered, talking in or wrapping up; `why_not_free` is "" if free."""
+    """An agent: `call` is what it is offered, talks in or wraps up, `why_not_free` "" for one who is."""
 
     name: str
     status: AgentStatus
     state: AgentState
     reason: str
+    status_until: float | None
     since: float
     call: str
     misses: int
@@ -46,6 +47,7 @@ class AgentView:
     external_call: bool
     wrap_up_until: float | None
     why_not_free: str
+    offer: Offer | None
     tiers: Mapping[str, tuple[int, int]]
 
 
@@ -62,6 +64,7 @@ class QueueView:
     present: int
     free: int
     agentless_since: float | None
+    is_open: bool
     is_removed: bool
 
 
@@ -88,6 +91,7 @@ def agent_view(agent: Agent, since: float, now: float) -> AgentView:
         status=agent.status,
         state=agent.state,
         reason=agent.reason,
+        status_until=agent.status_until,
         since=since,
         call=agent.call,
         misses=agent.misses,
@@ -99,11 +103,17 @@ def agent_view(agent: Agent, since: float, now: float) -> AgentView:
         external_call=agent.external_call,
         wrap_up_until=agent.wrap_up_until if agent.state is AgentState.WRAP_UP else None,
         why_not_free=agent.why_not_free(now),
+        offer=agent.reservation.offer if agent.reservation is not None else None,
         tiers={tier.queue: (tier.level, tier.position) for tier in agent.tiers.values()},
     )
 
 
-def queue_view(queue: Queue, expected_wait_seconds: float | None, now: float) -> QueueView:
+def expected_wait_of(queue: Queue, now: float) -> float | None:
+    """Return the seconds that a caller who joined `queue` now might wait, None if nobody can know."""
+    return queue.waits.expected(len(queue.members) + 1, now) if queue.present else None
+
+
+def queue_view(queue: Queue, now: float) -> QueueView:
     """Return `queue` as it stands at `now`."""
     states = [member.state for member in queue.members.values()]
     joined = min((member.arrival.joined_at for member in queue.members.values()), default=now)
@@ -115,11 +125,12 @@ def queue_view(queue: Queue, expected_wait_seconds: float | None, now: float) ->
         waiting=len(states),
         trying=len(states) - states.count(MemberState.WAITING),
         longest_wait_seconds=now - joined,
-        expected_wait_seconds=expected_wait_seconds,
+        expected_wait_seconds=expected_wait_of(queue, now),
         agents=agents,
         present=len(queue.present),
         free=len(queue.free),
         agentless_since=queue.agentless_since,
+        is_open=queue.is_open(now),
         is_removed=queue.is_removed,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from callctl.acd.distributor import Distributor
 from callctl.acd.effects import Effect, Noted, Offered, OfferWithdrawn, WaitOver
@@ -29,13 +29,13 @@ F = TypeVar("F")
 class Centre:
     """A distributor with a queue `q`, whose effects are kept and can be asked for by kind."""
 
-    def __init__(self, seed: int = 1, **settings: object) -> None:
+    def __init__(self, seed: int = 1, **settings: Any) -> None:
         self.d = Distributor(ids=Ids(random.Random(seed)), random=random.Random(seed))
         self.seen: list[Effect] = []
         self.queue("q", **settings)
 
-    def queue(self, name: str, now: float = 0.0, **settings: object) -> None:
-        self.d.put_queue(QueueSettings(name=name, **settings), now)  # type: ignore[arg-type]  # keywords of tests
+    def queue(self, name: str, now: float = 0.0, **settings: Any) -> None:
+        self.d.put_queue(QueueSettings(name=name, **settings), now)
 
     def agent(
         self,
@@ -46,10 +46,10 @@ class Centre:
         position: int = 1,
         queues: tuple[str, ...] = ("q",),
         status: AgentStatus = AgentStatus.AVAILABLE,
-        **settings: object,
+        **settings: Any,
     ) -> None:
         settings.setdefault("contact", f"user/{name}")
-        self.d.put_agent(AgentSettings(name=name, **settings), now)  # type: ignore[arg-type]  # keywords of tests
+        self.d.put_agent(AgentSettings(name=name, **settings), now)
         for queue in queues:
             self.d.put_tier(Tier(queue=queue, agent=name, level=level, position=position), now)
         self.d.set_status(name, status, now)
@@ -63,7 +63,7 @@ class Centre:
         switch: str = "fs1",
         joined_at: float | None = None,
         skills: Mapping[str, int] | None = None,
-        **rest: object,
+        **rest: Any,
     ) -> int:
         joined = now if joined_at is None else joined_at
         rest.setdefault("arrived_at", joined)
@@ -74,7 +74,7 @@ class Centre:
             queue=queue,
             joined_at=joined,
             skills=skills or {},
-            **rest,  # type: ignore[arg-type]  # keywords of tests
+            **rest,
         )
         return self.d.join(arrival, now)
 

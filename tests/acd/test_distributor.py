@@ -1,4 +1,4 @@
-"""The way of a call through the distributor: joining, being offered, answered, bridged, and the ends of it."""
+"""The way of a call through the distributor: joining, being offered, answered and bridged, and each end."""
 
 from __future__ import annotations
 

@@ -1,0 +1,74 @@
+"""What is wrong with queues and agents when they are looked at together, told before they are used."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from callctl.acd.hours import parse_hours
+from callctl.acd.overflow import TARGETS, target_queue
+from callctl.errors import ConfigError
+from callctl.model import AgentSettings, QueueSettings
+
+
+def check_queues(queues: Iterable[QueueSettings]) -> list[str]:
+    """Return what makes these queues unusable, in words: targets, loops of overflows, opening hours."""
+    by_name = {queue.name: queue for queue in queues}
+    found: list[str] = []
+    for queue in by_name.values():
+        if queue.hours is not None:
+            try:
+                parse_hours(queue.hours)
+            except ConfigError as error:
+                found.append(f"queue {queue.name!r}: {error}")
+        for rule in queue.overflow:
+            if rule.waited is rule.expected_wait is rule.waiting is None and not rule.nobody_there:
+                found.append(f"queue {queue.name!r}: the overflow to {rule.to!r} has no condition")
+        for target in _targets(queue):
+            found += _target_problems(queue, target, by_name)
+    return found + _loops(by_name)
+
+
+def check_agents(agents: Iterable[AgentSettings]) -> list[str]:
+    """Return which agents share a contact: both can be rung at once, and one of them will be busy."""
+    sharing: defaultdict[str, set[str]] = defaultdict(set)
+    for agent in agents:
+        for contact in {agent.contact, *agent.contacts.values()} - {""}:
+            sharing[contact].add(agent.name)
+    return [
+        f"the agents {', '.join(sorted(names))} share the contact {contact!r}"
+        for contact, names in sorted(sharing.items())
+        if len(names) > 1
+    ]
+
+
+def _targets(queue: QueueSettings) -> list[str]:
+    targets = [rule.to for rule in queue.overflow]
+    return [*targets, queue.closed_target] if queue.closed_target else targets
+
+
+def _target_problems(queue: QueueSettings, target: str, known: Mapping[str, QueueSettings]) -> Iterable[str]:
+    name = target_queue(target)
+    if not any(target.startswith(kind) and target != kind for kind in TARGETS):
+        kinds = ", ".join(f"{kind}…" for kind in TARGETS)
+        yield f"queue {queue.name!r}: {target!r} is no target; targets are {kinds}"
+    elif name is not None and name not in known:
+        yield f"queue {queue.name!r}: there is no queue {name!r} to overflow to"
+
+
+def _loops(queues: Mapping[str, QueueSettings]) -> list[str]:
+    """Find each loop once, told from its first queue by name."""
+    found: list[str] = []
+
+    def walk(path: tuple[str, ...]) -> None:
+        queue = queues.get(path[-1])
+        following = {target_queue(target) for target in _targets(queue)} if queue is not None else set()
+        for name in sorted(name for name in following if name is not None):
+            if name == path[0]:
+                found.append(f"the overflows of the queues go round in a loop: {' > '.join((*path, name))}")
+            elif name not in path and name > path[0]:
+                walk((*path, name))
+
+    for name in sorted(queues):
+        walk((name,))
+    return found
