@@ -406,6 +406,15 @@ class Decision:
     passed_over: tuple[PassedOver, ...]
 
 
+@frozen(kw_only=True)
+class QueueTargets:
+    """A row of `queue_targets`: the thresholds, in seconds, that a queue's figures are computed with."""
+
+    queue: str
+    service_level_seconds: float
+    short_abandon_seconds: float
+
+
 Fact = (
     CallRecord
     | OfferRecord
@@ -416,6 +425,7 @@ Fact = (
     | TierRemoved
     | AgentSpan
     | Decision
+    | QueueTargets
 )
 """What the store writes down."""
 
