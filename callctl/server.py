@@ -81,6 +81,11 @@ class Server:
         """Begin to stop. Safe to call from a signal's task, and more than once."""
         self._stopping.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Say whether `stop` was called."""
+        return self._stopping.is_set()
+
     async def _run_on_store(self, known: _Roster, task_status: trio.TaskStatus[Server]) -> None:
         self.dispatcher = Dispatcher(self._staff(known), self.clock, self.journal.record)
         desk = Desk(dispatcher=self.dispatcher, clock=self.clock, ids=self._ids, record=self.journal.record)

@@ -118,6 +118,7 @@ class Switch:
         self._ready = trio.Event()
         self._lost = trio.Event()
         self._listeners: dict[str, Callable[[Event], None]] = {}
+        self._held_back: dict[str, trio.CancelScope] = {}
         self._dialling: set[str] = set()
 
     @property
@@ -192,7 +193,9 @@ class Switch:
         A cancellation leaves the leg ringing; `hang_up` ends it.
         """
         with trio.move_on_after(offer.ring_timeout) as patience:
+            self._held_back[offer.leg_uuid] = patience
             await self.wait_ready()
+        del self._held_back[offer.leg_uuid]
         if patience.cancelled_caught:
             raise AgentUnreached(OfferResult.CANCELLED, f"switch {self.name} is not connected")
         self._dialling.add(offer.leg_uuid)
@@ -236,6 +239,9 @@ class Switch:
 
         Where the connection is lost meanwhile, the leg is left to the reconciliation that follows.
         """
+        if (patience := self._held_back.get(leg_uuid)) is not None:
+            patience.cancel()
+            return
         while True:
             try:
                 await self.link.api(commands.uuid_kill(leg_uuid, cause))

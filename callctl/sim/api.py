@@ -303,6 +303,15 @@ def _hostname(switch: Switch, _argument: str) -> str:
     return switch.name
 
 
+def _uptime(switch: Switch, _argument: str) -> str:
+    return str(int(switch.now() - switch.started_at))
+
+
+def _global_getvar(switch: Switch, argument: str) -> str:
+    """The one global variable that callctl asks for: the name of this run of the core."""
+    return switch.core_uuid if argument == "core_uuid" else "-ERR no reply\n"
+
+
 def _reloadxml(_switch: Switch, _argument: str) -> str:
     return "+OK [Success]\n"
 
@@ -327,6 +336,8 @@ def _originate(_switch: Switch, _argument: str) -> str:
 
 _API: Mapping[str, Callable[[Switch, str], str]] = {
     "create_uuid": _create_uuid,
+    "global_getvar": _global_getvar,
+    "uptime": _uptime,
     "hostname": _hostname,
     "hupall": _hupall,
     "module_exists": _module_exists,

@@ -82,7 +82,8 @@ class Switch:
         self.clock = clock or SteadyClock()
         self.started_at = self.now()
         self.listeners: set[Listener] = set()
-        self.events = EventSource(Identity(name=name, core_uuid=ids.uuid()), self.now)
+        self.core_uuid = ids.uuid()
+        self.events = EventSource(Identity(name=name, core_uuid=self.core_uuid), self.now)
         self._dial = dial
         self._channels: dict[str, Channel] = {}
         self._peak_channels = 0
