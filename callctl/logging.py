@@ -1,0 +1,104 @@
+"""How the log looks: JSON lines for machines, coloured text on a terminal, and nothing secret in either.
+
+Rooms log with `structlog.get_logger()`, as an event and key-value pairs; what becomes of a line is decided
+here alone. Phone numbers can be masked everywhere at once, because they turn up in places that nobody
+thought of: in a contact, a variable, or the text of an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import TextIO, cast
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from callctl.config import LogSettings
+from callctl.config.settings import LogFormat, LogLevel, LogNumbers
+
+HIDDEN = "********"
+_SECRET_KEYS = frozenset({"password", "secret", "token", "authorization", "jwt"})
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+"""A JSON Web Token, wherever it stands: its first part always begins so."""
+
+_NUMBER = re.compile(r"(?<![\w.-])\+?\d{5,}(?![\w.-])")
+"""A phone number in a text: five digits or more, and no part of an identifier, a time or an address."""
+
+_NUMBER_KEYS = frozenset({"number", "caller_number", "lead_number", "destination_number"})
+_DIGITS_SHOWN = 3
+
+
+def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Have all log lines written to `stream` (by default stderr) as `settings` say."""
+    stream = stream or sys.stderr
+    is_text = settings.format is LogFormat.TEXT or (settings.format is LogFormat.AUTO and stream.isatty())
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True, key="at"),
+        structlog.processors.format_exc_info,
+        hide_secrets,
+    ]
+    if settings.numbers is LogNumbers.MASKED:
+        processors.append(mask_numbers)
+    processors.append(_text_renderer(stream) if is_text else structlog.processors.JSONRenderer(default=str))
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.name)),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        # Rooms get their loggers when they are imported, before anybody knows the settings.
+        cache_logger_on_first_use=False,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Log nothing but errors in the block, where a live table has the screen."""
+    before = structlog.get_config()
+    configure_logging(LogSettings(level=LogLevel.ERROR))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Hide passwords and tokens: by the name of their key, and tokens wherever they stand."""
+    for key, value in event.items():
+        if key in _SECRET_KEYS:
+            event[key] = HIDDEN
+        elif isinstance(value, str) and "eyJ" in value:
+            event[key] = _TOKEN.sub(HIDDEN, value)
+    return event
+
+
+def mask_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Hide all but the last three digits of every phone number."""
+    return cast(MutableMapping[str, object], {key: _masked(key, value) for key, value in event.items()})
+
+
+def _masked(key: str, value: object) -> object:
+    if key in _NUMBER_KEYS:
+        return mask(str(value))
+    if isinstance(value, str):
+        return _NUMBER.sub(lambda found: mask(found[0]), value)
+    if isinstance(value, Mapping):
+        return {str(inner): _masked(str(inner), each) for inner, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(key, each) for each in value]
+    return value
+
+
+def mask(number: str) -> str:
+    """Return `number` with a star for every character but the last three: `*******456`."""
+    return "*" * (len(number) - _DIGITS_SHOWN) + number[-_DIGITS_SHOWN:]
+
+
+def _text_renderer(stream: TextIO) -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), timestamp_key="at", exception_formatter=structlog.dev.plain_traceback
+    )
