@@ -110,12 +110,18 @@ class _Blocks:
             del buffer[: end + 1]
             self._searched = 0
             if line:
-                self._lines.append(line.decode("utf-8", "surrogateescape"))
+                text = line.decode("utf-8", "surrogateescape")
+                if not self._lines:
+                    self._begin(text)
+                self._lines.append(text)
                 self._line_bytes = size
             elif self._lines:
                 block, self._lines, self._line_bytes = self._lines, [], 0
                 return block
             # A blank line where a block should begin is a stray newline, and means nothing.
+
+    def _begin(self, line: str) -> None:
+        """Look at the first line of a block as soon as it is there; unless overridden, any will do."""
 
     def _body_length(self, text: str) -> int:
         """Return the length that a Content-Length header states, once it is known to be within the bound."""
@@ -170,6 +176,11 @@ class Decoder(_Blocks):
         headers, self._headers = self._headers, None
         return Message(headers["Content-Type"], headers, body)
 
+    def _begin(self, line: str) -> None:
+        # Whoever speaks something else may wait for us now, and never send a blank line.
+        if line.find(": ") < 1:
+            raise self._fail(f"this is not Event Socket: {line[:60]!r}")
+
     def _headers_of(self, lines: list[str]) -> dict[str, str]:
         headers: dict[str, str] = {}
         last = ""
@@ -179,11 +190,9 @@ class Decoder(_Blocks):
             if separator and name:
                 headers.setdefault(name, value)
                 last = name
-            elif last:
+            else:
                 # A Reply-Text may hold raw newlines: what follows one belongs to the same value.
                 headers[last] += "\n" + line
-            else:
-                raise self._fail(f"this is not Event Socket: {line[:60]!r}")
         if "Content-Type" not in headers:
             raise self._fail(f"a header block has no Content-Type: {lines[0][:60]!r}")
         return headers
