@@ -26,6 +26,8 @@ def order_bridge(originator: Channel, originatee: Channel) -> None:
         channel.variables["signal_bond"] = other.uuid
         channel.is_moving = True
         channel.bridge_to = None
+    originatee.profile.caller_id_name = originator.profile.caller_id_name
+    originatee.profile.caller_id_number = originator.profile.caller_id_number
     originator.bridge_to = originatee
     originator.set_state(State.HIBERNATE)
     originatee.set_state(State.HIBERNATE)
@@ -88,11 +90,13 @@ async def talk(channel: Channel, other: Channel) -> None:
     for one, two in ((channel, other), (other, channel)):
         one.times.bridged = now
         one.other = one.partner = two
-        one.variables["bridge_uuid"] = one.variables["last_bridge_to"] = two.uuid
+        one.variables["bridge_uuid"] = two.uuid
         one.variables["bridge_channel"] = two.name
-        one.variables["last_bridge_role"] = "originator" if one is channel else "originatee"
         one.call_state = "ACTIVE"
     channel.fire("CHANNEL_BRIDGE", bond)
+    for one, two in ((channel, other), (other, channel)):
+        one.variables["last_bridge_to"] = two.uuid
+        one.variables["last_bridge_role"] = "originator" if one is channel else "originatee"
     other.set_state(State.EXCHANGE_MEDIA)
     switch.observe("bridged", channel, other.uuid)
     for one in (channel, other):
@@ -108,11 +112,11 @@ async def _part(channel: Channel, other: Channel, bond: dict[str, str]) -> None:
     for one in (channel, other):
         if one.held_since is not None:
             one.unhold()
+    await channel.switch.tick()
     if other.state is State.EXCHANGE_MEDIA:
         other.variables["bridge_hangup_cause"] = cause
         other.variables["last_bridge_hangup_cause"] = cause
         other.hang_up("NORMAL_CLEARING")
-    await channel.switch.tick()
     channel.variables["bridge_hangup_cause"] = cause
     channel.variables["last_bridge_hangup_cause"] = cause
     channel.fire("CHANNEL_UNBRIDGE", bond)

@@ -148,7 +148,10 @@ class Channel:
         self.broadcasts: deque[PrivateMessage] = deque()
         self.event_lock = 0
         self.is_broken_off = False
+        self.loops_are_over = False
+        """What is being repeated was broken off, and is not begun again."""
         self.digits: deque[str] = deque()
+        self.digits_dialed = ""
         self.held_since: float | None = None
         self.hold_music: PrivateMessage | None = None
         self.is_controlled = False
@@ -159,7 +162,7 @@ class Channel:
         """Who wants to be called when it answers or hangs up."""
         self.variables: dict[str, str | list[str]] = {
             "direction": "outbound" if is_outbound else "inbound",
-            **({"is_outbound": "true"} if is_outbound else {}),
+            **({"is_outbound": "true"} if is_outbound else {"endpoint_disposition": "DELAYED NEGOTIATION"}),
             "uuid": uuid,
             "call_uuid": uuid,
             "session_id": str(switch.next_session_id()),
@@ -183,6 +186,10 @@ class Channel:
     @property
     def is_answered(self) -> bool:
         return self.times.answered > 0
+
+    @property
+    def was_hung_up_by_far_end(self) -> bool:
+        return self.hangup_disposition.startswith("recv")
 
     @property
     def has_media(self) -> bool:
@@ -279,10 +286,12 @@ class Channel:
         self.hangup_cause = cause
         self.hangup_disposition = disposition or self._own_disposition()
         self.answer_state = "hangup"
+        if disposition and disposition != "recv_bye":
+            self.variables["sip_hangup_disposition"] = disposition
         self.fire("CHANNEL_HANGUP")
+        if disposition:
+            self.variables["sip_hangup_disposition"] = disposition
         self.switch.observe("hung-up", self)
-        if self.far is not None and not disposition:
-            self.far.hung_up(cause)
         self._settle()
         for listener in self.listeners:
             listener.wake()
@@ -303,6 +312,7 @@ class Channel:
             self.profile.destination = destination
             self.profile.context = context or self.profile.context
             self.times.transferred = self.switch.now()
+            self.times.bridged = 0.0  # It gets a new caller profile, and with it new times.
             self.other = None
             self.is_moving = True
             self.set_state(State.ROUTING)
@@ -328,8 +338,8 @@ class Channel:
         """A digit came from the far end."""
         if self.is_up:
             self.digits.append(digit)
-            self.variables["digits_dialed"] = self.variable("digits_dialed") + digit
-            self.fire("DTMF", {"DTMF-Digit": digit, "DTMF-Duration": "2000", "DTMF-Source": "RTP"})
+            self.digits_dialed += digit
+            self.fire("DTMF", {"DTMF-Digit": digit, "DTMF-Duration": "2000", "DTMF-Source": "RTP"}, bare=True)
             self.wake()
 
     def hold(self) -> None:

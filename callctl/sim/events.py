@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
+from callctl.sim.channel import Channel, State
+
 if TYPE_CHECKING:
-    from callctl.sim.channel import Channel
     from callctl.sim.listener import Listener
 
 VERSION = "1.10.12-release+git~20240802T210227Z~a88d069d6f~64bit"
@@ -121,7 +122,9 @@ def channel_fields(channel: Channel, *, bare: bool = False) -> EventFields:
     }
     if channel.hangup_cause:
         fields["Hangup-Cause"] = channel.hangup_cause
-    fields.update(profile_fields("Caller", channel))
+    if channel.running is not State.NEW:
+        # A call that just arrives has no caller profile yet.
+        fields.update(profile_fields("Caller", channel))
     if channel.other is not None:
         fields["Other-Type"] = "originator" if channel.is_outbound else "originatee"
         fields.update(profile_fields("Other-Leg", channel.other))
@@ -211,7 +214,7 @@ def report_variables(channel: Channel) -> dict[str, str]:
     found = {
         "hangup_cause": channel.hangup_cause,
         "hangup_cause_q850": str(Q850.get(channel.hangup_cause, 16)),
-        "digits_dialed": channel.variable("digits_dialed", "none"),
+        "digits_dialed": channel.digits_dialed or "none",
         "sip_hangup_disposition": channel.hangup_disposition,
     }
     for name, at in stamps.items():

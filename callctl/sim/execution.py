@@ -63,6 +63,7 @@ async def perform(channel: Channel, message: PrivateMessage) -> None:
 
 async def _execute_loops(channel: Channel, message: PrivateMessage) -> None:
     loop = 0
+    channel.loops_are_over = False
     while loop < message.loops or message.loops < 0:
         loop += 1
         began = channel.switch.now()
@@ -70,7 +71,8 @@ async def _execute_loops(channel: Channel, message: PrivateMessage) -> None:
         channel.variables["total_loops"] = str(message.loops)
         await execute(channel, message.application, message.argument, message.event_uuid)
         # What ends within half a second is not repeated (switch_ivr_parse_event), so errors do not spin.
-        if not channel.is_ready or channel.switch.now() - began < 0.5 or message.loops > 0:
+        is_spinning = channel.switch.now() - began < 0.5
+        if not channel.is_ready or channel.loops_are_over or is_spinning:
             break
     channel.variables.pop("current_loop", None)
     channel.variables.pop("total_loops", None)
@@ -100,6 +102,7 @@ async def pause(
             return Pause.GONE
         if channel.is_broken_off and is_breakable:
             channel.is_broken_off = False
+            channel.loops_are_over = True
             return Pause.BROKEN_OFF
         message = next_message(channel)
         if message is not None:
@@ -111,7 +114,9 @@ async def pause(
             return Pause.ELAPSED
         with trio.move_on_at(deadline):
             await channel.woken()
-            await switch.tick()
+            if channel.is_up or not channel.was_hung_up_by_far_end:
+                # What the far end signals comes through the session itself; the rest it looks for.
+                await switch.tick()
 
 
 async def park(channel: Channel) -> None:

@@ -250,7 +250,7 @@ class Listener:
         """Wait for the first command; on an outbound connection its reply is swallowed."""
         with trio.move_on_after(FIRST_LINE_SECONDS):
             while not self._commands:
-                if self._end_of_stream or not self.is_running:
+                if self._end_of_stream or not self.is_running or self._channel_is_down():
                     return False
                 await self._wait()
             await self._answer(self._commands.popleft(), is_swallowed=self.is_outbound)

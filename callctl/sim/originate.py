@@ -201,7 +201,7 @@ class Originate:
         leg = self._leg(dialstring, found[2], variables)
         if leg is not None:
             if found[3] in _PORTS_OF_THE_SWITCH:
-                leg.far = Loopback(leg, extension=found[2])
+                leg.far = Loopback(leg, found[2], "internal" if found[3] == "5060" else "external")
             else:
                 self.switch.later(
                     self.switch.wire_seconds(), lambda: leg.hang_up("NORMAL_TEMPORARY_FAILURE", "recv_refuse")
@@ -216,9 +216,10 @@ class Originate:
         if not uuid or self.switch.is_known(uuid):
             # Another call has it: FreeSWITCH takes another one, silently.
             uuid = self.switch.ids.uuid()
+        caller = self.parent.profile if self.parent is not None else Profile(caller_id_number="0000000000")
         profile = Profile(
-            caller_id_name=variables.get("origination_caller_id_name", ""),
-            caller_id_number=variables.get("origination_caller_id_number", "0000000000"),
+            caller_id_name=variables.get("origination_caller_id_name", caller.caller_id_name),
+            caller_id_number=variables.get("origination_caller_id_number", caller.caller_id_number),
             destination=destination,
         )
         leg = Channel(

@@ -59,3 +59,5 @@ async def _obey_synchronously(channel: Channel, listener: Listener) -> None:
             await perform(channel, message)
         else:
             await channel.woken()
+    if not channel.is_up:
+        await listener.finished.wait()

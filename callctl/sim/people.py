@@ -201,10 +201,14 @@ class AgentPhone(Person):
 class Loopback:
     """The far end is another channel of the same switch, as in the recordings: one dials, one is called."""
 
-    def __init__(self, channel: Channel, other: Channel | None = None, extension: str = "") -> None:
+    def __init__(
+        self, channel: Channel, extension: str = "", profile: str = "", *, other: Channel | None = None
+    ) -> None:
+        """A leg that dials names the `extension` and SIP `profile` it dials; one that is called, the `other`."""
         self.channel = channel
         self.other = other
         self._extension = extension
+        self._profile = profile
 
     def _soon(self, action: Callable[[], None]) -> None:
         self.channel.switch.later(self.channel.switch.wire_seconds(), action)
@@ -214,7 +218,7 @@ class Loopback:
 
     def _arrive(self) -> None:
         if self.channel.is_up:
-            self.other = self.channel.switch.call_in(self._extension, self.channel)
+            self.other = self.channel.switch.call_in(self._extension, self._profile, self.channel)
 
     def progressed(self) -> None:
         self._tell(lambda other: other.ring())

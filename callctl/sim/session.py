@@ -97,7 +97,8 @@ async def _execute_extension(channel: Channel) -> None:
 
 async def _be_reported(channel: Channel) -> None:
     switch = channel.switch
-    await switch.tick()
+    if channel.far is not None and not channel.was_hung_up_by_far_end:
+        channel.far.hung_up(channel.hangup_cause)
     channel.running = State.HANGUP
     channel.fire("CHANNEL_STATE", bare=True)
     channel.times.hangup = switch.now()

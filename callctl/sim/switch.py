@@ -31,6 +31,9 @@ Observer = Callable[[str, str, float, str], None]
 
 DEFAULT_SOUND_SECONDS = 2.0
 
+SHUTDOWN_SECONDS = 20.0
+"""How long a shutdown waits for lingering connections; 200 times 100 ms in mod_event_socket.c."""
+
 
 @frozen
 class SwitchStatistics:
@@ -157,10 +160,17 @@ class Switch:
 
     def shut_down(self) -> None:
         """Hang everybody up, say goodbye to every client, and be gone."""
+        self._spawn(self._shut_down)
+
+    async def _shut_down(self) -> None:
         for channel in self.channels():
             channel.hang_up("SYSTEM_SHUTDOWN")
-        self.later(1.0, self._end_listeners)
-        self.later(1.0 + 2 * self.tick_seconds, self.crash)
+        with trio.move_on_after(SHUTDOWN_SECONDS):
+            while self._channels:
+                await self.tick()
+        self._end_listeners()
+        await trio.sleep(2 * self.tick_seconds)
+        self.crash()
 
     def _end_listeners(self) -> None:
         for listener in list(self.listeners):
@@ -248,22 +258,26 @@ class Switch:
         self.observe("call-placed", channel)
         return channel.uuid
 
-    def call_in(self, destination: str, originator: Channel) -> Channel:
+    def call_in(self, destination: str, sip_profile: str, originator: Channel) -> Channel:
         """Let a leg of this switch arrive as a call in its dialplan, as in the recordings."""
         profile = originator.profile
-        channel = self._inbound_channel(destination, profile.caller_id_name, profile.caller_id_number)
-        channel.far = Loopback(channel, originator)
+        channel = self._inbound_channel(
+            destination, profile.caller_id_name, profile.caller_id_number, sip_profile
+        )
+        channel.far = Loopback(channel, other=originator)
         self.start(channel)
         return channel
 
-    def _inbound_channel(self, destination: str, name: str, number: str) -> Channel:
+    def _inbound_channel(
+        self, destination: str, name: str, number: str, sip_profile: str = "external"
+    ) -> Channel:
         profile = Profile(
-            caller_id_name=name, caller_id_number=number, destination=destination, context="public"
+            caller_id_name=name or number, caller_id_number=number, destination=destination, context="public"
         )
         return Channel(
             self,
             uuid=self.ids.uuid(),
-            name=f"sofia/external/{number}@127.0.0.1",
+            name=f"sofia/{sip_profile}/{number}@127.0.0.1",
             is_outbound=False,
             profile=profile,
         )
