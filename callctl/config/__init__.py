@@ -7,6 +7,7 @@ The way through the rooms:
 - `convert`: plain values become records; a wrong one becomes a `ConfigError` that names its key and line.
 - `load`: where the file is looked for, what the environment changes, and the checks across sections.
 - `show`: what is in force, as TOML, each value with where it came from.
+- `template`: the commented callctl.toml for a beginning.
 
 Words: a *key path* leads to a value, `("queue", "caller", "ring-timeout")`. Its *origin* says in words
 where the value came from: a line of a file, a variable of the environment, or the built-in defaults.
@@ -22,6 +23,7 @@ from callctl.config.settings import (
     SwitchSettings,
 )
 from callctl.config.show import show_config
+from callctl.config.template import template
 
 __all__ = [
     "Address",
@@ -32,4 +34,5 @@ __all__ = [
     "SwitchSettings",
     "load_config",
     "show_config",
+    "template",
 ]

@@ -198,6 +198,12 @@ def jwt_algorithms(values: tuple[str, ...]) -> str | None:
     return None
 
 
+def keys(value: str) -> str | None:
+    """Check a text of keys of a telephone."""
+    wrong = sorted(set(value) - set("0123456789*#ABCD"))
+    return f"may hold keys of a telephone only, 0 to 9, * and #, not {wrong[0]!r}" if wrong else None
+
+
 CHECKS: Mapping[type, Mapping[str, Check]] = {
     ServerSettings: {"allow": networks, "default_queue": not_empty, "max_calls": at_least(1)},
     SwitchSettings: {"name": not_empty, "host": not_empty, "port": between(1, 65535), "password": not_empty},
@@ -212,6 +218,9 @@ CHECKS: Mapping[type, Mapping[str, Check]] = {
         "announce_wait": one_of("no", "yes", "once"),
         # Under a quarter of a minute the music would hardly be heard between two announcements.
         "announce_interval": at_least(15),
+        "exit_keys": keys,
+        "accept_key": keys,
+        "accept_timeout": between(1, 600),
     },
     Tier: {"level": at_least(1), "position": at_least(1)},
 }

@@ -65,21 +65,21 @@ class _Shown:
         origin = self.config.origins.get(path, DEFAULT)
         if value is None:
             return f"{f'# {key} is not set':<{COMMENT_COLUMN}}  # {origin}"
-        return f"{f'{key} = {_inline(value)}':<{COMMENT_COLUMN}}  # {origin}"
+        return f"{f'{key} = {inline(value)}':<{COMMENT_COLUMN}}  # {origin}"
 
 
 def _tiers(tiers: Sequence[Tier]) -> Mapping[str, Mapping[str, int]]:
     return {tier.queue: {"level": tier.level, "position": tier.position} for tier in tiers}
 
 
-def _inline(value: object) -> str:
+def inline(value: object) -> str:
     """Return a value as TOML in one line."""
     plain = _plain(value)
     if isinstance(plain, dict):
-        pairs = (f"{_bare(key)} = {_inline(each)}" for key, each in plain.items())
+        pairs = (f"{_bare(key)} = {inline(each)}" for key, each in plain.items())
         return f"{{ {', '.join(pairs)} }}" if plain else "{}"
     if isinstance(plain, list):
-        return f"[{', '.join(_inline(each) for each in plain)}]"
+        return f"[{', '.join(inline(each) for each in plain)}]"
     return tomli_w.dumps({"value": plain}).removeprefix("value = ").removesuffix("\n")
 
 

@@ -1,0 +1,151 @@
+"""The commented callctl.toml that `callctl init` writes: every key, what it means, and its default.
+
+The keys and defaults come from the records themselves; only the words are kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+import attrs
+
+from callctl.config.convert import key_of
+from callctl.config.settings import HttpSettings, LogSettings, ServerSettings, SwitchSettings
+from callctl.config.show import inline
+from callctl.model import AgentSettings, QueueSettings
+
+HEADER = """\
+# callctl's configuration. A line that begins with "#" and a key shows the built-in default: take the "#"
+# away to change it. "callctl config show" prints what is in force, and "callctl check" tries it out.
+# Times are in seconds; 0 means "no limit" or "off" unless it says otherwise.
+"""
+
+WORDS: Mapping[type, Mapping[str, str]] = {
+    ServerSettings: {
+        "listen": "Where FreeSWITCH's outbound sockets arrive: the address in the dialplan",
+        "allow": "Addresses and networks that may connect there",
+        "database": "The history and the agents, one SQLite file; relative to this file",
+        "drain_timeout": "How long callers are served on after SIGTERM; then they go back to their dialplan",
+        "default_queue": "The queue of a call that names none, or one that is not there",
+        "max_calls": "Calls beyond it stay in their dialplan, and come again",
+    },
+    SwitchSettings: {
+        "name": "A name of your own, as it stands in the history",
+        "host": "Where its Event Socket listens (event_socket.conf.xml)",
+        "port": "",
+        "password": "",
+        "password_file": "Instead of password: a file that holds nothing else",
+    },
+    HttpSettings: {
+        "listen": "The API, the metrics and the health checks",
+        "jwt_secret_file": "The key that signs the tokens (HS256) …",
+        "jwt_public_key_file": "… or the public key of whoever signs them",
+        "jwt_algorithms": "Algorithms of signatures that are accepted",
+        "jwt_issuer": "What a token must say in iss and aud; nothing: anything",
+        "jwt_audience": "",
+    },
+    LogSettings: {
+        "level": "debug, info, warning or error",
+        "format": "json, text, or auto: text on a terminal, JSON elsewhere",
+        "numbers": "shown, or masked: all but the last three digits",
+    },
+    QueueSettings: {
+        "strategy": "longest-idle-agent, agent-with-least-talk-time, agent-with-fewest-calls, round-robin,\n"
+        "top-down, sequentially-by-agent-order, random, ring-all or ring-progressively",
+        "moh_sound": "What callers hear while they wait",
+        "wait_media": "answer, pre-answer (not billed yet) or ring-ready (only a ringing tone)",
+        "greeting": "What callers hear first, once",
+        "announce_sound": "Files that are played in turn while callers wait …",
+        "announce_frequency": "… so often",
+        "announce_position": "Whether the place in the queue is said: no, yes, or only-up (when it got better)",
+        "announce_wait": "Whether the expected wait is said: no, yes or once",
+        "announce_interval": "How often these two are said, at least 15",
+        "exit_keys": "Keys that end the wait (EXIT_WITH_KEY): 1*",
+        "agent_announce": "What the agent hears before the caller",
+        "accept_key": "The agent gets the caller only after pressing it, so that no voicemail takes a call, …",
+        "accept_timeout": "… within this time",
+        "record_template": "Talks are recorded to this file; variables of the call may stand in it",
+        "weight": "Agents of several queues take the caller with the highest score times weight",
+        "time_base_score": "Whether a caller's score counts from joining (queue) or from the call's begin (system)",
+        "tier_rules_apply": "Whether higher tier levels wait before they are offered calls",
+        "tier_rule_wait_second": "How long, for each level",
+        "tier_rule_wait_multiply_level": "Level 2 waits once, level 3 twice, …",
+        "tier_rule_no_agent_no_wait": "No waiting for a level where nobody is there",
+        "max_callers": "Callers beyond it are refused (FULL)",
+        "max_wait_time": "Then the wait ends (TIMEOUT)",
+        "max_wait_time_with_no_agent": "Then the wait ends while nobody is there (NO_AGENT_TIMEOUT) …",
+        "max_wait_time_with_no_agent_time_reached": "… and those who join meanwhile wait no longer than this",
+        "ring_timeout": "How long an agent's phone rings",
+        "ring_progressively_delay": "ring-progressively: when the next phone begins to ring",
+        "wrap_up_time": "After-call work; it goes before the agent's own",
+        "agent_no_answer_status": "What agents become who missed max-no-answer calls",
+        "skip_agents_with_external_calls": "Agents who talk with somebody else are not rung",
+        "join_when_empty": "Whether callers may join while nobody is there",
+        "leave_when_empty": "Whether they leave (EMPTY) when the last agent goes",
+        "discard_abandoned_after": "How long the place of a caller who was cut off is kept …",
+        "abandoned_resume_allowed": "… if it is kept",
+        "service_level_seconds": "The threshold of the service level",
+        "short_abandon_seconds": "Who hangs up before this is not counted as abandoned",
+        "skill_relax_seconds": "After this long a caller's skills are not asked for any more",
+        "preferred_agent_seconds": "How long the agent whom a caller talked to last is tried first",
+        "overflow": 'Rules, the first that holds: { to = "queue:sales", waited = 60, nobody-there = true }',
+        "hours": 'When it is open: { timezone = "Europe/Berlin", open = ["Mon-Fri 09:00-17:00"] }',
+        "closed_target": "Where callers go outside of the hours",
+    },
+    AgentSettings: {
+        "contact": "The dial string of the phone",
+        "contacts": 'For single switches: { fs2 = "user/1001" }',
+        "max_no_answer": "After so many missed calls the status becomes agent-no-answer-status",
+        "wrap_up_time": "After-call work",
+        "reject_delay_time": "No calls for so long after the agent declined one,",
+        "busy_delay_time": "… was busy,",
+        "no_answer_delay_time": "… or did not answer",
+        "skills": "Skills and their levels: { english = 5 }",
+    },
+}
+"""What each key means, by record and field."""
+
+
+def template() -> str:
+    """Return a callctl.toml that does the same as none at all, and explains every key."""
+    queue = QueueSettings(name="caller")
+    lines = [
+        HEADER,
+        "[server]",
+        *_keys(ServerSettings(), ("listen", "database")),
+        "",
+        '# One for each switch. FS_SERVERS="host,port,password|host,port,password" replaces them all.',
+        "[[freeswitch]]",
+        *_keys(SwitchSettings(name="fs1"), ("name", "host", "port", "password")),
+        "",
+        "[http]",
+        *_keys(HttpSettings(), ()),
+        "",
+        "[log]",
+        *_keys(LogSettings(), ()),
+        "",
+        "# One for each queue, by its name.",
+        "[queue.caller]",
+        *_keys(queue, ("strategy", "moh_sound")),
+        "",
+        "# One for each agent, by name. Agents may live in the database alone: see callctl agent add.",
+        "#[agent.1001]",
+        *_keys(AgentSettings(name="1001", contact="user/1001"), ()),
+        "# The queues that the agent serves, and in which place",
+        "#tiers = { caller = { level = 1, position = 1 } }",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _keys(settings: attrs.AttrsInstance, active: Collection[str]) -> Iterator[str]:
+    """Yield the lines of one record; fields that are not `active` are commented out."""
+    words = WORDS[type(settings)]
+    for attribute in attrs.fields(type(settings)):
+        is_key_of_table = attribute.name == "name" and attribute.name not in active
+        if is_key_of_table:
+            continue
+        for line in words.get(attribute.name, "").splitlines():
+            yield f"# {line}"
+        value = getattr(settings, attribute.name)
+        shown = f"{key_of(attribute)} ={f' {inline(value)}' if value is not None else ''}"
+        yield shown if attribute.name in active else f"#{shown}"
