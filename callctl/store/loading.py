@@ -1,0 +1,193 @@
+"""Reads records back from the rows: what a starting server has to know of the time before.
+
+All functions take a reader's connection (`open_reader`) and raise StoreError when the database cannot be
+read. A row that an older callctl wrote in another shape does not exist: a migration has seen to that.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+
+from callctl.clock import iso_utc
+from callctl.errors import StoreError
+from callctl.model import (
+    AgentRecord,
+    AgentSettings,
+    AgentState,
+    AgentStatus,
+    Arrival,
+    CallRecord,
+    CallState,
+    HungUpBy,
+    OfferRecord,
+    OfferResult,
+    Outcome,
+    Reason,
+    Tier,
+)
+from callctl.store.connections import open_reader
+
+__all__ = [
+    "agent_of",
+    "call_of",
+    "epoch",
+    "last_agent_of",
+    "load_agents",
+    "load_open_calls",
+    "load_open_offers",
+    "load_tiers",
+    "offer_of",
+    "open_reader",
+    "select",
+]
+
+
+def load_agents(connection: sqlite3.Connection) -> list[AgentRecord]:
+    """Return all agents, by name."""
+    return [agent_of(row) for row in select(connection, "SELECT * FROM agents ORDER BY name")]
+
+
+def load_tiers(connection: sqlite3.Connection) -> list[Tier]:
+    """Return all tiers, by queue, level and position."""
+    rows = select(
+        connection,
+        "SELECT queue, agent, level, position FROM tiers ORDER BY queue, level, position, agent",
+    )
+    return [
+        Tier(queue=row["queue"], agent=row["agent"], level=row["level"], position=row["position"])
+        for row in rows
+    ]
+
+
+def load_open_calls(connection: sqlite3.Connection) -> list[CallRecord]:
+    """Return the calls that have not ended, as far as is written, in the order of joining."""
+    rows = select(connection, "SELECT * FROM calls WHERE ended_at IS NULL ORDER BY joined_at, id")
+    return [call_of(row) for row in rows]
+
+
+def load_open_offers(connection: sqlite3.Connection) -> list[OfferRecord]:
+    """Return the offers that have not ended, as far as is written, oldest first."""
+    rows = select(connection, "SELECT * FROM offers WHERE ended_at IS NULL ORDER BY offered_at, id")
+    return [offer_of(row) for row in rows]
+
+
+def last_agent_of(connection: sqlite3.Connection, caller_number: str, since: float) -> str | None:
+    """Return the agent who last talked with this number since `since` (epoch seconds), or None."""
+    rows = select(
+        connection,
+        "SELECT agent FROM calls WHERE caller_number = ? AND caller_number <> '' AND joined_at >= ?"
+        " AND bridged_at IS NOT NULL ORDER BY joined_at DESC LIMIT 1",
+        (caller_number, iso_utc(since)),
+    )
+    return next((str(row["agent"]) for row in rows), None)
+
+
+def select(
+    connection: sqlite3.Connection, sql: str, parameters: Iterable[str | float | int | None] = ()
+) -> list[sqlite3.Row]:
+    """Return all rows of a query; raises StoreError when the database cannot be read."""
+    try:
+        return connection.execute(sql, tuple(parameters)).fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(f"the database cannot be read: {error}") from error
+
+
+def epoch(text: str) -> float:
+    """Return a time of the database, `2026-11-22T15:50:01.123Z`, in seconds since the epoch."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _epoch(text: str | None) -> float | None:
+    return None if text is None else epoch(text)
+
+
+def agent_of(row: sqlite3.Row) -> AgentRecord:
+    """Return the record of a row of `agents`."""
+    settings = AgentSettings(
+        name=row["name"],
+        contact=row["contact"],
+        contacts=json.loads(row["contacts"]),
+        max_no_answer=row["max_no_answer"],
+        wrap_up_time=row["wrap_up_time"],
+        reject_delay_time=row["reject_delay_time"],
+        busy_delay_time=row["busy_delay_time"],
+        no_answer_delay_time=row["no_answer_delay_time"],
+        skills=json.loads(row["skills"]),
+    )
+    return AgentRecord(
+        settings=settings,
+        status=AgentStatus(row["status"]),
+        state=AgentState(row["state"]),
+        reason=row["reason"],
+        misses=row["misses"],
+        calls_answered=row["calls_answered"],
+        talk_seconds=row["talk_seconds"],
+        last_offered_at=_epoch(row["last_offered_at"]),
+        last_call_ended_at=_epoch(row["last_call_ended_at"]),
+        status_until=_epoch(row["status_until"]),
+    )
+
+
+def call_of(row: sqlite3.Row) -> CallRecord:
+    """Return the record of a row of `calls`."""
+    arrival = Arrival(
+        call=row["id"],
+        uuid=row["uuid"],
+        switch=row["switch"],
+        queue=row["queue"],
+        arrived_at=epoch(row["arrived_at"]),
+        joined_at=epoch(row["joined_at"]),
+        original_uuid=row["original_uuid"],
+        account_id=row["account_id"],
+        widget_id=row["widget_id"],
+        call_type=row["call_type"],
+        source=row["source"],
+        caller_number=row["caller_number"],
+        caller_name=row["caller_name"],
+        lead_number=row["lead_number"],
+        base_score=row["base_score"],
+        skills=json.loads(row["skills"]),
+        moh_sound=row["moh_sound"],
+        exit_keys=row["exit_keys"],
+        cid_name_prefix=row["cid_name_prefix"],
+        variables=json.loads(row["variables"]),
+        resumes=row["resumes"],
+        preferred_agent=row["preferred_agent"],
+        place_since=_epoch(row["place_since"]),
+        came_through=tuple(json.loads(row["came_through"])),
+        callback=bool(row["callback"]),
+    )
+    return CallRecord(
+        arrival=arrival,
+        state=CallState(row["state"]),
+        outcome=None if row["outcome"] is None else Outcome(row["outcome"]),
+        reason=None if row["reason"] is None else Reason(row["reason"]),
+        hung_up_by=None if row["hung_up_by"] is None else HungUpBy(row["hung_up_by"]),
+        hangup_cause=row["hangup_cause"],
+        agent=row["agent"],
+        agent_uuid=row["agent_uuid"],
+        answered_at=_epoch(row["answered_at"]),
+        bridged_at=_epoch(row["bridged_at"]),
+        ended_at=_epoch(row["ended_at"]),
+        hold_seconds=row["hold_seconds"],
+        offers=row["offers"],
+        position_at_entry=row["position_at_entry"],
+    )
+
+
+def offer_of(row: sqlite3.Row) -> OfferRecord:
+    """Return the record of a row of `offers`."""
+    return OfferRecord(
+        id=row["id"],
+        call=row["call_id"],
+        agent=row["agent"],
+        leg_uuid=row["leg_uuid"],
+        offered_at=epoch(row["offered_at"]),
+        answered_at=_epoch(row["answered_at"]),
+        ended_at=_epoch(row["ended_at"]),
+        result=OfferResult(row["result"]),
+        cause=row["cause"],
+    )

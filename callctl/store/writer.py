@@ -1,0 +1,222 @@
+"""Writes rows to the database, or keeps them in the spill while the database takes none. No task, no clock.
+
+The journal calls `keep` from one thread at a time. Rows that the schema forbids can never be written: they
+go to `<database>.rejected.jsonl` with the reason, so that one bad row holds up no other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from callctl.errors import StoreError
+from callctl.model import Fact
+from callctl.store.connections import BUSY_SECONDS, beside, connect, store_error, transaction
+from callctl.store.rows import CLOSE_EARLIER_SPANS, Entry, Row, entries_of
+from callctl.store.schema import migrate, version_of
+from callctl.store.spill import Spill
+
+REPLAY_ROWS = 2000
+"""How many rows of the spill go into one transaction: about 50 ms of holding the database."""
+
+WAL_LIMIT_BYTES = 64 << 20
+"""To what size the write-ahead log shrinks again after a reader has held it open for long."""
+
+
+@frozen(kw_only=True)
+class Kept:
+    """What became of a batch: in the database if `error` is None and `spilled_rows` is 0.
+
+    `is_safe` says that it stands in the database or in the spill. `commit_seconds` is the time that the
+    last transaction took, None if there was none; `rejected` says of each forbidden row what is wrong.
+    """
+
+    is_safe: bool
+    spilled_rows: int
+    error: str | None = None
+    commit_seconds: float | None = None
+    rejected: tuple[str, ...] = ()
+
+
+class Writer:
+    """The one connection that writes, and the spill beside it."""
+
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
+        """`busy_seconds` is how long another writer is waited for."""
+        self._path = path
+        self._busy_seconds = busy_seconds
+        self._spill = Spill(beside(path, ".spill.jsonl"))
+        self._rejects_path = beside(path, ".rejected.jsonl")
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> int:
+        """Open and migrate the database; returns how many rows wait in the spill. Raises StoreError."""
+        try:
+            self._connect()
+            self._spill.open()
+        except sqlite3.Error as error:
+            raise store_error(self._path, error) from error
+        except OSError as error:
+            raise StoreError(f"cannot read {self._spill.path}: {error.strerror}") from error
+        return self._spill.rows_left
+
+    def close(self) -> None:
+        """Close the connection; SQLite then tidies its files up."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def keep(self, facts: Sequence[Fact], *, try_database: bool) -> Kept:
+        """Write `facts`, after all that waits in the spill, or add them to it. Never raises for the disk.
+
+        With `try_database` false they go to the spill at once, as the database failed just before. One
+        call replays REPLAY_ROWS of the spill at most; `spilled_rows` says what is left of it.
+        """
+        error: Exception | None = None
+        rejected: tuple[str, ...] = ()
+        try:
+            entries, rejected = self._entries(facts)
+            if try_database and not self._spill.rows_left:
+                try:
+                    return self._committed(entries, rejected)
+                except (sqlite3.Error, StoreError) as caught:
+                    error = caught
+            if entries:
+                self._spill.append(entries)
+        except OSError as caught:
+            # The rows are in neither place: the journal keeps them in memory.
+            return Kept(is_safe=False, spilled_rows=self._spill.rows_left, error=self._words(error or caught))
+        if error is None and try_database:
+            try:
+                return self._replayed(rejected)
+            except (sqlite3.Error, StoreError, OSError) as caught:
+                error = caught
+        return Kept(
+            is_safe=True,
+            spilled_rows=self._spill.rows_left,
+            error=None if error is None else self._words(error),
+            rejected=rejected,
+        )
+
+    def _entries(self, facts: Sequence[Fact]) -> tuple[list[Entry], tuple[str, ...]]:
+        entries: list[Entry] = []
+        rejected: list[str] = []
+        for fact in facts:
+            try:
+                entries += entries_of(fact)
+            except (ValueError, TypeError, OverflowError) as error:
+                rejected.append(self._reject(f"{type(fact).__name__}: {error}", repr(fact)))
+        return entries, tuple(rejected)
+
+    def _committed(self, entries: Sequence[Entry], rejected: tuple[str, ...]) -> Kept:
+        seconds, more = self._commit(entries)
+        return Kept(is_safe=True, spilled_rows=0, commit_seconds=seconds, rejected=rejected + more)
+
+    def _replayed(self, rejected: tuple[str, ...]) -> Kept:
+        portion = self._spill.read(REPLAY_ROWS)
+        seconds, more = self._commit(portion.entries)
+        unreadable = tuple(self._reject("unreadable line in the spill", line) for line in portion.unreadable)
+        self._spill.mark_replayed(portion)
+        return Kept(
+            is_safe=True,
+            spilled_rows=self._spill.rows_left,
+            commit_seconds=seconds,
+            rejected=rejected + more + unreadable,
+        )
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = connect(self._path, self._busy_seconds)
+            try:
+                version_of(connection, self._path)  # Another program's file is not even switched to WAL.
+                connection.execute("PRAGMA journal_mode = WAL")
+                # FULL: a commit is on the disk, not only with the kernel, before it is acknowledged. The
+                # batches make that one fsync in 20 ms at most.
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+                migrate(self._path, connection)
+                with transaction(connection):
+                    pass  # A file that may only be read is found out here, and not with the first call.
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _commit(self, entries: Sequence[Entry]) -> tuple[float, tuple[str, ...]]:
+        """Write all in one transaction; a failure closes the connection, as it may be of no more use."""
+        started = time.perf_counter()
+        try:
+            connection = self._connect()
+            rejected: tuple[str, ...] = ()
+            try:
+                with transaction(connection):
+                    _write(connection, entries)
+            except Exception as error:
+                if not _is_the_rows_fault(error):
+                    raise
+                with transaction(connection):
+                    rejected = self._write_what_can_be(connection, entries)
+        except BaseException:
+            self.close()
+            raise
+        return time.perf_counter() - started, rejected
+
+    def _write_what_can_be(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> tuple[str, ...]:
+        rejected = []
+        for entry in entries:
+            connection.execute("SAVEPOINT one_row")
+            try:
+                _write(connection, [entry])
+            except Exception as error:
+                if not _is_the_rows_fault(error):
+                    raise
+                connection.execute("ROLLBACK TO one_row")
+                rejected.append(self._reject(f"{entry.table}: {error}", entry.row))
+            connection.execute("RELEASE one_row")
+        return tuple(rejected)
+
+    def _reject(self, why: str, what: Row | str) -> str:
+        line = json.dumps({"why": why, "row": what}, ensure_ascii=False, default=repr) + "\n"
+        with self._rejects_path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        return why
+
+    def _words(self, error: Exception) -> str:
+        if isinstance(error, sqlite3.Error):
+            return str(store_error(self._path, error))
+        if isinstance(error, OSError):
+            return f"cannot write {error.filename or self._spill.path}: {error.strerror}"
+        return str(error)
+
+
+def _is_the_rows_fault(error: Exception) -> bool:
+    """Say whether a row is wrong, and not the database: a check, a type, a column of another version."""
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode == sqlite3.SQLITE_ERROR
+    return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError)
+
+
+def _write(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Write rows, those of one table together; only agents and tiers keep their order."""
+    groups: dict[str, list[Row]] = {}
+    in_order: list[Entry] = []
+    for entry in entries:
+        if entry.table in ("agents", "tiers"):
+            in_order.append(entry)
+        else:
+            groups.setdefault(entry.sql(), []).append(entry.row)
+    for sql, rows in groups.items():
+        connection.executemany(sql, rows)
+    for entry in in_order:
+        connection.execute(entry.sql(), entry.row)
+    agents = {entry.row["agent"] for entry in entries if entry.table == "agent_spans"}
+    connection.executemany(CLOSE_EARLIER_SPANS, [{"agent": agent} for agent in agents])
