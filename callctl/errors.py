@@ -31,6 +31,10 @@ class UnknownAgent(CallctlError):
     """An agent of this name does not exist."""
 
 
+class AgentExists(CallctlError):
+    """An agent of this name exists already."""
+
+
 class UnknownTier(CallctlError):
     """This agent has no tier in this queue."""
 

@@ -8,4 +8,5 @@ A **fact** is what happened, as the model's records say it. A **row** is what st
 - `journal`: takes facts and writes them in batches. Below it `rows` (facts become rows), `writer` (rows
   go to the database, in its thread) and `spill` (or to the file beside it).
 - `loading`: rows become records again, for a start after a stop or a crash.
+- `roster`: agents and tiers changed by hand while no server runs.
 """

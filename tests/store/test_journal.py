@@ -28,11 +28,6 @@ from tests.store.samples import NOON, agent, handled, span, waiting
 Rows = list[tuple[object, ...]]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "callctl.db"
-
-
 def rows(path: Path, sql: str) -> Rows:
     with closing(open_reader(path)) as reader:
         return [tuple(row) for row in reader.execute(sql)]
