@@ -173,12 +173,28 @@ class OpeningHours:
 
 @frozen(kw_only=True)
 class QueueSettings:
-    """One queue's parameters; VOCABULARY's names with `_` for `-`, durations in seconds."""
+    """One queue's parameters, by mod_callcenter's names where it has one; durations in seconds.
+
+    `announce_sound` are played in turn, every `announce_frequency`; the place in the queue is said every
+    `announce_interval`. With `accept_key` an agent gets the caller only after pressing it, within
+    `accept_timeout`, so that no voicemail takes a call.
+    """
 
     name: str
     strategy: Strategy = Strategy.LONGEST_IDLE_AGENT
     moh_sound: str = "local_stream://moh"
     wait_media: WaitMedia = WaitMedia.ANSWER
+    greeting: str = ""
+    announce_sound: tuple[str, ...] = ()
+    announce_frequency: float = 0
+    announce_position: str = "no"
+    announce_wait: str = "no"
+    announce_interval: float = 30
+    exit_keys: str = ""
+    agent_announce: str = ""
+    accept_key: str = ""
+    accept_timeout: float = 10
+    record_template: str = ""
     weight: float = 1.0
     time_base_score: str = "queue"
     tier_rules_apply: bool = False
@@ -268,6 +284,7 @@ class Arrival:
     base_score: float = 0
     skills: Mapping[str, int] = field(factory=dict)
     moh_sound: str = ""
+    exit_keys: str = ""
     cid_name_prefix: str = ""
     variables: Mapping[str, str] = field(factory=dict)
     resumes: int = 0

@@ -22,6 +22,7 @@ from callctl.call.reception import Reception
 from callctl.call.recovery import Recovery
 from callctl.call.session import Desk
 from callctl.call.switch import Switch
+from callctl.call.variables import prelude_of
 from callctl.clock import SteadyClock
 from callctl.config import Config
 from callctl.esl.outbound import serve_outbound
@@ -97,6 +98,7 @@ class Server:
                 password=settings.password,
                 ids=self._ids,
                 random=self._random,
+                has_preludes=any(map(prelude_of, self._queues.values())),
                 open_stream=self._open_stream,
             )
             for settings in self._config.switches

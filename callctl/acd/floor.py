@@ -20,7 +20,17 @@ from callctl.acd.roster import Roster
 from callctl.acd.strategy import place
 from callctl.acd.timers import Key, Timers, Wakes
 from callctl.errors import UnknownCall, UnknownQueue
-from callctl.model import AgentState, AgentStatus, Arrival, Decision, Fact, Ids, Offer, OfferResult
+from callctl.model import (
+    AgentState,
+    AgentStatus,
+    Arrival,
+    Decision,
+    Fact,
+    Ids,
+    Offer,
+    OfferResult,
+    QueueSettings,
+)
 
 LEASE_MARGIN_SECONDS = 5.0
 """What a lease lasts beyond the ring: the switch's own timeout and its event come within that, or never."""
@@ -118,7 +128,7 @@ class Floor:
             leg_uuid=self.ids.uuid(),
             offered_at=now,
             ring_timeout=settings.ring_timeout,
-            lease_until=now + settings.ring_timeout + LEASE_MARGIN_SECONDS,
+            lease_until=now + settings.ring_timeout + _prelude_seconds(settings) + LEASE_MARGIN_SECONDS,
         )
         reservation = Reservation(offer)
         self.reservations[offer.id] = reservation
@@ -348,3 +358,8 @@ def _taken(names: dict[str, None]) -> list[str]:
     taken = list(names)
     names.clear()
     return taken
+
+
+def _prelude_seconds(settings: QueueSettings) -> float:
+    """Return how long an agent may take between answering and getting the caller."""
+    return settings.accept_timeout if settings.accept_key or settings.agent_announce else 0.0

@@ -1,8 +1,24 @@
-"""What a waiting caller hears."""
+"""What a waiting caller hears: greeting, music, announcements, and the place in the queue.
+
+Music is an application on the caller's leg; everything else is played over it, so a bridge breaks all of
+it off at once and waits for nothing.
+"""
 
 from __future__ import annotations
 
-from callctl.call.events import Effect, MusicEnded, PlayMusic, PrepareCaller
+import math
+
+from callctl.call.events import (
+    Announce,
+    AskPlace,
+    Effect,
+    Greet,
+    MusicEnded,
+    PlaceTold,
+    PlayMusic,
+    PrepareCaller,
+    StartTimer,
+)
 from callctl.model import Arrival, QueueSettings, WaitMedia
 
 SHORTEST_MUSIC_SECONDS = 1.0
@@ -11,14 +27,22 @@ SHORTEST_MUSIC_SECONDS = 1.0
 SILENCE = "silence_stream://-1"
 """What a caller hears for ever where the queue's music cannot be played."""
 
+TIMER_SOUND = "announce-sound"
+TIMER_PLACE = "announce-place"
+
 
 class Entertainment:
     """The sounds of one wait."""
 
     def __init__(self, arrival: Arrival, queue: QueueSettings) -> None:
+        self._queue = queue
         self._music = arrival.moh_sound or queue.moh_sound
-        self._wait_media = queue.wait_media
+        self._has_greeted = arrival.resumes > 0
         self._playing_since = 0.0
+        self._sounds_played = 0
+        self._said_position: int | None = None
+        self._said_wait_at: tuple[int, float] | None = None
+        """The minutes that were said last, and when."""
 
     @property
     def music(self) -> str:
@@ -27,24 +51,69 @@ class Entertainment:
 
     def begin(self, now: float) -> list[Effect]:
         """The wait begins, or begins again on a new socket."""
-        prepare = PrepareCaller(self._wait_media)
-        # Music would be early media, and so end the ringing tone.
-        if self._wait_media is WaitMedia.RING_READY:
-            return [prepare]
-        return [prepare, self._play(self._music, now)]
+        effects: list[Effect] = [PrepareCaller(self._queue.wait_media)]
+        # Any sound would be early media, and so end the ringing tone.
+        if self._queue.wait_media is WaitMedia.RING_READY:
+            return effects
+        if self._queue.greeting and not self._has_greeted:
+            effects.append(Greet(self._queue.greeting))
+        self._has_greeted = True
+        effects.append(self._play(self._music, now))
+        if self._queue.announce_sound and self._queue.announce_frequency:
+            effects.append(StartTimer(TIMER_SOUND, self._queue.announce_frequency))
+        if self._says_the_place:
+            effects.append(StartTimer(TIMER_PLACE, self._queue.announce_interval))
+        return effects
 
-    def is_playable(self, event: MusicEnded, now: float) -> bool:
-        """Say whether the music that ended can be played again."""
-        return event.played and now - self._playing_since >= SHORTEST_MUSIC_SECONDS
+    # --- music ---
 
-    def play_again(self, now: float) -> Effect:
-        """Begin the music anew."""
-        return self._play(self._music, now)
+    def music_ended(self, event: MusicEnded, now: float) -> PlayMusic:
+        """Play it again; or silence, if it could not be played, for silence keeps the call alive."""
+        is_playable = event.played and now - self._playing_since >= SHORTEST_MUSIC_SECONDS
+        return self._play(self._music if is_playable else SILENCE, now)
 
-    def fall_silent(self, now: float) -> Effect:
-        """Give the music up: silence keeps the call alive."""
-        return self._play(SILENCE, now)
-
-    def _play(self, sound: str, now: float) -> Effect:
+    def _play(self, sound: str, now: float) -> PlayMusic:
         self._playing_since = now
         return PlayMusic(sound)
+
+    # --- announcements ---
+
+    def timer_fired(self, timer: str) -> list[Effect]:
+        """Announce what is due, and set the timer for the next time."""
+        if timer == TIMER_SOUND:
+            sounds = self._queue.announce_sound
+            sound = sounds[self._sounds_played % len(sounds)]
+            self._sounds_played += 1
+            return [Announce((sound,)), StartTimer(TIMER_SOUND, self._queue.announce_frequency)]
+        if timer == TIMER_PLACE:
+            return [AskPlace(), StartTimer(TIMER_PLACE, self._queue.announce_interval)]
+        return []
+
+    def place_told(self, event: PlaceTold, now: float) -> list[Effect]:
+        """Say the place as far as the queue says it, and as far as it is better than what was said."""
+        sounds = [*self._position_sounds(event.position), *self._wait_sounds(event, now)]
+        return [Announce(tuple(sounds))] if sounds else []
+
+    @property
+    def _says_the_place(self) -> bool:
+        return self._queue.announce_position != "no" or self._queue.announce_wait != "no"
+
+    def _position_sounds(self, position: int) -> list[str]:
+        said, rule = self._said_position, self._queue.announce_position
+        if rule == "no" or (rule == "only-up" and said is not None and position >= said):
+            return []
+        self._said_position = position
+        return [f"phrase::callctl_position,{position}"]
+
+    def _wait_sounds(self, event: PlaceTold, now: float) -> list[str]:
+        """The expected wait in whole minutes: never a rise, and never a guess where there is no estimate."""
+        rule, expected = self._queue.announce_wait, event.expected_wait_seconds
+        if rule == "no" or expected is None or (rule == "once" and self._said_wait_at is not None):
+            return []
+        minutes = max(1, math.ceil(expected / 60))
+        if self._said_wait_at is not None:
+            said_minutes, said_at = self._said_wait_at
+            still_promised = max(1, math.ceil(said_minutes - (now - said_at) / 60))
+            minutes = min(minutes, still_promised)
+        self._said_wait_at = (minutes, now)
+        return [f"phrase::callctl_wait,{minutes}"]

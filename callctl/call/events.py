@@ -128,6 +128,21 @@ class MusicEnded:
 
 
 @frozen
+class KeyPressed:
+    """The caller pressed a key."""
+
+    digit: str
+
+
+@frozen
+class PlaceTold:
+    """The distributor's answer to `AskPlace`: 1 is next; an expected wait of None cannot be told."""
+
+    position: int
+    expected_wait_seconds: float | None
+
+
+@frozen
 class TimerFired:
     """The time that a `StartTimer` asked for is over."""
 
@@ -151,6 +166,8 @@ CallHappening = (
     | WaitOver
     | HangupOrdered
     | MusicEnded
+    | KeyPressed
+    | PlaceTold
     | TimerFired
 )
 
@@ -169,6 +186,25 @@ class PlayMusic:
     """Play `sound` to the caller until something else is ordered."""
 
     sound: str
+
+
+@frozen
+class Greet:
+    """Play `sound` to the caller once, before the music."""
+
+    sound: str
+
+
+@frozen
+class Announce:
+    """Play `sounds` over the music, one after the other; a sound may be `application::argument`."""
+
+    sounds: tuple[str, ...]
+
+
+@frozen
+class AskPlace:
+    """Report the caller's place in the queue by `PlaceTold`."""
 
 
 @frozen
@@ -218,6 +254,21 @@ class HandBack:
     """Leave the socket, so that the dialplan goes on with the caller, behind the `socket` action."""
 
     variables: Mapping[str, str]
+
+
+@frozen
+class MoveToQueue:
+    """Let the caller begin a visit to another queue, with the place kept."""
+
+    queue: str
+
+
+@frozen
+class RecordTalk:
+    """Record the two, into a file whose name follows `template`."""
+
+    template: str
+    offer: Offer
 
 
 @frozen
@@ -293,6 +344,9 @@ class End:
 Effect = (
     PrepareCaller
     | PlayMusic
+    | Greet
+    | Announce
+    | AskPlace
     | SetCallerVariables
     | Ring
     | HangUpLeg
@@ -300,6 +354,8 @@ Effect = (
     | SettleBridge
     | SettleCaller
     | HandBack
+    | MoveToQueue
+    | RecordTalk
     | HangUpCaller
     | ReleaseOffer
     | ReportBridged

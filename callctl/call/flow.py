@@ -20,7 +20,7 @@ from typing import Any
 from attrs import evolve
 
 from callctl.call import events as ev
-from callctl.call.entertainment import Entertainment
+from callctl.call.entertainment import SILENCE, Entertainment
 from callctl.call.events import CallHappening, Effect
 from callctl.call.ledger import Ledger
 from callctl.call.variables import (
@@ -91,6 +91,7 @@ class CallFlow:
 
     def __init__(self, arrival: Arrival, queue: QueueSettings, known: CallRecord | None = None) -> None:
         """`known` is the call's row where the store has one: a caller who came back after a restart."""
+        self._queue = queue
         self._entertainment = Entertainment(arrival, queue)
         self._stage = Stage.WAITING
         self._ledger = Ledger(
@@ -266,15 +267,23 @@ class CallFlow:
         return [ev.HangUpCaller(event.cause), self._ledger.note(now, "hangup-ordered", event.cause)]
 
     def _music_ended(self, event: ev.MusicEnded, now: float) -> list[Effect]:
-        if self._entertainment.is_playable(event, now):
-            return [self._entertainment.play_again(now)]
-        failed = self._ledger.note(now, "music-failed", self._entertainment.music)
-        return [self._entertainment.fall_silent(now), failed]
+        music = self._entertainment.music_ended(event, now)
+        if music.sound == SILENCE:
+            return [music, self._ledger.note(now, "music-failed", self._entertainment.music)]
+        return [music]
+
+    def _key_pressed(self, event: ev.KeyPressed, now: float) -> list[Effect]:
+        if event.digit not in (self._ledger.arrival.exit_keys or self._queue.exit_keys):
+            return []
+        return self._end_wait(Reason.EXIT_WITH_KEY, now, by=None, exit_key=event.digit)
+
+    def _place_told(self, event: ev.PlaceTold, now: float) -> list[Effect]:
+        return self._entertainment.place_told(event, now)
 
     def _waiting_timer(self, event: ev.TimerFired, now: float) -> list[Effect]:
         if event.timer == TIMER_RETURN and not self._socket_is_open:
             return self._end_wait(Reason.TRANSFERRED, now, by=None)
-        return []
+        return self._entertainment.timer_fired(event.timer)
 
     # --- bridging ---
 
@@ -293,6 +302,7 @@ class CallFlow:
                 outcome=OUTCOME_OF_REASON[Reason.BRIDGED],
             ),
             self._ledger.note(now, "bridged", offer.agent),
+            *([ev.RecordTalk(template, offer)] if (template := self._queue.record_template) else []),
         ]
 
     def _bridge_refused(self, event: ev.BridgeRefused, now: float) -> list[Effect]:
@@ -413,14 +423,21 @@ class CallFlow:
     # --- the end ---
 
     def _end_wait(
-        self, reason: Reason, now: float, *, by: HungUpBy | None, hangup_cause: str = "", target: str = ""
+        self,
+        reason: Reason,
+        now: float,
+        *,
+        by: HungUpBy | None,
+        hangup_cause: str = "",
+        target: str = "",
+        exit_key: str = "",
     ) -> list[Effect]:
         effects: list[Effect] = [ev.LeaveQueue()]
         for offer in list(self._ringing.values()):
             effects.append(ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"))
             effects += self._stop_ringing(offer.id, OfferResult.CANCELLED, reason.value, now)
         if by is None and reason is not Reason.TRANSFERRED:
-            effects.append(ev.HandBack(hand_back_variables(reason, target, now)))
+            effects.append(self._send_on(reason, now, target, exit_key))
         ended = self._enter(
             Stage.ENDED,
             reason=reason,
@@ -433,6 +450,15 @@ class CallFlow:
             ended_at=now,
         )
         return [*effects, ended, self._ledger.note(now, "ended", reason.value), ev.End()]
+
+    def _send_on(self, reason: Reason, now: float, target: str, exit_key: str) -> Effect:
+        """Return where the caller goes; the dialplan branches on extensions and voicemail boxes."""
+        kind, _, name = target.partition(":")
+        if kind == "queue":
+            return ev.MoveToQueue(name)
+        if kind == "hangup":
+            return ev.HangUpCaller(name)
+        return ev.HandBack(hand_back_variables(reason, now, target=target, exit_key=exit_key))
 
     def _finish(self, event: CallHappening, now: float) -> list[Effect]:
         leg = [] if self._taken is None else [ev.HangUpLeg(self._taken.leg_uuid, "NORMAL_CLEARING")]
@@ -497,6 +523,8 @@ _NOTHING_TO_DO: Mapping[type, Handler] = dict.fromkeys(
         ev.WaitOver,
         ev.HangupOrdered,
         ev.MusicEnded,
+        ev.KeyPressed,
+        ev.PlaceTold,
         ev.TimerFired,
     ),
     CallFlow._nothing,
@@ -517,6 +545,8 @@ _IN_THE_QUEUE: Mapping[type, Handler] = {
     ev.WaitOver: CallFlow._wait_over,
     ev.HangupOrdered: CallFlow._order_hangup,
     ev.MusicEnded: CallFlow._music_ended,
+    ev.KeyPressed: CallFlow._key_pressed,
+    ev.PlaceTold: CallFlow._place_told,
     ev.TimerFired: CallFlow._waiting_timer,
 }
 
@@ -524,38 +554,29 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
     Stage.WAITING: _IN_THE_QUEUE,
     Stage.RINGING: _IN_THE_QUEUE,
     Stage.BRIDGING: {
+        **_NOTHING_TO_DO,
         **_OFFERS_MAY_END_LATE,
-        ev.Offered: CallFlow._nothing,
         ev.AgentHungUp: CallFlow._agent_gone_before_bridge,
         ev.Bridged: CallFlow._bridged,
         ev.BridgeRefused: CallFlow._bridge_refused,
-        ev.Unbridged: CallFlow._nothing,
         ev.CallerHungUp: CallFlow._caller_gone_while_bridging,
         ev.CallerTaken: CallFlow._left_for_the_bridge,
         ev.SocketLost: CallFlow._socket_lost,
         ev.CallerReturned: CallFlow._caller_returned,
         ev.SwitchLost: CallFlow._caller_gone_while_bridging,
-        ev.WaitOver: CallFlow._nothing,
         ev.HangupOrdered: CallFlow._order_hangup,
-        ev.MusicEnded: CallFlow._nothing,
         ev.TimerFired: CallFlow._bridge_timer,
     },
     Stage.TALKING: {
+        **_NOTHING_TO_DO,
         **_OFFERS_MAY_END_LATE,
-        ev.Offered: CallFlow._nothing,
         ev.AgentHungUp: CallFlow._agent_left_talk,
-        ev.Bridged: CallFlow._nothing,
-        ev.BridgeRefused: CallFlow._nothing,
         ev.Unbridged: CallFlow._unbridged,
         ev.CallerHungUp: CallFlow._caller_left_talk,
-        ev.CallerTaken: CallFlow._nothing,
         ev.SocketLost: CallFlow._socket_lost,
         ev.CallerReturned: CallFlow._returned_from_talk,
         ev.SwitchLost: CallFlow._switch_lost_in_talk,
-        ev.WaitOver: CallFlow._nothing,
         ev.HangupOrdered: CallFlow._order_hangup,
-        ev.MusicEnded: CallFlow._nothing,
-        ev.TimerFired: CallFlow._nothing,
     },
     Stage.PARTING: {
         **_NOTHING_TO_DO,

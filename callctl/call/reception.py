@@ -100,6 +100,10 @@ class Reception:
             session = self._session(arrival, switch)
             self._start(session, session.run)
         await session.drive(socket)
+        while (visit := session.next_visit) is not None:
+            session = self._session(visit, switch)
+            self._start(session, session.run)
+            await session.drive(socket)
 
     def adopt(self, arrival: Arrival, switch: Switch, offer: Offer, bridged_at: float) -> None:
         """Follow a talk that was found on the switch."""

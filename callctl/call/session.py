@@ -11,47 +11,24 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from callctl.call import events as ev
+from callctl.call.caller import CallerLeg
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.flow import CallFlow, Stage
 from callctl.call.switch import AgentUnreached, LegState, Switch
-from callctl.call.variables import hold_seconds, who_hung_up
+from callctl.call.variables import prelude_of, recording_path
 from callctl.clock import SteadyClock
 from callctl.errors import CallctlError, EslError, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
-from callctl.esl import commands
-from callctl.esl.outbound import CallSocket, ChannelEnded
+from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
-from callctl.model import Arrival, CallRecord, Fact, HungUpBy, Ids, Offer, QueueSettings, Reason, WaitMedia
+from callctl.model import Arrival, CallEvent, CallRecord, Fact, Ids, Offer, QueueSettings, Reason
 
 log = structlog.get_logger(__name__)
 
-FOLLOWED = (
-    "CHANNEL_BRIDGE",
-    "CHANNEL_UNBRIDGE",
-    "CHANNEL_EXECUTE_COMPLETE",
-    "CHANNEL_HANGUP_COMPLETE",
-)
-"""The caller's events that a call lives by; each costs the switch CPU time."""
-
 INBOX_EVENTS = 1000
 """More than a call ever has in flight; a call that is so far behind is broken, and ends as one."""
-
-LAST_WORDS_SECONDS = 1.0
-"""How long CHANNEL_HANGUP_COMPLETE may come after the notice of the hangup; they are not in order."""
-
-SET_SECONDS = 0.2
-"""How long variables set on the socket take at most; an application begins at a tick of 20 ms."""
-
-SWITCH_LOST_SECONDS = 300.0
-"""How long a switch may stay away before its calls count as lost and their agents as free."""
-
-_ANSWER_OF_MEDIA = {
-    WaitMedia.ANSWER: "answer",
-    WaitMedia.PRE_ANSWER: "pre_answer",
-    WaitMedia.RING_READY: "ring_ready",
-}
 
 
 @frozen(kw_only=True)
@@ -78,17 +55,22 @@ class CallSession:
     ) -> None:
         """`known` is the call's row, where the caller was with us before a restart."""
         self._arrival = arrival
+        self._queue = queue
         self._switch = switch
         self._desk = desk
         self._flow = CallFlow(arrival, queue, known)
         self._send, self._receive = trio.open_memory_channel[ev.CallHappening | None](INBOX_EVENTS)
-        self._socket: CallSocket | None = None
-        self._is_answered = False
-        self._music_uuid = ""
+        self._caller = CallerLeg(
+            arrival.uuid,
+            switch=switch,
+            ids=desk.ids,
+            deliver=self.deliver,
+            wants_keys=bool(arrival.exit_keys or queue.exit_keys),
+        )
         self._timers: dict[str, trio.CancelScope] = {}
         self._orders: set[trio.CancelScope] = set()
         self._legs: set[str] = set()
-        self._watch: trio.CancelScope | None = None
+        self._next_visit: Arrival | None = None
         self._is_over = False
         self._over = trio.Event()
         self._log = log.bind(call=arrival.call, uuid=arrival.uuid, switch=arrival.switch, queue=arrival.queue)
@@ -108,11 +90,14 @@ class CallSession:
         """Say whether the wait and the talk are over; orders may still be under way."""
         return self._flow.stage in (Stage.PARTING, Stage.ENDED)
 
+    @property
+    def next_visit(self) -> Arrival | None:
+        """The visit to another queue that follows this one, or None; known when the call is over."""
+        return self._next_visit
+
     def deliver(self, event: ev.CallHappening) -> None:
         """Take an event in, at once; the session's own task handles it, in order."""
         self._send.send_nowait(event)
-
-    # --- the caller's sockets ---
 
     async def drive(self, socket: CallSocket) -> None:
         """Lead the caller on this socket, until the socket ends or the call is over.
@@ -120,12 +105,8 @@ class CallSession:
         Whoever accepted the socket closes it after that. A cancellation does the same, and then the
         dialplan goes on with the caller.
         """
-        if self._socket is not None:
-            await self._part_from(self._socket)
-        returned, self._socket = self._flow.has_begun, socket
-        self._is_answered = socket.data.get("Answer-State") == "answered"
-        self._stop_watching()
-        socket.follow(*FOLLOWED)
+        returned = self._flow.has_begun
+        await self._caller.take(socket)
         if returned:
             self.deliver(ev.CallerReturned())
         async with trio.open_nursery() as nursery:
@@ -133,59 +114,9 @@ class CallSession:
             await self._over.wait()
             nursery.cancel_scope.cancel()
 
-    async def _part_from(self, socket: CallSocket) -> None:
-        """Close the socket of an earlier visit; with `socket_resume` its end would break off this one."""
-        with trio.move_on_after(LAST_WORDS_SECONDS):
-            await self._set_variables({"socket_resume": "false"})
-        socket.close()
-
     async def _listen(self, socket: CallSocket, scope: trio.CancelScope) -> None:
-        hung_up = False
-        async for item in socket.events:
-            if isinstance(item, ChannelEnded):
-                if item.disposition != "linger" or hung_up:
-                    continue
-                with trio.move_on_after(LAST_WORDS_SECONDS):
-                    hung_up = await self._heard_last_words(socket)
-                if not hung_up:
-                    hung_up = True
-                    self.deliver(ev.CallerHungUp("", HungUpBy.CALLER))
-            else:
-                self._on_caller_event(item)
-                hung_up = hung_up or item.name == "CHANNEL_HANGUP_COMPLETE"
-            if hung_up:
-                break
-        if socket is self._socket:
-            self._socket = None
-            if not hung_up:
-                self.deliver(ev.SocketLost())
+        await self._caller.listen(socket)
         scope.cancel()
-
-    async def _heard_last_words(self, socket: CallSocket) -> bool:
-        async for item in socket.events:
-            if isinstance(item, Event):
-                self._on_caller_event(item)
-                if item.name == "CHANNEL_HANGUP_COMPLETE":
-                    return True
-        return False
-
-    def _on_caller_event(self, event: Event) -> None:
-        match event.name:
-            case "CHANNEL_BRIDGE":
-                self.deliver(ev.Bridged(_other_leg(event, self._arrival.uuid)))
-            case "CHANNEL_UNBRIDGE":
-                self.deliver(ev.Unbridged())
-            case "CHANNEL_HANGUP_COMPLETE":
-                cause = event.get("Hangup-Cause")
-                self.deliver(ev.CallerHungUp(cause, who_hung_up(event), hold_seconds(event)))
-            case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application") == "socket":
-                if event.get("Answer-State") != "hangup":
-                    self.deliver(ev.CallerTaken())
-            case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application-UUID") == self._music_uuid:
-                # Anything else, such as PLAYBACK ERROR, means that it was broken off.
-                response = event.get("Application-Response")
-                if response in ("FILE PLAYED", "FILE NOT FOUND"):
-                    self.deliver(ev.MusicEnded(played=response == "FILE PLAYED"))
 
     def _on_leg_event(self, event: Event) -> None:
         if event.name == "CHANNEL_HANGUP_COMPLETE":
@@ -274,13 +205,17 @@ class CallSession:
             case ev.Write(fact):
                 self._desk.record(fact)
             case ev.PrepareCaller(wait_media):
-                self._execute(_ANSWER_OF_MEDIA[wait_media])
-                self._is_answered = self._is_answered or wait_media is WaitMedia.ANSWER
+                self._caller.prepare(wait_media)
+            case ev.Greet(sound):
+                self._caller.greet(sound)
             case ev.PlayMusic(sound):
-                self._music_uuid = self._desk.ids.uuid()
-                self._execute("playback", sound, self._music_uuid)
+                self._caller.play_music(sound)
+            case ev.Announce(sounds):
+                self._order(nursery, self._caller.announce, sounds)
+            case ev.AskPlace():
+                self.deliver(self._place())
             case ev.SetCallerVariables(variables):
-                self._order(nursery, self._set_variables, variables)
+                self._order(nursery, self._caller.set_variables, variables)
             case ev.Ring(offer):
                 self._listen_to_leg(offer.leg_uuid)
                 self._order(nursery, self._ring, offer)
@@ -291,9 +226,13 @@ class CallSession:
             case ev.SettleBridge(offer):
                 self._order(nursery, self._settle_bridge, offer)
             case ev.SettleCaller():
-                nursery.start_soon(self._watch_caller)
+                nursery.start_soon(self._caller.watch)
             case ev.HandBack(variables):
-                self._order(nursery, self._hand_back, variables)
+                self._order(nursery, self._caller.hand_back, variables)
+            case ev.MoveToQueue(queue):
+                self._order(nursery, self._move_on, queue)
+            case ev.RecordTalk(template, offer):
+                self._order(nursery, self._record_talk, template, offer)
             case ev.HangUpCaller(cause):
                 self._order(nursery, self._switch.hang_up, self._arrival.uuid, cause)
             case ev.ReleaseOffer(offer_id, result, cause):
@@ -323,22 +262,13 @@ class CallSession:
             cause=record.hangup_cause,
         )
         self._is_over = True
-        if self._watch is not None:
-            self._stop_watching()
+        if self._caller.is_watched:
+            self._caller.stop_watching()
             self._order(nursery, self._switch.unfollow, self._arrival.uuid)
         for timer in list(self._timers):
             self._stop_timer(timer)
         if not self._orders:
             self._over.set()
-
-    def _execute(self, application: str, argument: str = "", event_uuid: str = "") -> None:
-        if self._socket is None:
-            return
-        order = commands.execute(application, argument, event_uuid=event_uuid)
-        try:
-            self._socket.post(order)
-        except WaitEnded:
-            self._log.debug("socket ended before an order", application=application)
 
     # --- orders: each runs to its end, also when the call is over ---
 
@@ -361,7 +291,7 @@ class CallSession:
     async def _ring(self, offer: Offer) -> None:
         self._desk.dispatcher.act(lambda d, now: d.offer_ringing(offer.id, now))
         try:
-            leg_uuid = await self._switch.ring(offer, self._arrival)
+            leg_uuid = await self._switch.ring(offer, self._arrival, prelude_of(self._queue))
         except AgentUnreached as unreached:
             self._log.info("agent not reached", agent=offer.agent, cause=unreached.cause)
             self.deliver(ev.AgentUnavailable(offer.id, unreached.result, unreached.cause))
@@ -372,12 +302,11 @@ class CallSession:
         self.deliver(ev.AgentAnswered(offer.id, leg_uuid, won))
 
     async def _bridge(self, offer: Offer, variables: Mapping[str, str]) -> None:
-        way_back = _way_back(self._socket)
-        if way_back:
-            variables = {**variables, "transfer_after_bridge": way_back}
+        if self._caller.way_back:
+            variables = {**variables, "transfer_after_bridge": self._caller.way_back}
         try:
             await self._switch.bridge(
-                self._arrival.uuid, offer.leg_uuid, variables, answer_first=not self._is_answered
+                self._arrival.uuid, offer.leg_uuid, variables, answer_first=not self._caller.is_answered
             )
         except WaitEnded as ended:
             self._log.warning("bridge unknown", agent=offer.agent, why=str(ended))
@@ -398,41 +327,38 @@ class CallSession:
                 self.deliver(ev.BridgeRefused(offer.id, f"no bridge came; the leg is {state.name}"))
             return
 
-    async def _hand_back(self, variables: Mapping[str, str]) -> None:
-        """Leave the caller to the dialplan: with `socket_resume` it goes on when our socket ends."""
-        await self._set_variables({"socket_resume": "true", **variables})
-        if self._socket is None:
+    async def _move_on(self, queue: str) -> None:
+        """Prepare the visit to another queue, which begins when this one is over."""
+        await self._caller.fall_silent()
+        before = self._arrival
+        self._next_visit = evolve(
+            before,
+            call=self._desk.ids.uuid(),
+            queue=queue,
+            joined_at=self._desk.clock.now(),
+            place_since=before.joined_at if before.place_since is None else before.place_since,
+            came_through=(*before.came_through, before.queue),
+            resumes=0,
+        )
+
+    async def _record_talk(self, template: str, offer: Offer) -> None:
+        path = recording_path(template, self._arrival, offer, self._desk.clock.now())
+        try:
+            await self._switch.record(self._arrival.uuid, path)
+        except EslError as error:
+            self._log.warning("talk not recorded", why=str(error))
             return
-        try:
-            await self._socket.request(commands.exit_())
-        except WaitEnded:
-            self._log.debug("socket ended before the hand-back")
+        self._desk.record(
+            CallEvent(call=self._arrival.call, at=self._desk.clock.now(), event="recording", detail=path)
+        )
 
-    async def _set_variables(self, variables: Mapping[str, str]) -> None:
-        """Set variables on the caller: in order and at once over the inbound connection, if it is there."""
-        try:
-            await self._switch.set_variables(self._arrival.uuid, variables)
-        except WaitEnded:
-            if self._socket is not None:
-                await self._set_variables_by_socket(self._socket, variables)
-        except EslError as refused:
-            # The caller may be gone by now; the hangup says so by itself.
-            self._log.info("variables not set", why=str(refused))
+    def _place(self) -> ev.PlaceTold:
+        call, queue = self._arrival.call, self._arrival.queue
+        return self._desk.dispatcher.act(
+            lambda d, now: ev.PlaceTold(d.position(call, now), d.expected_wait(queue, now))
+        )
 
-    async def _set_variables_by_socket(self, socket: CallSocket, variables: Mapping[str, str]) -> None:
-        """Set them without a lock, so that they do not wait for the end of the music."""
-        try:
-            socket.post(
-                *(
-                    commands.execute("set", f"{name}={value}", event_lock=False)
-                    for name, value in variables.items()
-                )
-            )
-        except WaitEnded as ended:
-            self._log.info("variables not set", why=str(ended))
-        await trio.sleep(SET_SECONDS)
-
-    # --- timers, and the caller without a socket ---
+    # --- timers ---
 
     def _start_timer(self, nursery: trio.Nursery, timer: str, seconds: float) -> None:
         self._stop_timer(timer)
@@ -450,51 +376,3 @@ class CallSession:
         scope = self._timers.pop(timer, None)
         if scope is not None:
             scope.cancel()
-
-    def _stop_watching(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-
-    async def _watch_caller(self) -> None:
-        """Follow a caller without a socket by the inbound connection, and ask after each loss of it."""
-        switch, uuid = self._switch, self._arrival.uuid
-        self._stop_watching()
-        with trio.CancelScope() as scope:
-            self._watch = scope
-            switch.listen(uuid, self._on_caller_event)
-            core_uuid = switch.core_uuid
-            while True:
-                with trio.move_on_after(SWITCH_LOST_SECONDS) as patience:
-                    await switch.wait_ready()
-                if patience.cancelled_caught or switch.core_uuid != core_uuid:
-                    self.deliver(ev.SwitchLost())
-                    return
-                try:
-                    await switch.follow(uuid)
-                    if not await switch.exists(uuid):
-                        self.deliver(ev.CallerHungUp("", HungUpBy.CALLER))
-                        return
-                except WaitEnded:
-                    continue
-                await switch.wait_lost()
-
-
-def _other_leg(event: Event, uuid: str) -> str:
-    a_leg, b_leg = event.get("Bridge-A-Unique-ID"), event.get("Bridge-B-Unique-ID")
-    return b_leg if a_leg == uuid else a_leg
-
-
-def _way_back(socket: CallSocket | None) -> str:
-    """Return where a bridge that fails sends the caller: to the extension that it came from, or "".
-
-    Without it FreeSWITCH hangs the caller up when the agent's leg ends in the instant of the bridge
-    (uuid_bridge_on_soft_execute in switch_ivr_bridge.c).
-    """
-    if socket is None:
-        return ""
-    parts = [socket.data.get(f"Caller-{part}") for part in ("Destination-Number", "Dialplan", "Context")]
-    # The variable is split at colons and spaces.
-    if not all(part and part.isprintable() and not set(part) & set(": ;,'\"$") for part in parts):
-        return ""
-    return ":".join(parts)

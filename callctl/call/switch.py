@@ -8,6 +8,7 @@ switch CPU time for each connection that it goes to.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 from random import Random
@@ -15,7 +16,7 @@ from random import Random
 import structlog
 import trio
 
-from callctl.call.variables import leg_variables
+from callctl.call.variables import Prelude, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.inbound import SwitchLink
@@ -46,6 +47,9 @@ SETTLE_INTERVAL_SECONDS = 0.25
 
 KILL_RETRY_SECONDS = 0.05
 """How soon a leg is killed again that had no channel yet: an originate begins in a thread of its own."""
+
+ACCEPTED_VARIABLE = "callctl_accepted"
+"""The key that an agent pressed to accept a call, on the agent's leg."""
 
 RESULT_OF_CAUSE: Mapping[str, OfferResult] = {
     "USER_BUSY": OfferResult.BUSY,
@@ -81,6 +85,23 @@ class AgentUnreached(CallctlError):
         self.cause = cause
 
 
+class _Parked:
+    """An agent's leg of which we wait to hear that it has heard its prelude."""
+
+    def __init__(self) -> None:
+        self.event = trio.Event()
+        self.pressed = ""
+        self.hangup_cause = ""
+
+    def take(self, event: Event) -> None:
+        if event.name == "CHANNEL_PARK":
+            self.pressed = event.variable(ACCEPTED_VARIABLE)
+            self.event.set()
+        elif event.name == "CHANNEL_HANGUP_COMPLETE":
+            self.hangup_cause = event.get("Hangup-Cause")
+            self.event.set()
+
+
 class Switch:
     """The orders that calls give to one switch, and the way of its events to them."""
 
@@ -93,9 +114,13 @@ class Switch:
         password: str,
         ids: Ids,
         random: Random,
+        has_preludes: bool = False,
         open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None,
     ) -> None:
-        """`open_stream` connects to a host and port; None means TCP."""
+        """`has_preludes`: agents of some queue hear or press something before they get a caller.
+
+        `open_stream` connects to a host and port; None means TCP.
+        """
         self.host = host
         self.link = SwitchLink(
             name=name,
@@ -108,7 +133,7 @@ class Switch:
             on_up=self._on_up,
             on_down=self._on_down,
             open_stream=open_stream,
-            events=EVENTS,
+            events=(*EVENTS, "CHANNEL_PARK") if has_preludes else EVENTS,
             filters=FILTERS,
         )
         self.core_uuid = ""
@@ -118,6 +143,7 @@ class Switch:
         self._ready = trio.Event()
         self._lost = trio.Event()
         self._listeners: dict[str, Callable[[Event], None]] = {}
+        self._parked: dict[str, _Parked] = {}
         self._held_back: dict[str, trio.CancelScope] = {}
         self._dialling: set[str] = set()
 
@@ -169,6 +195,8 @@ class Switch:
 
     def _on_event(self, event: Event) -> None:
         """Hand an event to the call that it concerns. Never waits."""
+        if (parked := self._parked.get(event.uuid)) is not None:
+            parked.take(event)
         listener = self._listeners.get(event.uuid)
         if listener is not None:
             listener(event)
@@ -186,8 +214,8 @@ class Switch:
 
     # --- orders ---
 
-    async def ring(self, offer: Offer, arrival: Arrival) -> str:
-        """Originate the agent's leg of `offer`, and return its UUID once it is answered and parked.
+    async def ring(self, offer: Offer, arrival: Arrival, prelude: Prelude) -> str:
+        """Originate the agent's leg of `offer`; return its UUID once it is answered, and has accepted.
 
         Raises AgentUnreached. A lost connection or a lost result is settled by asking the switch.
         A cancellation leaves the leg ringing; `hang_up` ends it.
@@ -198,6 +226,16 @@ class Switch:
         del self._held_back[offer.leg_uuid]
         if patience.cancelled_caught:
             raise AgentUnreached(OfferResult.CANCELLED, f"switch {self.name} is not connected")
+        parked = self._parked[offer.leg_uuid] = _Parked()
+        try:
+            leg_uuid = await self._dial(offer, arrival, prelude)
+            if prelude:
+                await self._await_acceptance(leg_uuid, parked, prelude)
+        finally:
+            del self._parked[offer.leg_uuid]
+        return leg_uuid
+
+    async def _dial(self, offer: Offer, arrival: Arrival, prelude: Prelude) -> str:
         self._dialling.add(offer.leg_uuid)
         try:
             order = commands.originate(
@@ -205,6 +243,7 @@ class Switch:
                 dialstring=offer.contact,
                 timeout=offer.ring_timeout,
                 variables=leg_variables(arrival, offer),
+                applications=_applications(prelude),
             )
             job = await self.link.job(order, timeout_seconds=offer.ring_timeout + JOB_GRACE_SECONDS)
         except WaitEnded as ended:
@@ -218,6 +257,16 @@ class Switch:
             return job.text.removeprefix("+OK").strip() or offer.leg_uuid
         cause = job.text.removeprefix("-ERR").strip()
         raise AgentUnreached(RESULT_OF_CAUSE.get(cause, OfferResult.FAILED), cause)
+
+    async def _await_acceptance(self, leg_uuid: str, parked: _Parked, prelude: Prelude) -> None:
+        """Wait until the agent has heard, and pressed, what there is. The agent who does not is not there."""
+        with trio.move_on_after(prelude.seconds):
+            await parked.event.wait()
+        if parked.hangup_cause:
+            raise AgentUnreached(OfferResult.NO_ANSWER, parked.hangup_cause)
+        if prelude.key and parked.pressed != prelude.key:
+            await self.hang_up(leg_uuid, "NO_USER_RESPONSE")
+            raise AgentUnreached(OfferResult.NO_ANSWER, "the agent did not accept the call")
 
     async def _settle_ring(self, offer: Offer) -> str:
         with trio.move_on_after(offer.ring_timeout + JOB_GRACE_SECONDS):
@@ -277,6 +326,10 @@ class Switch:
             await reply.wait()
         (await replies[-1].wait()).require_ok()
 
+    async def record(self, uuid: str, path: str) -> None:
+        """Record both sides of a channel's talk into the file `path`. Raises CommandRefused, WaitEnded."""
+        await self.link.api(commands.uuid_record(uuid, path))
+
     async def leg_state(self, uuid: str) -> LegState:
         """Ask how a leg stands. Raises WaitEnded when the switch does not say."""
         try:
@@ -296,3 +349,15 @@ class Switch:
 
 async def _no_reconciliation(switch: Switch) -> None:
     """Until the server says better, a switch is believed to be empty."""
+
+
+def _applications(prelude: Prelude) -> list[tuple[str, str]]:
+    """Return what an agent's leg runs once it is answered, up to being parked for the bridge."""
+    if prelude.key:
+        milliseconds = math.ceil(prelude.seconds * 1000)
+        sound = prelude.sound or "silence_stream://100"
+        ask = f"1 1 1 {milliseconds} # {sound} silence_stream://100 {ACCEPTED_VARIABLE} [{prelude.key}]"
+        return [("play_and_get_digits", ask), ("park", "")]
+    if prelude.sound:
+        return [("playback", prelude.sound), ("park", "")]
+    return [("park", "")]

@@ -7,10 +7,13 @@ The names are the public interface.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+
+from attrs import frozen
 
 from callctl.esl.commands import harmless
 from callctl.esl.wire import Event
-from callctl.model import Arrival, HungUpBy, Offer, Reason
+from callctl.model import Arrival, HungUpBy, Offer, QueueSettings, Reason
 
 _KEPT_IN_COLUMNS = frozenset(
     {"queue", "caller_uuid", "lead_number", "call_type", "source", "account_id", "widget_id"}
@@ -52,6 +55,7 @@ def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str,
         base_score=_number(data.variable("cc_base_score")) or 0,
         skills=parse_skills(data.variable("callctl_skills")),
         moh_sound=variable("cc_moh_override"),
+        exit_keys=variable("cc_exit_keys"),
         cid_name_prefix=variable("cc_outbound_cid_name_prefix"),
         variables=_exported(data),
         resumes=(int(_number(data.variable("callctl_resumes")) or 0) + 1) if known_call else 0,
@@ -102,7 +106,9 @@ def talk_variables(now: float) -> dict[str, str]:
     }
 
 
-def hand_back_variables(reason: Reason, target: str, now: float) -> dict[str, str]:
+def hand_back_variables(
+    reason: Reason, now: float, *, target: str = "", exit_key: str = ""
+) -> dict[str, str]:
     """What the dialplan behind the `socket` action finds; a later visit is a new call."""
     variables = {
         "cc_cause": "cancel",
@@ -113,6 +119,8 @@ def hand_back_variables(reason: Reason, target: str, now: float) -> dict[str, st
     }
     if target:
         variables["callctl_target"] = target
+    if exit_key:
+        variables["cc_exit_key"] = exit_key
     return variables
 
 
@@ -130,6 +138,58 @@ def leg_variables(arrival: Arrival, offer: Offer) -> dict[str, str]:
         "origination_caller_id_name": harmless(name),
         "origination_caller_id_number": harmless(arrival.caller_number),
     }
+
+
+@frozen
+class Prelude:
+    """What an agent hears, or has to do, between answering and getting the caller.
+
+    Empty texts mean nothing to hear and no key to press; `seconds` bounds it all.
+    """
+
+    sound: str = ""
+    key: str = ""
+    seconds: float = 0.0
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to hear or to do."""
+        return bool(self.sound or self.key)
+
+
+def prelude_of(queue: QueueSettings) -> Prelude:
+    """Return what the agents of `queue` go through before they get a caller."""
+    return Prelude(queue.agent_announce, queue.accept_key, queue.accept_timeout)
+
+
+def way_back(data: Event) -> str:
+    """Return where a bridge that fails sends the caller: to the extension that it came from, or "".
+
+    Without it FreeSWITCH hangs the caller up when the agent's leg ends in the instant of the bridge
+    (uuid_bridge_on_soft_execute in switch_ivr_bridge.c).
+    """
+    parts = [data.get(f"Caller-{part}") for part in ("Destination-Number", "Dialplan", "Context")]
+    # FreeSWITCH splits the value at colons, and expands what stands in it.
+    return ":".join(parts) if all(re.fullmatch(r"[\w+*#.-]+", part) for part in parts) else ""
+
+
+def recording_path(template: str, arrival: Arrival, offer: Offer, now: float) -> str:
+    """Return the file that `template` names for this talk, in UTC.
+
+    `{call}`, `{uuid}`, `{queue}`, `{agent}`, `{caller_number}` and `{lead_number}` are replaced, then what
+    strftime knows (`%Y-%m-%d`). What a caller chose can name no other folder.
+    """
+    values = {
+        "call": arrival.call,
+        "uuid": arrival.uuid,
+        "queue": arrival.queue,
+        "agent": offer.agent,
+        "caller_number": arrival.caller_number,
+        "lead_number": arrival.lead_number,
+    }
+    path = datetime.fromtimestamp(now, UTC).strftime(template)
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", re.sub(r"[^\w+-]", "_", value))
+    return path
 
 
 def who_hung_up(event: Event) -> HungUpBy:

@@ -26,6 +26,9 @@ _UUID_LENGTH = 36
 """mod_event_socket copies a Job-UUID into a buffer for 36 characters and cuts the rest off."""
 
 
+_INLINE_DELIMITER = "^"
+
+
 @frozen
 class Command:
     """One command, ready to be sent. `label` names it in logs and errors; it never holds a password."""
@@ -204,11 +207,13 @@ def originate(
     *,
     leg_uuid: str,
     dialstring: str,
-    application: str = "&park()",
     timeout: float,
     variables: Mapping[str, str],
+    applications: Sequence[tuple[str, str]] = (("park", ""),),
 ) -> str:
     """Return the text that rings `dialstring` for `timeout` seconds as the leg `leg_uuid`.
+
+    Once it is answered it runs `applications`, each with its argument, one after the other.
 
     `variables` are set on the leg; empty ones are left out, as FreeSWITCH does itself. Raises
     LocalProtocolError for a value that originate cannot carry: braces, `${`, control characters; see
@@ -224,7 +229,19 @@ def originate(
     if _ENTERPRISE in text:
         raise LocalProtocolError(f"originate cannot carry {_ENTERPRISE!r}")
     refuse_control(text)
-    return f"originate {_escaped(text, ' ')} {_escaped(application, ' ')}"
+    return f"originate {_escaped(text, ' ')} {_run(applications)}"
+
+
+def _run(applications: Sequence[tuple[str, str]]) -> str:
+    """Return the applications as words of `originate`: one alone, or several by the dialplan `inline`."""
+    if len(applications) == 1:
+        [(name, argument)] = applications
+        return _escaped(f"&{_word(name)}({argument})", " ")
+    parts = [f"{_word(name)}:{argument}" if argument else _word(name) for name, argument in applications]
+    if any(_INLINE_DELIMITER in part for part in parts):
+        raise LocalProtocolError(f"an application's argument cannot hold {_INLINE_DELIMITER!r} here")
+    # "m:^:" makes ^ the delimiter instead of the comma (inline_dialplan_hunt in mod_dptools.c).
+    return f"{_escaped('m:^:' + _INLINE_DELIMITER.join(parts), ' ')} inline"
 
 
 def harmless(text: str) -> str:
@@ -290,6 +307,11 @@ def uuid_transfer(uuid: str, extension: str, dialplan: str = "XML", context: str
 def uuid_broadcast(uuid: str, sound: str, leg: str = "aleg") -> str:
     """Play `sound` over whatever runs, to `aleg`, `bleg` or `both`; `app::argument` runs an application."""
     return f"uuid_broadcast {_uuid(uuid)} {_escaped(_unexpanded(_nonempty(sound)), ' ')} {_word(leg)}"
+
+
+def uuid_record(uuid: str, path: str) -> str:
+    """Record a channel into the file `path`, until it hangs up."""
+    return f"uuid_record {_uuid(uuid)} start {_escaped(_unexpanded(_nonempty(path)), ' ')}"
 
 
 def uuid_break(uuid: str) -> str:

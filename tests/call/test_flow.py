@@ -353,11 +353,11 @@ def test_a_bridge_without_proof_is_settled_by_asking() -> None:
 )
 def test_a_wait_that_is_over_gives_the_caller_back_to_the_dialplan(reason: Reason, outcome: Outcome) -> None:
     flow = ringing()
-    effects = flow.handle(ev.WaitOver(reason, "voicemail"), T + 30)
+    effects = flow.handle(ev.WaitOver(reason, "voicemail:100"), T + 30)
     assert orders(effects) == [
         ev.LeaveQueue(),
         ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
-        ev.HandBack(hand_back_variables(reason, "voicemail", T + 30)),
+        ev.HandBack(hand_back_variables(reason, T + 30, target="voicemail:100")),
         ev.End(),
     ]
     assert (flow.record.reason, flow.record.outcome) == (reason, outcome)
@@ -365,7 +365,7 @@ def test_a_wait_that_is_over_gives_the_caller_back_to_the_dialplan(reason: Reaso
 
 def test_a_full_queue_gives_the_caller_back_at_once() -> None:
     flow = CallFlow(ARRIVAL, QUEUE)
-    assert ev.HandBack(hand_back_variables(Reason.FULL, "", T)) in flow.refuse(Reason.FULL, T)
+    assert ev.HandBack(hand_back_variables(Reason.FULL, T)) in flow.refuse(Reason.FULL, T)
     assert flow.record.outcome is Outcome.REFUSED
 
 
@@ -493,6 +493,8 @@ EVERY_EVENT: list[ev.CallHappening] = [
     ev.WaitOver(Reason.TIMEOUT),
     ev.HangupOrdered("NORMAL_CLEARING"),
     ev.MusicEnded(played=True),
+    ev.KeyPressed("1"),
+    ev.PlaceTold(2, 90.0),
     ev.TimerFired(TIMER_BRIDGE),
     ev.TimerFired(TIMER_RETURN),
     ev.TimerFired(TIMER_FAREWELL),

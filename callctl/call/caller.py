@@ -1,0 +1,262 @@
+"""The caller's leg: the sockets that lead it one after the other, what it hears, and how it is let go.
+
+Applications go over the socket; variables and announcements over the inbound connection, in order and at
+once. A caller without a socket is followed by the inbound connection alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import structlog
+import trio
+
+from callctl.call import events as ev
+from callctl.call.switch import Switch
+from callctl.call.variables import hold_seconds, way_back, who_hung_up
+from callctl.errors import EslError, WaitEnded
+from callctl.esl import commands
+from callctl.esl.outbound import CallSocket, ChannelEnded
+from callctl.esl.wire import Event
+from callctl.model import HungUpBy, Ids, WaitMedia
+
+log = structlog.get_logger(__name__)
+
+FOLLOWED = (
+    "CHANNEL_BRIDGE",
+    "CHANNEL_UNBRIDGE",
+    "CHANNEL_EXECUTE_COMPLETE",
+    "CHANNEL_HANGUP_COMPLETE",
+)
+"""The caller's events that a call lives by; each costs the switch CPU time."""
+
+LAST_WORDS_SECONDS = 1.0
+"""How long CHANNEL_HANGUP_COMPLETE may come after the notice of the hangup; they are not in order."""
+
+SET_SECONDS = 0.2
+"""How long variables set on the socket take at most; an application begins at a tick of 20 ms."""
+
+SWITCH_LOST_SECONDS = 300.0
+"""How long a switch may stay away before its calls count as lost and their agents as free."""
+
+_APPLICATION_OF_MEDIA = {
+    WaitMedia.ANSWER: "answer",
+    WaitMedia.PRE_ANSWER: "pre_answer",
+    WaitMedia.RING_READY: "ring_ready",
+}
+
+
+class CallerLeg:
+    """One caller. What happens to the leg is told to `deliver`, as events of `callctl.call.events`."""
+
+    def __init__(
+        self,
+        uuid: str,
+        *,
+        switch: Switch,
+        ids: Ids,
+        deliver: Callable[[ev.CallHappening], None],
+        wants_keys: bool,
+    ) -> None:
+        """`wants_keys` says whether any key that the caller presses means something."""
+        self._uuid = uuid
+        self._switch = switch
+        self._ids = ids
+        self._deliver = deliver
+        self._followed = (*FOLLOWED, "DTMF") if wants_keys else FOLLOWED
+        self._socket: CallSocket | None = None
+        self._music_uuid = ""
+        self._is_answered = False
+        self._watch: trio.CancelScope | None = None
+        self._log = log.bind(uuid=uuid, switch=switch.name)
+
+    @property
+    def is_answered(self) -> bool:
+        """Say whether the caller's leg is answered, and billed."""
+        return self._is_answered
+
+    @property
+    def way_back(self) -> str:
+        """Where a bridge that fails sends the caller: see `variables.way_back`."""
+        return way_back(self._socket.data) if self._socket is not None else ""
+
+    # --- the sockets ---
+
+    async def take(self, socket: CallSocket) -> None:
+        """Lead the caller on this socket from now on; the one of an earlier visit is closed."""
+        earlier = self._socket
+        if earlier is not None and earlier is not socket:
+            # With socket_resume the end of the old socket would break off this visit.
+            with trio.move_on_after(LAST_WORDS_SECONDS):
+                await self.set_variables({"socket_resume": "false"})
+            earlier.close()
+        self._socket = socket
+        self._is_answered = socket.data.get("Answer-State") == "answered"
+        self.stop_watching()
+        socket.follow(*self._followed)
+
+    async def listen(self, socket: CallSocket) -> None:
+        """Tell what happens on `socket`, until it ends or the caller hangs up."""
+        hung_up = False
+        async for item in socket.events:
+            if isinstance(item, ChannelEnded):
+                if item.disposition != "linger":
+                    continue
+                with trio.move_on_after(LAST_WORDS_SECONDS):
+                    hung_up = await self._heard_last_words(socket)
+                if not hung_up:
+                    hung_up = True
+                    self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
+            else:
+                self.on_event(item)
+                hung_up = item.name == "CHANNEL_HANGUP_COMPLETE"
+            if hung_up:
+                break
+        if socket is self._socket:
+            self._socket = None
+            if not hung_up:
+                self._deliver(ev.SocketLost())
+
+    async def _heard_last_words(self, socket: CallSocket) -> bool:
+        async for item in socket.events:
+            if isinstance(item, Event):
+                self.on_event(item)
+                if item.name == "CHANNEL_HANGUP_COMPLETE":
+                    return True
+        return False
+
+    def on_event(self, event: Event) -> None:
+        """Tell what an event of the caller's channel means, whichever connection it came on."""
+        match event.name:
+            case "CHANNEL_BRIDGE":
+                self._deliver(ev.Bridged(_other_leg(event, self._uuid)))
+            case "CHANNEL_UNBRIDGE":
+                self._deliver(ev.Unbridged())
+            case "CHANNEL_HANGUP_COMPLETE":
+                cause = event.get("Hangup-Cause")
+                self._deliver(ev.CallerHungUp(cause, who_hung_up(event), hold_seconds(event)))
+            case "DTMF":
+                self._deliver(ev.KeyPressed(event.get("DTMF-Digit")))
+            case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application") == "socket":
+                if event.get("Answer-State") != "hangup":
+                    self._deliver(ev.CallerTaken())
+            case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application-UUID") == self._music_uuid:
+                # Anything else, such as PLAYBACK ERROR, means that it was broken off.
+                response = event.get("Application-Response")
+                if response in ("FILE PLAYED", "FILE NOT FOUND"):
+                    self._deliver(ev.MusicEnded(played=response == "FILE PLAYED"))
+
+    # --- what the caller hears ---
+
+    def prepare(self, wait_media: WaitMedia) -> None:
+        """Give the leg the media of a wait."""
+        self._execute(_APPLICATION_OF_MEDIA[wait_media])
+        self._is_answered = self._is_answered or wait_media is WaitMedia.ANSWER
+
+    def greet(self, sound: str) -> None:
+        """Play `sound` once, before what is ordered next."""
+        self._execute("playback", sound)
+
+    def play_music(self, sound: str) -> None:
+        """Play `sound`, and tell when it has ended."""
+        self._music_uuid = self._ids.uuid()
+        self._execute("playback", sound, self._music_uuid)
+
+    async def announce(self, sounds: tuple[str, ...]) -> None:
+        """Play `sounds` over the music. One that cannot be ordered is left out: the call is worth more."""
+        try:
+            for sound in sounds:
+                await self._switch.link.api(commands.uuid_broadcast(self._uuid, sound))
+        except EslError as error:
+            self._log.info("announcement left out", why=str(error))
+
+    def _execute(self, application: str, argument: str = "", event_uuid: str = "") -> None:
+        if self._socket is None:
+            return
+        try:
+            # The argument is the administrator's or the trunk's dialplan's, who may use ${…} in it.
+            self._socket.post(commands.execute(application, argument, event_uuid=event_uuid))
+        except WaitEnded:
+            self._log.debug("socket ended before an order", application=application)
+
+    # --- variables, and the way out ---
+
+    async def set_variables(self, variables: Mapping[str, str]) -> None:
+        """Set variables: in order and at once over the inbound connection, if it is there."""
+        try:
+            await self._switch.set_variables(self._uuid, variables)
+        except WaitEnded:
+            if self._socket is not None:
+                await self._set_variables_by_socket(self._socket, variables)
+        except EslError as refused:
+            # The caller may be gone by now; the hangup says so by itself.
+            self._log.info("variables not set", why=str(refused))
+
+    async def _set_variables_by_socket(self, socket: CallSocket, variables: Mapping[str, str]) -> None:
+        """Set them without a lock, so that they do not wait for the end of the music."""
+        orders = [
+            commands.execute("set", f"{name}={value}", event_lock=False) for name, value in variables.items()
+        ]
+        try:
+            socket.post(*orders)
+        except WaitEnded as ended:
+            self._log.info("variables not set", why=str(ended))
+        await trio.sleep(SET_SECONDS)
+
+    async def hand_back(self, variables: Mapping[str, str]) -> None:
+        """Leave the caller to the dialplan: with `socket_resume` it goes on when our socket ends."""
+        await self.set_variables({"socket_resume": "true", **variables})
+        if self._socket is None:
+            return
+        try:
+            await self._socket.request(commands.exit_())
+        except WaitEnded:
+            self._log.debug("socket ended before the hand-back")
+
+    async def fall_silent(self) -> None:
+        """End what plays, so that another visit on the same socket can begin."""
+        try:
+            await self._switch.link.api(commands.uuid_break(self._uuid))
+        except EslError as error:
+            self._log.info("music not ended", why=str(error))
+
+    # --- the caller without a socket ---
+
+    async def watch(self) -> None:
+        """Follow the caller by the inbound connection, and ask after each loss of it."""
+        switch = self._switch
+        self.stop_watching()
+        with trio.CancelScope() as self._watch:
+            switch.listen(self._uuid, self.on_event)
+            core_uuid = switch.core_uuid
+            while True:
+                with trio.move_on_after(SWITCH_LOST_SECONDS) as patience:
+                    await switch.wait_ready()
+                if patience.cancelled_caught or switch.core_uuid != core_uuid:
+                    self._deliver(ev.SwitchLost())
+                    return
+                try:
+                    await switch.follow(self._uuid)
+                    if not await switch.exists(self._uuid):
+                        self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
+                        return
+                except WaitEnded:
+                    continue
+                await switch.wait_lost()
+
+    @property
+    def is_watched(self) -> bool:
+        """Say whether the inbound connection was asked for the caller's events."""
+        return self._watch is not None
+
+    def stop_watching(self) -> None:
+        """End `watch`; `unfollow` on the switch takes its filter back."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self._switch.unlisten(self._uuid)
+
+
+def _other_leg(event: Event, uuid: str) -> str:
+    a_leg, b_leg = event.get("Bridge-A-Unique-ID"), event.get("Bridge-B-Unique-ID")
+    return b_leg if a_leg == uuid else a_leg
