@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import random as random_module
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from callctl.acd.distributor import Distributor
 from callctl.call.dispatcher import Dispatcher
@@ -37,6 +38,22 @@ FIRST_CONTACT_SECONDS = 5.0
 
 
 @frozen(kw_only=True)
+class Surroundings:
+    """What a server meets outside itself: the real world, unless a simulation puts its own in its place.
+
+    `open_stream` connects to a switch, None meaning TCP; `serve_outbound` takes calls, as the function of
+    that name does; the journal writes and reads the database in a thread or, under a virtual clock, in place.
+    """
+
+    ids: Ids = field(factory=Ids)
+    random: random_module.Random = field(factory=random_module.SystemRandom)
+    make_clock: Callable[[], SteadyClock] = SteadyClock
+    make_journal: Callable[[Path, SteadyClock], Journal] = lambda path, clock: Journal(path, clock=clock)
+    open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None
+    serve_outbound: Callable[..., Awaitable[None]] = serve_outbound
+
+
+@frozen(kw_only=True)
 class _Roster:
     """What the store knew when the server started."""
 
@@ -48,19 +65,10 @@ class _Roster:
 class Server:
     """One callctl: `run` is its whole life."""
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        ids: Ids | None = None,
-        random: random_module.Random | None = None,
-        open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None,
-    ) -> None:
-        """`ids`, `random` and `open_stream` are for simulations; by default they are the real ones."""
+    def __init__(self, config: Config, surroundings: Surroundings | None = None) -> None:
+        """`surroundings` are the real ones by default."""
         self._config = config
-        self._ids = ids or Ids()
-        self._random = random or random_module.SystemRandom()
-        self._open_stream = open_stream
+        self._outside = surroundings or Surroundings()
         self._stopping = trio.Event()
         self._queues: dict[str, QueueSettings] = dict(config.queues)
 
@@ -70,11 +78,12 @@ class Server:
         A cancellation stops at once, in the same order but without the drain. Raises StoreError when the
         database cannot be used, and OSError when the port is taken.
         """
-        self.clock = SteadyClock()
-        self.journal = Journal(self._config.server.database, clock=self.clock)
+        database = self._config.server.database
+        self.clock = self._outside.make_clock()
+        self.journal = self._outside.make_journal(database, self.clock)
         async with trio.open_nursery() as store_nursery:
             await store_nursery.start(self.journal.run)
-            known = await trio.to_thread.run_sync(_read_roster, self._config.server.database)
+            known = await self.journal.aside(partial(_read_roster, database))
             await self._run_on_store(known, task_status)
             store_nursery.cancel_scope.cancel()
 
@@ -89,17 +98,19 @@ class Server:
 
     async def _run_on_store(self, known: _Roster, task_status: trio.TaskStatus[Server]) -> None:
         self.dispatcher = Dispatcher(self._staff(known), self.clock, self.journal.record)
-        desk = Desk(dispatcher=self.dispatcher, clock=self.clock, ids=self._ids, record=self.journal.record)
+        desk = Desk(
+            dispatcher=self.dispatcher, clock=self.clock, ids=self._outside.ids, record=self.journal.record
+        )
         self.switches = {
             settings.name: Switch(
                 name=settings.name,
                 host=settings.host,
                 port=settings.port,
                 password=settings.password,
-                ids=self._ids,
-                random=self._random,
+                ids=self._outside.ids,
+                random=self._outside.random,
                 has_preludes=any(map(prelude_of, self._queues.values())),
-                open_stream=self._open_stream,
+                open_stream=self._outside.open_stream,
             )
             for settings in self._config.switches
         }
@@ -132,7 +143,7 @@ class Server:
 
         What callctl.toml says of an agent or a tier wins over the store, which knows the status.
         """
-        distributor, now = Distributor(ids=self._ids, random=self._random), self.clock.now()
+        distributor, now = Distributor(ids=self._outside.ids, random=self._outside.random), self.clock.now()
         for queue in self._queues.values():
             distributor.put_queue(queue, now)
         for record in known.agents:
@@ -159,12 +170,12 @@ class Server:
         settings = self._config.server
         async with trio.open_nursery() as door:
             self.listeners = await door.start(
-                lambda *, task_status: serve_outbound(
+                lambda *, task_status: self._outside.serve_outbound(
                     self.reception.receive,
                     host=settings.listen.host,
                     port=settings.listen.port,
                     allow=settings.allow,
-                    ids=self._ids,
+                    ids=self._outside.ids,
                     task_status=task_status,
                 )
             )

@@ -69,17 +69,19 @@ class Journal:
         clock: SteadyClock,
         busy_seconds: float = BUSY_SECONDS,
         in_thread: bool = True,
+        writer: Writer | None = None,
     ) -> None:
         """`busy_seconds` is how long a lock of another program is waited for.
 
         With `in_thread` false the rows are written in Trio's own thread: for simulations, as a virtual
-        clock runs on while a thread works, and would make every run different.
+        clock runs on while a thread works, and would make every run different. Their `writer` fails on
+        purpose.
         """
         self._clock = clock
         self._in_thread = in_thread
         self._limiter = trio.CapacityLimiter(1)
         self._lock = ServerLock(path)
-        self._writer = Writer(path, busy_seconds)
+        self._writer = writer or Writer(path, busy_seconds)
         self._is_closed = False
         # What waits, oldest first, by key; each with its number in the order of recording.
         self._pending: dict[Hashable, tuple[int, Fact]] = {}
@@ -166,6 +168,10 @@ class Journal:
                     await self._keep_the_rest()
         finally:
             self._close()
+
+    async def aside(self, function: Callable[[], T]) -> T:
+        """Run what takes the disk's time, such as reading, where the rows are written as well."""
+        return await self._call(function)
 
     def _open(self) -> int:
         self._lock.acquire()
