@@ -104,11 +104,6 @@ class Agent:
         """Return whether this agent could take a call from somebody at `now`."""
         return self.state is AgentState.WAITING and self.held_until <= now and self.registered is not False
 
-    @property
-    def standing(self) -> str:
-        """What this agent is doing, in one or two words."""
-        return str(self.state if self.status in PRESENT_STATUSES else self.status)
-
     def why_not_free(self, now: float) -> str:
         """Return in words why this agent could take no call at `now`, or ""."""
         if self.status not in PRESENT_STATUSES:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import frozen
 
 from callctl.acd.agent import Seat
-from callctl.acd.limits import open_level, relaxed_by
+from callctl.acd.limits import next_opening_at, next_relaxation_at, open_level, relaxed_by
 from callctl.acd.queue import Member, Needs, Queue, Rank
-from callctl.acd.strategy import FIRST_BECAUSE, Past, in_order
+from callctl.acd.strategy import FIRST_BECAUSE, STEADY_STRATEGIES, Past, in_order
 from callctl.model import PassedOver, Strategy
 
 NAMED_AT_MOST = 50
@@ -27,10 +26,10 @@ class Choice:
 
     member: Member
     needs: Needs
-    order: tuple[Seat, ...]
+    order: Sequence[Seat]
 
     @property
-    def chosen(self) -> tuple[Seat, ...]:
+    def chosen(self) -> Sequence[Seat]:
         """Those to be offered the call now."""
         everyone = self.member.queue.settings.strategy is Strategy.RING_ALL
         return self.order if everyone else self.order[:1]
@@ -40,26 +39,33 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
     """Yield what to do about each member of `queues` that wants an offer, highest score times weight first.
 
     Whoever is chosen must be reserved before the next one is asked for. As agents only become fewer on
-    the way, needs that found nobody once are not looked at again, and a queue without free agents is left.
+    the way, who is eligible for some needs is found once, and a queue without free agents is left.
     """
-    unserved: set[tuple[str, Needs]] = set()
+    found: dict[tuple[Queue, Needs], list[Seat]] = {}
     for _, _, member in heapq.merge(*(_weighted(queue, now) for queue in queues)):
         if not wants_offer(member, now):
             continue
         queue = member.queue
         needs = needs_of(member, now)
-        if (queue.name, needs) in unserved:
-            continue
-        eligible = [seat for seat in queue.free.values() if not misfit(queue, seat, needs)]
+        key = queue, needs
+        before = found.get(key)
+        if before is None:
+            eligible = [seat for seat in queue.free.values() if not misfit(queue, seat, needs)]
+        else:
+            eligible = [seat for seat in before if seat.name in queue.free] if before else before
+        found[key] = eligible
         if not eligible:
-            unserved.add((queue.name, needs))
             continue
-        past = Past(draw=draw, queue_last=queue.last_place, member_last=member.last_tried, tried=member.tried)
-        order = in_order(queue.settings.strategy, eligible, past)
+        strategy = queue.settings.strategy
+        if before is None or strategy not in STEADY_STRATEGIES:
+            past = Past(
+                draw=draw, queue_last=queue.last_place, member_last=member.last_tried, tried=member.tried
+            )
+            eligible = found[key] = in_order(strategy, eligible, past)
         preferred = member.arrival.preferred_agent
         if preferred:
-            order.sort(key=lambda seat: seat.name != preferred)
-        yield Choice(member=member, needs=needs, order=tuple(order))
+            eligible = sorted(eligible, key=lambda seat: seat.name != preferred)
+        yield Choice(member=member, needs=needs, order=eligible)
 
 
 def _weighted(queue: Queue, now: float) -> Iterator[tuple[float, Rank, Member]]:
@@ -67,7 +73,7 @@ def _weighted(queue: Queue, now: float) -> Iterator[tuple[float, Rank, Member]]:
     for member in queue:
         if not queue.free:
             return
-        yield -member.score(now) * weight, member.rank, member
+        yield (member.rank[0] - now) * weight, member.rank, member
 
 
 def wants_offer(member: Member, now: float) -> bool:
@@ -84,15 +90,24 @@ def wants_offer(member: Member, now: float) -> bool:
 
 
 def needs_of(member: Member, now: float) -> Needs:
-    """Return what an agent must have to be eligible for `member` at `now`."""
-    queue = member.queue
-    arrival = member.arrival
-    level = open_level(queue.settings, queue.levels, arrival.joined_at, now, queue.lowest_present_level)
-    skills = member.skills
-    if skills:
-        less = relaxed_by(queue.settings, arrival.joined_at, now)
-        skills = tuple((skill, level - less) for skill, level in skills if level > less)
-    return Needs(arrival.switch, level, skills)
+    """Return what an agent must have to be eligible for `member` at `now`.
+
+    The answer is kept until waiting or the queue changes it, as it is asked for at every decision.
+    """
+    if member.needs is not None and now < member.needs_until and member.needs_version == member.queue.version:
+        return member.needs
+    queue, joined_at = member.queue, member.arrival.joined_at
+    settings, levels = queue.settings, queue.levels
+    level = open_level(settings, levels, joined_at, now, queue.lowest_present_level)
+    less = relaxed_by(settings, joined_at, now)
+    skills = tuple((skill, wanted - less) for skill, wanted in member.skills if wanted > less)
+    member.needs = Needs(member.arrival.switch, level, skills)
+    member.needs_until = min(
+        next_opening_at(settings, levels, joined_at, now),
+        next_relaxation_at(settings, member.highest_skill_level, joined_at, now),
+    )
+    member.needs_version = queue.version
+    return member.needs
 
 
 def misfit(queue: Queue, seat: Seat, needs: Needs) -> str:
@@ -116,28 +131,23 @@ def is_eligible(queue: Queue, seat: Seat, needs: Needs, now: float) -> bool:
 
 
 def passed_over(choice: Choice, now: float) -> tuple[PassedOver, ...]:
-    """Return why each of the queue's other agents was not chosen; of many, most are counted, not named."""
+    """Return why each of the queue's other agents was not chosen; of many, most are only counted."""
     queue = choice.member.queue
     chosen = {seat.name for seat in choice.chosen}
-    ranked = {seat.name for seat in choice.order}
     preferred = bool(choice.order) and choice.order[0].name == choice.member.arrival.preferred_agent
     because = PREFERRED_BECAUSE if preferred else FIRST_BECAUSE[queue.settings.strategy]
     named: list[PassedOver] = []
-    counted: Counter[str] = Counter()
     for seat in queue.in_place:
         if seat.name in chosen:
             continue
         if len(named) == NAMED_AT_MOST:
-            counted[seat.agent.standing] += 1
-            continue
-        if seat.name in ranked:
+            others = len(queue.in_place) - len(chosen) - len(named)
+            named.append(PassedOver(agent=f"{others} others", why="too many to name"))
+            break
+        why = seat.agent.why_not_free(now) or misfit(queue, seat, choice.needs)
+        if not why:
             first = choice.order[0]
             lower = first.level < seat.level and not preferred
             why = f"{first.name} is on a lower level" if lower else f"{first.name} {because}"
-        else:
-            why = seat.agent.why_not_free(now) or misfit(queue, seat, choice.needs)
         named.append(PassedOver(agent=seat.name, why=why))
-    if counted:
-        rest = ", ".join(f"{number} {standing}" for standing, number in counted.most_common())
-        named.append(PassedOver(agent=f"{counted.total()} others", why=rest))
     return tuple(named)

@@ -25,13 +25,18 @@ def open_level(
     now: float,
     lowest_present_level: float,
 ) -> float:
-    """Return the highest of `levels` that is open to a member at `now`.
+    """Return the highest of `levels` (the lowest first) that is open to a member at `now`.
 
     With `tier-rule-no-agent-no-wait` nobody waits for levels on which no agent is present.
     """
     if not settings.tier_rules_apply:
         return NEVER
-    highest = max((level for level in levels if tier_opens_at(settings, joined_at, level) <= now), default=1)
+    highest: float = 1
+    for level in levels:
+        # A higher level never opens before a lower one.
+        if tier_opens_at(settings, joined_at, level) > now:
+            break
+        highest = level
     if settings.tier_rule_no_agent_no_wait and math.isfinite(lowest_present_level):
         return max(highest, lowest_present_level)
     return highest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
@@ -46,11 +47,19 @@ class Member:
     not_before: float = 0.0
     told_wait_seconds: float | None = None
     explained: Needs | None = None
+    needs: Needs | None = None
+    needs_until: float = 0.0
+    needs_version: int = 0
 
     @property
     def call(self) -> str:
         """The key of this visit."""
         return self.arrival.call
+
+    @property
+    def highest_skill_level(self) -> int:
+        """The highest level of a skill that this caller asked for."""
+        return max((level for _, level in self.skills), default=0)
 
     @property
     def place_since(self) -> float:
@@ -82,7 +91,10 @@ class Member:
 
 @define(eq=False)
 class Queue:
-    """One queue, live. Only the roster and the distributor change it."""
+    """One queue, live. Only the roster and the distributor change it.
+
+    `version` counts what changes the needs of members: the settings, the levels, and who is present.
+    """
 
     settings: QueueSettings
     agentless_since: float | None
@@ -90,14 +102,15 @@ class Queue:
     seats: dict[str, Seat] = field(factory=dict)
     free: dict[str, Seat] = field(factory=dict)
     present: dict[str, Seat] = field(factory=dict)
-    in_place: tuple[Seat, ...] = ()
-    levels: tuple[int, ...] = ()
-    lowest_present_level: float = inf
     last_place: Place | None = None
     is_removed: bool = False
     calendar: Calendar | None = None
     waits: Waits = field(factory=Waits)
+    version: int = 0
     _order: list[Member] = field(factory=list)
+    _in_place: tuple[Seat, ...] | None = None
+    _levels: tuple[int, ...] = ()
+    _present_levels: Counter[int] = field(factory=Counter)
 
     @property
     def name(self) -> str:
@@ -112,6 +125,7 @@ class Queue:
         """Let these parameters hold from now on. Raises ConfigError, and changes nothing then."""
         self.calendar = parse_hours(settings.hours) if settings.hours is not None else None
         self.settings = settings
+        self.version += 1
         for member in self._order:
             member.rank = member.ranked()
         self._order.sort(key=_rank)
@@ -138,26 +152,50 @@ class Queue:
     def seat(self, agent: Agent, tier: Tier) -> None:
         """Let `agent` serve this queue in the place that `tier` gives it."""
         self.seats[agent.name] = Seat(agent, tier)
-        self._seats_changed()
+        self._in_place = None
+        self.version += 1
 
     def unseat(self, name: str) -> None:
         """Let the agent `name` no longer serve this queue."""
-        if self.seats.pop(name, None) is not None:
-            self.free.pop(name, None)
+        if name in self.seats:
             self.set_present(name, False)
-            self._seats_changed()
+            self.free.pop(name, None)
+            del self.seats[name]
+            self._in_place = None
+            self.version += 1
 
     def set_present(self, name: str, is_present: bool) -> None:
         """Count the agent `name` among those who are present, or not."""
+        if is_present == (name in self.present):
+            return
+        self.version += 1
         if is_present:
-            self.present[name] = self.seats[name]
-        else:
-            self.present.pop(name, None)
-        self.lowest_present_level = min((seat.level for seat in self.present.values()), default=inf)
+            seat = self.present[name] = self.seats[name]
+            self._present_levels[seat.level] += 1
+            return
+        level = self.present.pop(name).level
+        self._present_levels[level] -= 1
+        if not self._present_levels[level]:
+            del self._present_levels[level]
 
-    def _seats_changed(self) -> None:
-        self.in_place = tuple(sorted(self.seats.values(), key=place))
-        self.levels = tuple(sorted({seat.level for seat in self.in_place}))
+    @property
+    def lowest_present_level(self) -> float:
+        """The lowest level on which somebody is present; infinite if nobody is."""
+        return min(self._present_levels, default=inf)
+
+    @property
+    def in_place(self) -> tuple[Seat, ...]:
+        """All seats by level, position and name."""
+        if self._in_place is None:
+            # Sorted when asked for, as a centre's agents take their seats one by one, but all at once.
+            self._in_place = tuple(sorted(self.seats.values(), key=place))
+            self._levels = tuple(sorted({seat.level for seat in self._in_place}))
+        return self._in_place
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The levels that there are, the lowest first."""
+        return self._levels if self.in_place else ()
 
 
 def _rank(member: Member) -> Rank:

@@ -66,8 +66,7 @@ def _next_change_at(member: Member, now: float) -> float:
     """When more agents become eligible for `member`, or one more is to be rung, by time alone."""
     settings, joined_at = member.queue.settings, member.arrival.joined_at
     opening = next_opening_at(settings, member.queue.levels, joined_at, now)
-    highest = max((level for _, level in member.skills), default=0)
-    relaxation = next_relaxation_at(settings, highest, joined_at, now)
+    relaxation = next_relaxation_at(settings, member.highest_skill_level, joined_at, now)
     moments = [opening, relaxation]
     if settings.strategy is Strategy.RING_PROGRESSIVELY and member.offers and member.next_ring_at > now:
         moments.append(member.next_ring_at)

@@ -158,3 +158,14 @@ FIRST_BECAUSE: Mapping[Strategy, str] = {
     Strategy.RING_PROGRESSIVELY: "is the next to ring",
 }
 """Why the agent at the head of the order comes before the others, in words (of the same level)."""
+
+STEADY_STRATEGIES = frozenset(
+    {
+        Strategy.LONGEST_IDLE_AGENT,
+        Strategy.AGENT_WITH_LEAST_TALK_TIME,
+        Strategy.AGENT_WITH_FEWEST_CALLS,
+        Strategy.SEQUENTIALLY_BY_AGENT_ORDER,
+        Strategy.RING_ALL,
+    }
+)
+"""Their order depends on the agents alone: whom a caller was offered to does not change it for the rest."""
