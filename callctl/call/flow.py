@@ -192,12 +192,10 @@ class CallFlow:
         ]
 
     def _agent_unavailable(self, event: ev.AgentUnavailable, now: float) -> list[Effect]:
+        released = self._release(event, now)
         if event.offer_id not in self._ringing:
-            return []
-        return [
-            ev.ReleaseOffer(event.offer_id, event.result, event.cause),
-            *self._stop_ringing(event.offer_id, event.result, event.cause, now),
-        ]
+            return released
+        return [*released, *self._stop_ringing(event.offer_id, event.result, event.cause, now)]
 
     def _agent_answered(self, event: ev.AgentAnswered, now: float) -> list[Effect]:
         offer = self._ringing.get(event.offer_id)
@@ -474,6 +472,10 @@ class CallFlow:
     def _nothing(self, event: CallHappening, now: float) -> list[Effect]:
         return []
 
+    def _release(self, event: ev.AgentUnavailable, now: float) -> list[Effect]:
+        # Also for an offer that was taken back: only now is the agent's phone free.
+        return [ev.ReleaseOffer(event.offer_id, event.result, event.cause)]
+
     def _kill_late_leg(self, event: ev.AgentAnswered, now: float) -> list[Effect]:
         return [ev.HangUpLeg(event.leg_uuid, "ORIGINATOR_CANCEL")]
 
@@ -581,11 +583,16 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
     Stage.PARTING: {
         **_NOTHING_TO_DO,
         ev.AgentAnswered: CallFlow._kill_late_leg,
+        ev.AgentUnavailable: CallFlow._release,
         ev.AgentHungUp: CallFlow._agent_parted,
         ev.CallerHungUp: CallFlow._caller_parted,
         ev.CallerReturned: CallFlow._finish,
         ev.SwitchLost: CallFlow._finish,
         ev.TimerFired: CallFlow._farewell,
     },
-    Stage.ENDED: {**_NOTHING_TO_DO, ev.AgentAnswered: CallFlow._kill_late_leg},
+    Stage.ENDED: {
+        **_NOTHING_TO_DO,
+        ev.AgentAnswered: CallFlow._kill_late_leg,
+        ev.AgentUnavailable: CallFlow._release,
+    },
 }

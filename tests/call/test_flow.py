@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -443,6 +444,47 @@ def test_a_fault_of_the_switch_is_not_counted_as_the_callers_wish() -> None:
     assert (flow.record.reason, flow.record.outcome) == (Reason.ERROR, Outcome.FAILED)
 
 
+def test_an_exit_key_gives_the_caller_back_with_the_key() -> None:
+    flow = waiting(QueueSettings(name="caller", exit_keys="90"))
+    assert orders(flow.handle(ev.KeyPressed("5"), T + 2)) == []
+    assert orders(flow.handle(ev.KeyPressed("9"), T + 3)) == [
+        ev.LeaveQueue(),
+        ev.HandBack(hand_back_variables(Reason.EXIT_WITH_KEY, T + 3, exit_key="9")),
+        ev.End(),
+    ]
+
+
+def test_the_keys_of_the_call_go_over_those_of_the_queue() -> None:
+    arrival = evolve(ARRIVAL, exit_keys="1")
+    flow = waiting(QueueSettings(name="caller", exit_keys="90"), arrival)
+    assert orders(flow.handle(ev.KeyPressed("9"), T + 3)) == []
+    assert flow.handle(ev.KeyPressed("1"), T + 3)
+
+
+@pytest.mark.parametrize(
+    ("target", "order"),
+    [
+        ("queue:sales", ev.MoveToQueue("sales")),
+        ("hangup:USER_BUSY", ev.HangUpCaller("USER_BUSY")),
+        (
+            "extension:100",
+            ev.HandBack(hand_back_variables(Reason.OVERFLOW, T + 9, target="extension:100")),
+        ),
+    ],
+)
+def test_an_overflow_leads_where_the_queue_says(target: str, order: ev.Effect) -> None:
+    flow = waiting()
+    assert orders(flow.handle(ev.WaitOver(Reason.OVERFLOW, target), T + 9))[1] == order
+    assert flow.record.outcome is Outcome.OVERFLOWED
+
+
+def test_a_talk_is_recorded_from_the_bridge_on_where_the_queue_says_so() -> None:
+    flow = waiting(QueueSettings(name="caller", record_template="/r/{call}.wav"))
+    flow.handle(ev.Offered(an_offer()), T + 1)
+    flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
+    assert ev.RecordTalk("/r/{call}.wav", an_offer()) in flow.handle(ev.Bridged("leg-1001"), T + 3)
+
+
 def test_music_that_ends_begins_again() -> None:
     flow = waiting()
     effects = flow.handle(ev.MusicEnded(played=True), T + 180)
@@ -455,6 +497,15 @@ def test_music_that_cannot_be_played_gives_way_to_silence(played: bool, after: f
     effects = flow.handle(ev.MusicEnded(played=played), T + after)
     assert orders(effects) == [ev.PlayMusic("silence_stream://-1")]
     assert ("music-failed", "local_stream://moh") in notes(effects)
+
+
+def test_an_agent_whose_offer_was_taken_back_is_free_as_soon_as_the_leg_is_gone() -> None:
+    flow = ringing()
+    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 5)
+    gone = ev.AgentUnavailable("offer-1001", OfferResult.CANCELLED, "ORIGINATOR_CANCEL")
+    assert orders(flow.handle(gone, T + 5.02)) == [
+        ev.ReleaseOffer("offer-1001", OfferResult.CANCELLED, "ORIGINATOR_CANCEL")
+    ]
 
 
 def test_a_leg_that_answers_a_call_that_is_over_is_hung_up() -> None:
