@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,50 @@ def config_option(function: Function) -> Function:
 def json_option(function: Function) -> Function:
     """Give a command `--json`, as its argument `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def pairs_option(flag: str, name: str, metavar: str, help: str) -> Callable[[Function], Function]:
+    """Give a command a repeatable `FLAG KEY=VALUE`, as its argument `name`: a mapping, None if not given."""
+    return click.option(flag, name, metavar=metavar, multiple=True, callback=_pairs, help=help)
+
+
+def number_pairs_option(flag: str, name: str, metavar: str, help: str) -> Callable[[Function], Function]:
+    """Give a command a repeatable `FLAG KEY=NUMBER`; a bare KEY means 1."""
+    return click.option(flag, name, metavar=metavar, multiple=True, callback=_number_pairs, help=help)
+
+
+def one_line(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a text that could forge a command on Event Socket."""
+    if value is not None and not value.isprintable():
+        raise click.BadParameter("must be one line of printable characters")
+    return value
+
+
+def _pairs(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> Mapping[str, str] | None:
+    pairs = {}
+    for each in values:
+        key, equals, value = each.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{each!r} is not of the form {parameter.metavar}")
+        one_line(ctx, parameter, each)
+        pairs[key] = value
+    return pairs or None
+
+
+def _number_pairs(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> Mapping[str, int] | None:
+    numbers = {}
+    for each in values:
+        key, equals, number = each.partition("=")
+        number = number if equals else "1"
+        if not key or not number.isdecimal():
+            raise click.BadParameter(f"{each!r} is not of the form {parameter.metavar}")
+        one_line(ctx, parameter, each)
+        numbers[key] = int(number)
+    return numbers or None
 
 
 def _read_config(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Config | None:

@@ -18,7 +18,6 @@ COMMANDS: Mapping[str, str] = {
     "config": "Show the configuration that is in force.",
     "agent": "List and change the agents.",
     "tier": "List and change who serves which queue.",
-    "loadtest": "Measure throughput and latencies with invented calls.",
 }
 """Each command with its first line of help. It lives in the module of its name, as `command`."""
 

@@ -1,0 +1,226 @@
+"""`callctl agent`: who takes calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+import click
+from attrs import evolve
+
+from callctl.cli.options import config_option, json_option, number_pairs_option, one_line, pairs_option
+from callctl.cli.output import print_record, print_rows
+from callctl.cli.target import Roster, edit_roster, read_roster
+from callctl.config import Config
+from callctl.errors import CallctlError
+from callctl.model import AgentRecord, AgentSettings, AgentStatus, Tier
+
+COLUMNS = ("name", "status", "state", "reason", "contact", "queues", "calls", "misses")
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _name(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse a name that could not stand in a path of the HTTP API."""
+    one_line(ctx, parameter, value)
+    if not value or "/" in value:
+        raise click.BadParameter("a name has no slash, and is not empty")
+    return value
+
+
+def settings_options(function: Function) -> Function:
+    """Give a command an option for every setting that an agent has; what is not given is None."""
+    options = [
+        click.option("--contact", metavar="DIAL_STRING", callback=one_line, help="The phone: user/1001"),
+        pairs_option(
+            "--contact-on", "contacts", "SWITCH=DIAL_STRING", help="The phone on one switch; repeatable."
+        ),
+        click.option(
+            "--max-no-answer", type=click.IntRange(0), help="Missed calls until On Break; 0: never."
+        ),
+        click.option("--wrap-up-time", type=click.FloatRange(0), help="After-call work, in seconds."),
+        click.option(
+            "--reject-delay-time", type=click.FloatRange(0), help="Pause after declining, in seconds."
+        ),
+        click.option("--busy-delay-time", type=click.FloatRange(0), help="Pause after busy, in seconds."),
+        click.option(
+            "--no-answer-delay-time", type=click.FloatRange(0), help="Pause after a miss, in seconds."
+        ),
+        number_pairs_option("--skill", "skills", "NAME[=LEVEL]", help="What the agent knows; repeatable."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def status_option(function: Function) -> Function:
+    """Give a command `--status` and `--reason`."""
+    choice = click.Choice([status.value for status in AgentStatus], case_sensitive=False)
+    function = click.option("--reason", callback=one_line, help="Why, for the history: lunch")(function)
+    return click.option("--status", type=choice, help="What the agent is to be.")(function)
+
+
+@click.group()
+def command() -> None:
+    """List and change the agents."""
+
+
+@command.command("list")
+@click.option("--queue", help="Only those who serve this queue.")
+@json_option
+@config_option
+def list_(config: Config, queue: str | None, as_json: bool) -> None:
+    """List the agents.
+
+    \b
+    Example:
+      callctl agent list --queue caller
+    """
+    roster = read_roster(config)
+    rows = [_row(record, roster.tiers) for record in roster.agents]
+    if queue is not None:
+        rows = [row for row in rows if queue in row["queues"]]
+    print_rows(rows, COLUMNS, as_json=as_json)
+
+
+@command.command()
+@click.argument("name")
+@json_option
+@config_option
+def show(config: Config, name: str, as_json: bool) -> None:
+    """Show everything about one agent.
+
+    \b
+    Example:
+      callctl agent show 1001
+    """
+    roster = read_roster(config)
+    record = roster.agent(name)
+    print_record({**_row(record, roster.tiers), **attrs.asdict(record.settings)}, as_json=as_json)
+
+
+@command.command()
+@click.argument("name", callback=_name)
+@settings_options
+@status_option
+@config_option
+def add(config: Config, name: str, status: str | None, reason: str | None, **settings: Any) -> None:
+    """Add an agent.
+
+    \b
+    Example:
+      callctl agent add 1001 --contact user/1001 --status Available
+    """
+    with edit_roster(config) as editor:
+        agent = AgentSettings(name=name, **_given(settings))
+        _refuse_shared_contact(editor.roster, agent)
+        editor.add_agent(agent)
+        if status is not None:
+            editor.set_status(name, AgentStatus(status), reason or "")
+    click.echo(f"agent {name} added, {status or AgentStatus.LOGGED_OUT.value}")
+
+
+@command.command("set")
+@click.argument("name")
+@settings_options
+@status_option
+@config_option
+def set_(config: Config, name: str, status: str | None, reason: str | None, **settings: Any) -> None:
+    """Change an agent's settings or status; what is not given stays.
+
+    \b
+    Example:
+      callctl agent set 1001 --status "On Break" --reason lunch
+      callctl agent set 1001 --wrap-up-time 10 --contact-on fs2=user/1001
+    """
+    given = _given(settings)
+    if not given and status is None and reason is None:
+        raise click.UsageError("nothing to set")
+    with edit_roster(config) as editor:
+        record = editor.roster.agent(name)
+        if given:
+            agent = evolve(record.settings, **given)
+            _refuse_shared_contact(editor.roster, agent)
+            editor.set_agent(agent)
+        if status is not None or reason is not None:
+            editor.set_status(name, AgentStatus(status or record.status), reason or "")
+    click.echo(f"agent {name} changed")
+
+
+@command.command()
+@click.argument("name")
+@config_option
+def remove(config: Config, name: str) -> None:
+    """Remove an agent and its tiers; the history stays.
+
+    \b
+    Example:
+      callctl agent remove 1001
+    """
+    with edit_roster(config) as editor:
+        editor.remove_agent(name)
+    click.echo(f"agent {name} removed")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--reason", callback=one_line, help="Why, for the history: lunch")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Then the agent is Available again.")
+@config_option
+def pause(config: Config, name: str, reason: str | None, minutes: float | None) -> None:
+    """Send an agent on break.
+
+    \b
+    Example:
+      callctl agent pause 1001 --reason lunch --minutes 30
+    """
+    with edit_roster(config) as editor:
+        seconds = minutes * 60 if minutes is not None else None
+        editor.set_status(name, AgentStatus.ON_BREAK, reason or "", seconds)
+    click.echo(f"agent {name} is {AgentStatus.ON_BREAK.value}")
+
+
+def _status_command(verb: str, status: AgentStatus, summary: str) -> None:
+    """Make the command that gives an agent this status."""
+
+    @command.command(verb, help=f"{summary}\n\n\b\nExample:\n  callctl agent {verb} 1001")
+    @click.argument("name")
+    @config_option
+    def change(config: Config, name: str) -> None:
+        with edit_roster(config) as editor:
+            editor.set_status(name, status)
+        click.echo(f"agent {name} is {status.value}")
+
+
+def _given(settings: Mapping[str, object]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _refuse_shared_contact(roster: Roster, settings: AgentSettings) -> None:
+    """Two agents on one phone would both be rung at once."""
+    ours = {settings.contact, *settings.contacts.values()} - {""}
+    for record in roster.agents:
+        other = record.settings
+        shared = ours & {other.contact, *other.contacts.values()}
+        if other.name != settings.name and shared:
+            raise CallctlError(f"{min(shared)} is the contact of agent {other.name} already")
+
+
+def _row(record: AgentRecord, tiers: Iterable[Tier]) -> dict[str, Any]:
+    return {
+        "name": record.settings.name,
+        "status": record.status.value,
+        "state": record.state.value,
+        "reason": record.reason,
+        "contact": record.settings.contact,
+        "queues": [tier.queue for tier in tiers if tier.agent == record.settings.name],
+        "calls": record.calls_answered,
+        "talk_seconds": record.talk_seconds,
+        "misses": record.misses,
+    }
+
+
+_status_command("login", AgentStatus.AVAILABLE, "Let an agent take calls.")
+_status_command("logout", AgentStatus.LOGGED_OUT, "Let an agent take no more calls.")
+_status_command("unpause", AgentStatus.AVAILABLE, "End an agent's break.")
