@@ -227,7 +227,7 @@ def _show(switch: Switch, argument: str) -> str:
     what = words[0] if words else ""
     if what not in ("channels", "calls"):
         return "-USAGE: codec|endpoint|application|api|calls [count]|channels [count|like <match string>]\n"
-    rows = [_row(channel) for channel in switch.listed_channels()]
+    rows = _channel_rows(switch) if what == "channels" else _call_rows(switch)
     if words[1:2] == ["count"]:
         return f"\n{len(rows)} total.\n\n"
     if words[-1] != "json":
@@ -238,8 +238,25 @@ def _show(switch: Switch, argument: str) -> str:
     return json.dumps({"row_count": len(rows), "rows": rows}, ensure_ascii=False, separators=(",", ":"))
 
 
+def _channel_rows(switch: Switch) -> list[dict[str, str]]:
+    return [
+        _row(channel) | {"application": channel.application, "application_data": channel.application_data}
+        for channel in switch.listed_channels()
+    ]
+
+
+def _call_rows(switch: Switch) -> list[dict[str, str]]:
+    """Two channels that talk are one call, told by the originator."""
+    rows = []
+    for channel in switch.listed_channels():
+        if channel.partner is None or channel.variable("last_bridge_role") == "originator":
+            partner = channel.partner.uuid if channel.partner is not None else ""
+            rows.append(_row(channel) | {"b_uuid": partner})
+    return rows
+
+
 def _row(channel: Channel) -> dict[str, str]:
-    """Return a line of `show channels`; it tells the state that the last event told."""
+    """Return what both tables tell of a channel."""
     created = datetime.fromtimestamp(channel.times.created, tz=UTC)
     profile = channel.profile
     return {
@@ -253,8 +270,6 @@ def _row(channel: Channel) -> dict[str, str]:
         "cid_num": profile.caller_id_number,
         "ip_addr": profile.network_address,
         "dest": profile.destination,
-        "application": channel.application,
-        "application_data": channel.application_data,
         "dialplan": "" if channel.is_outbound else "XML",
         "context": profile.context,
         "hostname": channel.switch.name,

@@ -71,6 +71,7 @@ async def soft_execute(channel: Channel) -> None:
 async def _until_ready(channel: Channel, other: Channel) -> None:
     """Wait for the other side to arrive in SOFT_EXECUTE, and help it there."""
     with trio.move_on_after(GIVE_UP_SECONDS) as patience:
+        await trio.sleep(channel.switch.tick_seconds / 4)
         while channel.is_up and other.is_up:
             if other.state is other.running is State.RESET:
                 other.set_state(State.SOFT_EXECUTE)
@@ -90,12 +91,11 @@ async def talk(channel: Channel, other: Channel) -> None:
     for one, two in ((channel, other), (other, channel)):
         one.times.bridged = now
         one.other = one.partner = two
-        one.variables["bridge_uuid"] = two.uuid
-        one.variables["bridge_channel"] = two.name
         one.call_state = "ACTIVE"
     channel.fire("CHANNEL_BRIDGE", bond)
     for one, two in ((channel, other), (other, channel)):
-        one.variables["last_bridge_to"] = two.uuid
+        one.variables["bridge_channel"] = two.name
+        one.variables["bridge_uuid"] = one.variables["last_bridge_to"] = two.uuid
         one.variables["last_bridge_role"] = "originator" if one is channel else "originatee"
     other.set_state(State.EXCHANGE_MEDIA)
     switch.observe("bridged", channel, other.uuid)

@@ -105,6 +105,9 @@ class FarEnd(Protocol):
     def heard_dtmf(self, digits: str) -> None:
         """The switch sent these digits."""
 
+    def held(self, is_held: bool) -> None:
+        """The switch puts this end on hold, or takes it back."""
+
 
 class Channel:
     """One leg of a call. Its UUID is in the switch's table until its last event was told."""
@@ -245,6 +248,8 @@ class Channel:
         if self.is_up and not self.times.progress and not self.is_answered:
             self.times.progress = self.switch.now()
             self.fire("CHANNEL_PROGRESS")
+            if self.other is not None and not self.other.times.progress:
+                self.other.times.progress = self.times.progress
             self.call_state = "RINGING"
             if not self.is_outbound and self.far is not None:
                 self.far.progressed()
@@ -348,6 +353,8 @@ class Channel:
             self.held_since = self.times.last_hold = self.switch.now()
             self.call_state = "HELD"
             self.fire("CHANNEL_HOLD")
+            if self.far is not None:
+                self.far.held(True)
             if self.partner is not None:
                 music = (
                     self.variable("hold_music")
@@ -364,6 +371,8 @@ class Channel:
             self.held_since = None
             self.call_state = "ACTIVE"
             self.fire("CHANNEL_UNHOLD")
+            if self.far is not None:
+                self.far.held(False)
             if self.hold_music is not None and self.partner is not None:
                 self.partner.break_off(everything=False)
             self.hold_music = None

@@ -88,12 +88,17 @@ def next_message(channel: Channel) -> PrivateMessage | None:
 
 
 async def pause(
-    channel: Channel, seconds: float, *, until: Callable[[], bool] | None = None, is_breakable: bool = False
+    channel: Channel,
+    seconds: float,
+    *,
+    until: Callable[[], bool] | None = None,
+    is_breakable: bool = False,
+    is_idle: bool = False,
 ) -> Pause:
     """Wait inside an application, or until something is so, and do meanwhile what is asked of the channel.
 
     What is asked runs inside the waiting application, and its time does not count. Only a breakable wait
-    heeds `uuid_break`.
+    heeds `uuid_break`. An idle session is woken at once; an application looks after each tick.
     """
     switch = channel.switch
     deadline = trio.current_time() + seconds
@@ -114,8 +119,8 @@ async def pause(
             return Pause.ELAPSED
         with trio.move_on_at(deadline):
             await channel.woken()
-            if channel.is_up or not channel.was_hung_up_by_far_end:
-                # What the far end signals comes through the session itself; the rest it looks for.
+            # What the far end signals comes through the session itself; for the rest it has to look.
+            if not is_idle and not channel.was_hung_up_by_far_end:
                 await switch.tick()
 
 

@@ -230,8 +230,10 @@ class Originate:
 
     def _unborn(self, dialstring: str, variables: dict[str, str]) -> None:
         """A gateway that is not there leaves a channel that was never anything."""
-        leg = self._leg(dialstring, "", variables)
+        leg = self._leg("N/A", "", variables)
         if leg is not None:
+            leg.variables = {name: leg.variables[name] for name in ("direction", "uuid")}
+            leg.times.created = 0.0
             leg.fire("CHANNEL_DESTROY")
             leg.running = State.DESTROY
             leg.fire("CHANNEL_STATE", bare=True)

@@ -44,6 +44,7 @@ async def run_socket(channel: Channel, argument: str) -> None:
 async def _obey_asynchronously(channel: Channel, listener: Listener) -> None:
     while channel.is_ready and not listener.finished.is_set() and not listener.is_connected:
         await channel.woken()
+    await channel.switch.tick()
     await park(channel)
     while channel.is_up and (message := next_message(channel)) is not None:
         await perform(channel, message)

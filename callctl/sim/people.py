@@ -121,6 +121,9 @@ class Person:
     def heard_dtmf(self, digits: str) -> None:
         """People do not listen to tones."""
 
+    def held(self, is_held: bool) -> None:
+        """Whoever holds knows it already."""
+
 
 class TrunkCaller(Person):
     """A caller who comes in over the trunk."""
@@ -204,7 +207,7 @@ class Loopback:
     def __init__(
         self, channel: Channel, extension: str = "", profile: str = "", *, other: Channel | None = None
     ) -> None:
-        """A leg that dials names the `extension` and SIP `profile` it dials; one that is called, the `other`."""
+        """A leg that dials names the `extension` and SIP `profile`, one that is called its `other` end."""
         self.channel = channel
         self.other = other
         self._extension = extension
@@ -241,6 +244,9 @@ class Loopback:
         for index, digit in enumerate(digits):
             # RFC 2833 at 2000 samples a digit and a pause: 0.26 and then 0.64 s were recorded.
             self.channel.switch.later(0.26 + 0.6 * index, partial(self._press, digit))
+
+    def held(self, is_held: bool) -> None:
+        self._tell(lambda other: other.hold() if is_held else other.unhold())
 
     def _press(self, digit: str) -> None:
         self._tell(lambda other: other.press(digit))

@@ -16,23 +16,22 @@ from callctl.sim.execution import execute, park, pause
 
 async def live(channel: Channel) -> None:
     """Run a channel from its first state to its last event; cancellation tells nobody, like a crash."""
-    await _be_created(channel)
+    _be_created(channel)
     while channel.is_up:
         if channel.state != channel.running:
             channel.running = channel.state
             channel.is_moving = False
             await _run_state(channel)
         else:
-            await pause(channel, inf)  # Nothing is left to do in this state.
+            await pause(channel, inf, is_idle=True)
     await _be_reported(channel)
 
 
-async def _be_created(channel: Channel) -> None:
+def _be_created(channel: Channel) -> None:
     if channel.is_outbound:
         channel.fire("CHANNEL_OUTGOING", bare=True)
     else:
         _enter(channel, State.NEW)
-        await channel.switch.tick()
     _enter(channel, State.INIT)
     channel.fire("CHANNEL_CREATE")
     if channel.is_outbound:
@@ -110,6 +109,7 @@ async def _be_reported(channel: Channel) -> None:
     for listener in list(channel.listeners):
         # A listener holds the session's lock, so the channel is there until its socket is gone.
         await listener.finished.wait()
+        await switch.tick()
     channel.fire("CHANNEL_DESTROY")
     channel.state = channel.running = State.DESTROY
     channel.fire("CHANNEL_STATE", bare=True)

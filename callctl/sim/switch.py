@@ -63,13 +63,15 @@ class Switch:
         clock: SteadyClock | None = None,
         heartbeat_seconds: float = 20.0,
         tick_seconds: float = 0.02,
+        wire_seconds: float = 0.03,
         show_lag_seconds: float = 0.1,
         hold_music: str = "local_stream://moh",
     ) -> None:
         """`random` and `ids` are seeded by whoever wants a run to come out the same.
 
-        `dial` connects the `socket` application. A tick is FreeSWITCH's 20 ms. `show channels` is behind by
-        `show_lag_seconds`, as FreeSWITCH keeps that table apart.
+        `dial` connects the `socket` application. A tick is FreeSWITCH's 20 ms. A signal to or from
+        a far end takes `wire_seconds` at most. `show channels` is behind by `show_lag_seconds`, as FreeSWITCH
+        keeps that table apart.
         """
         self.name = name
         self.password = password
@@ -80,6 +82,7 @@ class Switch:
         self.applications = APPLICATIONS
         self.heartbeat_seconds = heartbeat_seconds
         self.tick_seconds = tick_seconds
+        self.longest_wire_seconds = wire_seconds
         self.show_lag_seconds = show_lag_seconds
         self.hold_music = hold_music
         self.clock = clock or SteadyClock()
@@ -168,6 +171,7 @@ class Switch:
         with trio.move_on_after(SHUTDOWN_SECONDS):
             while self._channels:
                 await self.tick()
+        await trio.sleep(1.0)  # 1.7 s were recorded between the last channel's end and the goodbye.
         self._end_listeners()
         await trio.sleep(2 * self.tick_seconds)
         self.crash()
@@ -312,7 +316,7 @@ class Switch:
 
     def wire_seconds(self) -> float:
         """Return how long a signal to or from a far end takes this time."""
-        return self.random.uniform(0.0, self.tick_seconds)
+        return self.random.uniform(0.0, self.longest_wire_seconds)
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something in a while; a switch that is gone by then does nothing."""

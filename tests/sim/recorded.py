@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 
@@ -27,6 +28,7 @@ EVENT_FIELDS = (
     "Application",
     "Application-Data",
     "Application-Response",
+    "Application-UUID",
     "Other-Leg-Unique-ID",
     "Bridge-A-Unique-ID",
     "Bridge-B-Unique-ID",
@@ -52,9 +54,6 @@ EVENT_FIELDS = (
     "variable_direction",
     "variable_socket_resume",
     "variable_hangup_after_bridge",
-    "variable_callctl_reason",
-    "variable_cc_agent",
-    "variable_cc_cause",
     "variable_caller_uuid",
     "variable_lead_number",
     "variable_call_type",
@@ -104,26 +103,23 @@ class Said:
 
 @define
 class Connection:
-    """What one connection heard."""
+    """What one connection heard: events, and everything else in its order."""
 
-    messages: list[Message] = field(factory=list)
-    decoder: Decoder = field(factory=Decoder)
+    words: list[Message] = field(factory=list)
+    events: list[Event] = field(factory=list)
+    counts: Counter[str] = field(factory=Counter)
+    """How many messages of each kind came, to see whether as much came as in the recording."""
+    _decoder: Decoder = field(factory=Decoder)
 
     def take(self, data: bytes) -> None:
-        self.decoder.receive_data(data)
-        while (message := self.decoder.next_message()) is not None:
-            self.messages.append(message)
-
-    def events(self) -> list[Event]:
-        return [event_of(message) for message in self.messages if is_told(message)]
-
-    def counts(self) -> dict[str, int]:
-        """How many messages of each kind came, to see whether as much came as in the recording."""
-        found: dict[str, int] = {}
-        for message in self.messages:
-            kind = event_of(message).name if is_told(message) else "said"
-            found[kind] = found.get(kind, 0) + 1
-        return found
+        self._decoder.receive_data(data)
+        while (message := self._decoder.next_message()) is not None:
+            if is_told(message):
+                self.events.append(event_of(message))
+                self.counts[self.events[-1].name] += 1
+            else:
+                self.words.append(message)
+                self.counts["said"] += 1
 
 
 @frozen
@@ -131,7 +127,7 @@ class Turn:
     """One saying of the controller, and how much each connection had heard by then."""
 
     said: Said
-    heard: dict[str, dict[str, int]]
+    heard: dict[str, Counter[str]]
 
 
 @frozen
@@ -159,11 +155,16 @@ def read(path: Path) -> Recording:
         last = step.at
         if step.direction == ">":
             text = None if step.data is None else step.data.decode("utf-8", "surrogateescape")
-            counts = {name: other.counts() for name, other in heard.items()}
+            counts = {name: other.counts.copy() for name, other in heard.items()}
             turns.append(Turn(Said(step.at, step.connection, text), counts))
         elif step.data is not None:
             connection.take(step.data)
-    return Recording(f"{path.parent.name}/{path.name.partition('.')[0]}", turns, heard, last)
+    return Recording(name_of(path), turns, heard, last)
+
+
+def name_of(path: Path) -> str:
+    """Return a recording's name, such as `json/call_dtmf`."""
+    return f"{path.parent.name}/{path.name.partition('.')[0]}"
 
 
 class Names:
@@ -179,7 +180,7 @@ class Names:
         created = [
             event
             for connection in connections
-            for event in connection.events()
+            for event in connection.events
             if event.name in ("CHANNEL_CREATE", "CHANNEL_STATE", "CHANNEL_DATA")
             and event.get("Caller-Destination-Number")
         ]
@@ -211,6 +212,11 @@ def tell_event(event: Event, name: Callable[[str], str]) -> dict[str, str]:
     ):
         for key in ("Caller-Caller-ID-Name", "Caller-Caller-ID-Number"):
             told.pop(key, None)
+    told |= {
+        key: name(event.get(key))
+        for key in event.headers
+        if key.startswith(("variable_cc_", "variable_callctl_"))
+    }
     told |= {key: "set" for key in MOMENTS if event.get(key, "0") not in ("", "0")}
     if event.body:
         told["body"] = name(_without_numbers(event.body))
@@ -231,19 +237,29 @@ def tell_message(message: Message, name: Callable[[str], str]) -> str:
         if headers.get(key):
             parts.append(f"{key}={name(headers[key])}")
     if '"row_count"' in message.body.decode("utf-8", "surrogateescape"):
-        parts.append(name(_rows(message.body)))
+        parts.append(_rows(message.body, name))
+    elif b"Event-Name" in message.body[:20]:
+        parts.append(_dump(message, name))
     elif message.body:
         parts.append(name(_without_numbers(message.body.decode("utf-8", "surrogateescape"))))
     return " | ".join(parts)
 
 
-def _rows(body: bytes) -> str:
-    """Return what is compared of `show … as json`."""
+def _rows(body: bytes, name: Callable[[str], str]) -> str:
+    """Return what is compared of `show … as json`: which channels it knows, in any order."""
     rows = json.loads(body).get("rows", [])
-    kept = ("uuid", "direction", "name", "state", "callstate", "application", "application_data", "dest")
-    return " ".join(" ".join(f"{key}={row.get(key, '')}" for key in kept) for row in rows) or "no rows"
+    kept = ("uuid", "direction", "name", "dest", "b_uuid")
+    lines = (" ".join(f"{key}={name(row[key])}" for key in kept if row.get(key)) for row in rows)
+    return "; ".join(sorted(lines))
 
 
 def _without_numbers(text: str) -> str:
     """Return a status without its counts and times, which are of that run."""
-    return re.sub(r"\b\d+(\.\d+)?(?=/| (years|days|hours|minutes|seconds|mill|micro|session))", "N", text)
+    return re.sub(r"\d+(\.\d+)?", "N", text) if text.startswith("UP ") else text
+
+
+def _dump(message: Message, name: Callable[[str], str]) -> str:
+    """Return what is compared of `uuid_dump`, which tells what an event tells."""
+    form = "json" if message.body.startswith(b"{") else "plain"
+    event = event_of(Message(f"text/event-{form}", {}, message.body))
+    return " ".join(f"{key}={value}" for key, value in tell_event(event, name).items())
