@@ -17,13 +17,14 @@ from callctl.acd.agent import PRESENT_STATUSES, Phase
 from callctl.acd.effects import Effect, WaitOver
 from callctl.acd.estimate import rounded
 from callctl.acd.floor import Floor
-from callctl.acd.invariants import violations
+from callctl.acd.invariants import Violation, violations
 from callctl.acd.queue import Member, Queue
 from callctl.acd.timers import Key, Wakes
 from callctl.acd.views import (
     AgentView,
     MemberView,
     QueueView,
+    agent_view,
     agents_of,
     expected_wait_of,
     members_of,
@@ -345,6 +346,15 @@ class Distributor:
         """Return all agents, by name."""
         return agents_of(self._floor, now)
 
+    def agent(self, name: str, now: float) -> AgentView:
+        """Return one agent. Raises UnknownAgent."""
+        agent = self._roster.agent(name)
+        return agent_view(agent, self._roster.since(agent), now)
+
+    def queue(self, name: str, now: float) -> QueueView:
+        """Return one queue. Raises UnknownQueue, also for a removed one."""
+        return queue_view(self._floor.queue(name), now)
+
     def queues(self, now: float) -> tuple[QueueView, ...]:
         """Return all queues, removed ones that still have members too."""
         return tuple(queue_view(queue, now) for queue in self._floor.queues.values())
@@ -381,8 +391,8 @@ class Distributor:
         """Return why a waiting call is with none of its agents at `now`. Raises UnknownCall."""
         return self._floor.explain(self._floor.member(call), now)
 
-    def check_invariants(self, now: float) -> list[str]:
-        """Return what is violated at `now` of what must always be true, in words; nothing if all is sound."""
+    def check_invariants(self, now: float) -> list[Violation]:
+        """Return what is violated at `now` of what must always be true; nothing if all is sound."""
         return violations(self._floor, now)
 
     def _settle(self, now: float) -> None:

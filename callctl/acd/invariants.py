@@ -1,9 +1,21 @@
-"""What must be true of the floor whenever nothing is being decided; each violation is told in words."""
+"""What must be true of the floor whenever nothing is being decided; each violation is told in words.
+
+Each belongs to an invariant with a short name, which is the label of a metric:
+
+- `bookkeeping`: what is kept twice, to be fast, says the same twice.
+- `order`: nobody stands in a queue before somebody with a higher score.
+- `idle-agent`: nobody waits while somebody is free who could take the call.
+- `agent-state`: an agent's state fits the status and what the agent is reserved for.
+- `one-leg`: an agent has at most one leg.
+- `lease`: no agent stays reserved past the lease.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+
+from attrs import frozen
 
 from callctl.acd.agent import PRESENT_STATUSES, Agent, Phase
 from callctl.acd.choose import is_eligible, needs_of, wants_offer
@@ -16,9 +28,22 @@ ON_A_LEG = frozenset({AgentState.RESERVED, AgentState.RECEIVING, AgentState.IN_A
 """The states of an agent who has a reservation."""
 
 
-def violations(floor: Floor, now: float) -> list[str]:
+@frozen
+class Violation:
+    """One violation: of which invariant, in words, and of which call if it is of one."""
+
+    invariant: str
+    words: str
+    call: str = ""
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return self.words
+
+
+def violations(floor: Floor, now: float) -> list[Violation]:
     """Return every violated invariant of `floor` at `now`. To be asked only when `advance(now)` is done."""
-    found: list[str] = []
+    found: list[Violation] = []
     for queue in floor.queues.values():
         found += _of_queue(floor, queue, now)
     for agent in floor.roster:
@@ -27,60 +52,84 @@ def violations(floor: Floor, now: float) -> list[str]:
     return found
 
 
-def _of_queue(floor: Floor, queue: Queue, now: float) -> Iterator[str]:
+def _of_queue(floor: Floor, queue: Queue, now: float) -> Iterator[Violation]:
     ordered = list(queue)
     if {member.call for member in ordered} != set(queue.members) or len(ordered) != len(queue.members):
-        yield f"the queue {queue.name} counts its members twice over, differently"
+        yield Violation("bookkeeping", f"the queue {queue.name} counts its members twice over, differently")
     if any(floor.members.get(member.call) is not member for member in ordered):
-        yield f"the queue {queue.name} keeps a member who is gone"
+        yield Violation("bookkeeping", f"the queue {queue.name} keeps a member who is gone")
     scores = [member.score(now) for member in ordered]
     if any(after > before + 1e-6 for before, after in pairwise(scores)):
-        yield f"the queue {queue.name} is not in the order of the scores"
+        yield Violation("order", f"the queue {queue.name} is not in the order of the scores")
     free = {seat.name for seat in queue.seats.values() if seat.agent.is_free(now)}
     if free != set(queue.free):
-        yield f"the queue {queue.name} is wrong about who is free: {sorted(free ^ set(queue.free))}"
+        yield Violation(
+            "bookkeeping",
+            f"the queue {queue.name} is wrong about who is free: {sorted(free ^ set(queue.free))}",
+        )
     present = {seat.name for seat in queue.seats.values() if seat.agent.is_present}
     if present != set(queue.present):
-        yield f"the queue {queue.name} is wrong about who is present: {sorted(present ^ set(queue.present))}"
+        yield Violation(
+            "bookkeeping",
+            f"the queue {queue.name} is wrong about who is present: {sorted(present ^ set(queue.present))}",
+        )
     if bool(queue.present) != (queue.agentless_since is None):
-        yield f"the queue {queue.name} is wrong about since when nobody is there"
+        yield Violation("bookkeeping", f"the queue {queue.name} is wrong about since when nobody is there")
     for member in ordered:
         if not queue.free or not wants_offer(member, now):
             continue
         needs = needs_of(member, now)
         idle = [seat.name for seat in queue.free.values() if is_eligible(queue, seat, needs, now)]
         if idle:
-            yield f"the call {member.call} waits in {queue.name} while {', '.join(sorted(idle))} is free"
+            yield Violation(
+                "idle-agent",
+                f"the call {member.call} waits in {queue.name} while {', '.join(sorted(idle))} is free",
+                member.call,
+            )
 
 
-def _of_agent(floor: Floor, agent: Agent, now: float) -> Iterator[str]:
+def _of_agent(floor: Floor, agent: Agent, now: float) -> Iterator[Violation]:
     reservation = agent.reservation
     if (reservation is not None) != (agent.state in ON_A_LEG):
-        yield f"the agent {agent.name} is {agent.state} with{'' if reservation else 'out'} a reservation"
+        yield Violation(
+            "agent-state",
+            f"the agent {agent.name} is {agent.state} with{'' if reservation else 'out'} a reservation",
+        )
     if reservation is not None:
         if floor.reservations.get(reservation.offer.id) is not reservation:
-            yield f"the agent {agent.name} is held by a reservation that nobody knows"
+            yield Violation(
+                "bookkeeping", f"the agent {agent.name} is held by a reservation that nobody knows"
+            )
         if (agent.state is AgentState.IN_A_QUEUE_CALL) != (reservation.phase is Phase.TALKING):
-            yield f"the agent {agent.name} is {agent.state} while its reservation is {reservation.phase.name}"
+            yield Violation(
+                "agent-state",
+                f"the agent {agent.name} is {agent.state} while its reservation is {reservation.phase.name}",
+            )
     if agent.state is AgentState.WAITING and agent.status not in PRESENT_STATUSES:
-        yield f"the agent {agent.name} waits for calls while {agent.status}"
+        yield Violation("agent-state", f"the agent {agent.name} waits for calls while {agent.status}")
     if agent.state is AgentState.WRAP_UP and agent.wrap_up_until < now:
-        yield f"the agent {agent.name} has not ended its wrap-up"
+        yield Violation("agent-state", f"the agent {agent.name} has not ended its wrap-up")
 
 
-def _of_reservations(floor: Floor, now: float) -> Iterator[str]:
+def _of_reservations(floor: Floor, now: float) -> Iterator[Violation]:
     legs: set[str] = set()
     for reservation in floor.reservations.values():
         offer = reservation.offer
         if offer.agent in legs:
-            yield f"the agent {offer.agent} has two legs"
+            yield Violation("one-leg", f"the agent {offer.agent} has two legs", offer.call)
         legs.add(offer.agent)
         if reservation.phase is Phase.TALKING:
             continue
         due = floor.timers.at(Key(Wakes.OFFER, offer.id))
         if due is None or due < now:
-            yield f"the offer of {offer.call} to {offer.agent} has outlived its lease"
+            yield Violation(
+                "lease", f"the offer of {offer.call} to {offer.agent} has outlived its lease", offer.call
+            )
         member = floor.members.get(offer.call)
         held = member is not None and (offer.id in member.offers or member.winner is reservation)
         if held == (reservation.phase is Phase.WITHDRAWN):
-            yield f"the offer of {offer.call} to {offer.agent} is {reservation.phase.name} on one side only"
+            yield Violation(
+                "bookkeeping",
+                f"the offer of {offer.call} to {offer.agent} is {reservation.phase.name} on one side only",
+                offer.call,
+            )

@@ -9,7 +9,7 @@ from attrs import frozen
 from callctl.acd.agent import Agent
 from callctl.acd.floor import Floor
 from callctl.acd.queue import Member, Queue
-from callctl.model import AgentState, AgentStatus, Arrival, MemberState, Offer
+from callctl.model import AgentSettings, AgentState, AgentStatus, Arrival, MemberState, Offer
 
 
 @frozen(kw_only=True)
@@ -32,6 +32,7 @@ class AgentView:
     """An agent: `call` is what it is offered, talks in or wraps up, `why_not_free` "" for one who is."""
 
     name: str
+    settings: AgentSettings
     status: AgentStatus
     state: AgentState
     reason: str
@@ -88,6 +89,7 @@ def agent_view(agent: Agent, since: float, now: float) -> AgentView:
     """Return `agent` as it stands at `now`, in this status and state `since`."""
     return AgentView(
         name=agent.name,
+        settings=agent.settings,
         status=agent.status,
         state=agent.state,
         reason=agent.reason,
