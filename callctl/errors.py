@@ -43,8 +43,16 @@ class UnknownCall(CallctlError):
     """No such call is waiting or talking."""
 
 
+class WrongMoment(CallctlError):
+    """The call is at a point of its life where this cannot be done with it."""
+
+
 class StoreError(CallctlError):
     """The database cannot be used: locked, corrupt, full, newer than this callctl, or not ours."""
+
+
+class ReportError(CallctlError):
+    """What a report was asked for makes no sense, such as a range that ends before it begins."""
 
 
 class EslError(CallctlError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from callctl.clock import iso_utc
@@ -29,6 +29,7 @@ from callctl.model import (
     Tier,
 )
 from callctl.store.connections import open_reader
+from callctl.store.rows import Value
 
 __all__ = [
     "agent_of",
@@ -78,19 +79,19 @@ def last_agent_of(connection: sqlite3.Connection, caller_number: str, since: flo
     """Return the agent who last talked with this number since `since` (epoch seconds), or None."""
     rows = select(
         connection,
-        "SELECT agent FROM calls WHERE caller_number = ? AND caller_number <> '' AND joined_at >= ?"
-        " AND bridged_at IS NOT NULL ORDER BY joined_at DESC LIMIT 1",
+        "SELECT agent FROM calls WHERE caller_number = ? AND caller_number <> '' AND bridged_at >= ?"
+        " ORDER BY bridged_at DESC LIMIT 1",
         (caller_number, iso_utc(since)),
     )
     return next((str(row["agent"]) for row in rows), None)
 
 
 def select(
-    connection: sqlite3.Connection, sql: str, parameters: Iterable[str | float | int | None] = ()
+    connection: sqlite3.Connection, sql: str, parameters: Sequence[Value] | Mapping[str, Value] = ()
 ) -> list[sqlite3.Row]:
     """Return all rows of a query; raises StoreError when the database cannot be read."""
     try:
-        return connection.execute(sql, tuple(parameters)).fetchall()
+        return connection.execute(sql, parameters).fetchall()
     except sqlite3.Error as error:
         raise StoreError(f"the database cannot be read: {error}") from error
 

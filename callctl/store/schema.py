@@ -17,6 +17,7 @@ from sqlite_utils.migrations import Migrations
 from callctl.errors import StoreError
 from callctl.store.connections import beside, connect, store_error
 from callctl.store.tables import INDEXES, TABLES
+from callctl.store.views import VIEWS
 
 APPLICATION_ID = 0x63616C6C
 """Written into the file's header; `file` shows it as "call" in ASCII."""
@@ -39,7 +40,14 @@ def _tables(database: sqlite_utils.Database) -> None:
     _version(database.conn, 1)
 
 
-SCHEMA_VERSION = 1
+@STEPS(name="0002-views")
+def _views(database: sqlite_utils.Database) -> None:
+    for statement in VIEWS:
+        database.execute(statement.strip())
+    _version(database.conn, 2)
+
+
+SCHEMA_VERSION = 2
 """The version that this callctl reads and writes: the number of steps."""
 
 

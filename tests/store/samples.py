@@ -18,6 +18,8 @@ from callctl.model import (
     CallState,
     Fact,
     HungUpBy,
+    OfferRecord,
+    OfferResult,
     Reason,
 )
 from callctl.store.connections import connect, transaction
@@ -112,6 +114,21 @@ def span(
     """Return a stretch of an agent's time."""
     return AgentSpan(
         agent=name, started_at=started_at, ended_at=ended_at, status=status, state=state, call=call
+    )
+
+
+def offer(
+    id: str, call: str, name: str, result: OfferResult, *, at: float = NOON, ring: float = 5.0
+) -> OfferRecord:
+    """Return a ring of an agent that is over."""
+    return OfferRecord(
+        id=id,
+        call=call,
+        agent=name,
+        leg_uuid=f"leg-of-{id}",
+        offered_at=at,
+        ended_at=at + ring,
+        result=result,
     )
 
 

@@ -1,0 +1,149 @@
+"""The field's figures, each with one formula that has a name: counts go in, ratios come out. Pure.
+
+There is no one standard for the service level, so its formula is a parameter, and every figure carries
+the name of its formula and its threshold. A ratio is between 0 and 1, or None where nothing was counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import frozen
+
+
+class Formula(StrEnum):
+    """How the service level is computed; T is the threshold."""
+
+    IGNORE_ABANDONS = "ignore-abandons"
+    ABANDONS_AGAINST = "abandons-against"
+    ABANDONS_FOR = "abandons-for"
+    ANSWERED_ONLY = "answered-only"
+
+    @property
+    def words(self) -> str:
+        """The formula as a person reads it."""
+        return _WORDS[self]
+
+
+_WORDS: Mapping[Formula, str] = {
+    Formula.IGNORE_ABANDONS: "answered in T / (offered - abandoned in T)",
+    Formula.ABANDONS_AGAINST: "answered in T / offered",
+    Formula.ABANDONS_FOR: "(answered in T + abandoned in T) / offered",
+    Formula.ANSWERED_ONLY: "answered in T / answered",
+}
+
+ASA_WORDS = "mean of (bridged - joined) over answered calls"
+AHT_WORDS = "(talk + hold + wrap-up) / answered"
+ABANDONMENT_WORDS = "abandoned / offered, both without short abandons"
+OCCUPANCY_WORDS = "(talk + hold + wrap-up) / (the same + available)"
+UTILISATION_WORDS = "(talk + hold + wrap-up) / logged in, breaks included"
+PERCENTILE_WORDS = "the wait that so many percent of the answered calls did not exceed"
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """Return part / whole, or None where the whole is nothing."""
+    return part / whole if whole else None
+
+
+def service_level(
+    formula: Formula, *, offered: int, answered: int, answered_in_t: int, abandoned_in_t: int
+) -> float | None:
+    """Return the service level by `formula`, from 0 to 1."""
+    match formula:
+        case Formula.IGNORE_ABANDONS:
+            return ratio(answered_in_t, offered - abandoned_in_t)
+        case Formula.ABANDONS_AGAINST:
+            return ratio(answered_in_t, offered)
+        case Formula.ABANDONS_FOR:
+            return ratio(answered_in_t + abandoned_in_t, offered)
+        case Formula.ANSWERED_ONLY:
+            return ratio(answered_in_t, answered)
+
+
+@frozen(kw_only=True)
+class CallFigures:
+    """The calls of one period or queue, named by `group`; durations in seconds.
+
+    offered = handled + abandoned + overflowed + refused + failed + unfinished. `answered` are those whose
+    two sides were bridged. `t_seconds` is the threshold T of the service level, and
+    `short_abandon_seconds` what an abandon must last to count; None where the queues in it differ.
+    """
+
+    group: str
+    offered: int
+    answered: int
+    handled: int
+    abandoned: int
+    overflowed: int
+    refused: int
+    failed: int
+    unfinished: int
+    formula: Formula
+    t_seconds: float | None
+    answered_in_t: int
+    abandoned_in_t: int
+    short_abandon_seconds: float | None
+    short_abandons: int
+    asa_seconds: float | None
+    handling_seconds: float
+    longest_wait_seconds: float | None
+    wait_percentile_seconds: Mapping[int, float | None]
+
+    @property
+    def service_level(self) -> float | None:
+        """The service level by `formula`."""
+        return service_level(
+            self.formula,
+            offered=self.offered,
+            answered=self.answered,
+            answered_in_t=self.answered_in_t,
+            abandoned_in_t=self.abandoned_in_t,
+        )
+
+    @property
+    def aht_seconds(self) -> float | None:
+        """The average handling time: talk, hold and wrap-up of an answered call."""
+        return ratio(self.handling_seconds, self.answered)
+
+    @property
+    def abandonment_rate(self) -> float | None:
+        """The part that gave up waiting; short abandons count neither as abandoned nor as offered."""
+        return ratio(self.abandoned - self.short_abandons, self.offered - self.short_abandons)
+
+
+@frozen(kw_only=True)
+class AgentFigures:
+    """One agent's work in a period; durations in seconds.
+
+    `answered`, `talk_seconds`, `hold_seconds` and `wrap_up_seconds` are of the calls that entered in it;
+    `offered` and `missed` of the offers made in it. The spans are cut at its ends: `busy_seconds` is talk,
+    hold and wrap-up in it, `available_seconds` ready for a call or being offered one.
+    """
+
+    agent: str
+    offered: int
+    missed: int
+    answered: int
+    talk_seconds: float
+    hold_seconds: float
+    wrap_up_seconds: float
+    logged_in_seconds: float
+    available_seconds: float
+    busy_seconds: float
+    break_seconds: float
+
+    @property
+    def aht_seconds(self) -> float | None:
+        """The average handling time: talk, hold and wrap-up of an answered call."""
+        return ratio(self.talk_seconds + self.hold_seconds + self.wrap_up_seconds, self.answered)
+
+    @property
+    def occupancy(self) -> float | None:
+        """Handling, of the time in which calls could be handled."""
+        return ratio(self.busy_seconds, self.busy_seconds + self.available_seconds)
+
+    @property
+    def utilisation(self) -> float | None:
+        """Handling, of the time logged in."""
+        return ratio(self.busy_seconds, self.logged_in_seconds)

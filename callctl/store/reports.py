@@ -1,0 +1,270 @@
+"""Reports: the figures of `metrics`, computed by SQLite from the raw rows of any period.
+
+As nothing is summed up beforehand, a threshold or a formula that is chosen today holds for the past as
+well. A call counts in the period in which it joined, whatever became of it later.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from enum import StrEnum
+
+from attrs import frozen
+
+from callctl.clock import iso_utc
+from callctl.errors import ReportError, UnknownAgent, UnknownQueue
+from callctl.store.loading import select
+from callctl.store.metrics import AgentFigures, CallFigures, Formula
+from callctl.store.rows import Value
+from callctl.store.views import DEFAULT_SERVICE_LEVEL_SECONDS, DEFAULT_SHORT_ABANDON_SECONDS
+
+PERCENTILES = (50, 80, 95, 99)
+
+FIRST_TIME, LAST_TIME = "0000", "9999"
+"""Before and after every time in the database, as text."""
+
+
+class By(StrEnum):
+    """What the calls are grouped by; NOTHING gives one group of all."""
+
+    NOTHING = "nothing"
+    DAY = "day"
+    HOUR = "hour"
+    HALF_HOUR = "half-hour"
+    QUEUE = "queue"
+
+
+@frozen(kw_only=True)
+class Selection:
+    """Which calls a report is about: those that joined from `since` on and before `until` (epoch seconds).
+
+    None and "" do not restrict. With `agent` only calls that this agent answered are in it.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    queue: str = ""
+    agent: str = ""
+    account_id: str = ""
+
+    def check(self, connection: sqlite3.Connection) -> None:
+        """Raise ReportError, UnknownQueue or UnknownAgent if this cannot select anything, ever."""
+        for at in (self.since, self.until):
+            if at is not None and not math.isfinite(at):
+                raise ReportError("a report begins and ends at a time")
+        if self.since is not None and self.until is not None and self.until < self.since:
+            raise ReportError(
+                f"the report would end ({iso_utc(self.until)}) before it begins ({iso_utc(self.since)})"
+            )
+        if self.queue and not _is_known(connection, _QUEUE_IS_KNOWN, self.queue):
+            raise UnknownQueue(f"no call ever came to a queue {self.queue!r}")
+        if self.agent and not _is_known(connection, _AGENT_IS_KNOWN, self.agent):
+            raise UnknownAgent(f"there was never an agent {self.agent!r}")
+
+    @property
+    def parameters(self) -> dict[str, Value]:
+        """The selection as parameters of SQL."""
+        return {
+            "since": FIRST_TIME if self.since is None else iso_utc(self.since),
+            "until": LAST_TIME if self.until is None else iso_utc(self.until),
+            "queue": self.queue,
+            "agent": self.agent,
+            "account_id": self.account_id,
+        }
+
+
+_QUEUE_IS_KNOWN = (
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM calls WHERE queue = :name)"
+    " OR EXISTS (SELECT 1 FROM queue_targets WHERE queue = :name)"
+    " OR EXISTS (SELECT 1 FROM tiers WHERE queue = :name)"
+)
+_AGENT_IS_KNOWN = (
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM agents WHERE name = :name)"
+    " OR EXISTS (SELECT 1 FROM agent_spans WHERE agent = :name)"
+    " OR EXISTS (SELECT 1 FROM calls WHERE agent = :name AND agent <> '')"
+)
+
+
+def _is_known(connection: sqlite3.Connection, sql: str, name: str) -> bool:
+    return bool(select(connection, sql, {"name": name}))
+
+
+def report_calls(
+    connection: sqlite3.Connection,
+    selection: Selection,
+    *,
+    by: By = By.NOTHING,
+    formula: Formula = Formula.ABANDONS_AGAINST,
+    t_seconds: float | None = None,
+    short_abandon_seconds: float | None = None,
+    local_time: bool = False,
+) -> list[CallFigures]:
+    """Return the figures of the selected calls, one for each group that has calls, in order.
+
+    A threshold that is None is each queue's own. Days and hours are UTC, or with `local_time` those of
+    this machine's time zone. Raises what `Selection.check` raises, and StoreError.
+    """
+    selection.check(connection)
+    parameters = selection.parameters | {"t": t_seconds, "short": short_abandon_seconds}
+    rows = select(connection, _calls_sql(selection, by, local_time=local_time), parameters)
+    return [_call_figures(row, formula) for row in rows]
+
+
+def report_agents(connection: sqlite3.Connection, selection: Selection, *, now: float) -> list[AgentFigures]:
+    """Return the figures of each agent who was there in the selected time, by name.
+
+    `now` (epoch seconds) is where stretches end that have not ended yet. A queue or an account restricts
+    calls and offers, not the agents' time. Raises what `Selection.check` raises, and StoreError.
+    """
+    selection.check(connection)
+    parameters = selection.parameters | {"now": iso_utc(now)}
+    return [AgentFigures(**dict(row)) for row in select(connection, _agents_sql(selection), parameters)]
+
+
+def _conditions(selection: Selection, time: str) -> str:
+    """Return what the selected rows of `calls` fulfil, with `time` as the column that is in the period."""
+    conditions = [f"{time} >= :since", f"{time} < :until"]
+    if selection.queue:
+        conditions.append("calls.queue = :queue")
+    if selection.account_id:
+        conditions.append("calls.account_id = :account_id")
+    return " AND ".join(conditions)
+
+
+def _group(by: By, *, local_time: bool) -> str:
+    moment = "strftime('%Y-%m-%dT%H:%M', joined_at, 'localtime')" if local_time else "joined_at"
+    match by:
+        case By.NOTHING:
+            return "'all'"
+        case By.QUEUE:
+            return "queue"
+        case By.DAY:
+            return f"substr({moment}, 1, 10)"
+        case By.HOUR:
+            return f"replace(substr({moment}, 1, 13), 'T', ' ') || ':00'"
+        case By.HALF_HOUR:
+            half = f"CASE WHEN substr({moment}, 15, 2) < '30' THEN '00' ELSE '30' END"
+            return f"replace(substr({moment}, 1, 14), 'T', ' ') || {half}"
+
+
+def _calls_sql(selection: Selection, by: By, *, local_time: bool) -> str:
+    of_agent = "AND agent = :agent" if selection.agent else ""
+    # Nearest rank: the smallest wait that at least so many percent of the answered calls did not exceed.
+    percentiles = ", ".join(
+        f"min(wait_seconds) FILTER (WHERE 100 * place >= {percent} * places) AS p{percent}"
+        for percent in PERCENTILES
+    )
+    return f"""
+WITH visits AS MATERIALIZED (
+  SELECT {_group(by, local_time=local_time)} AS "group",
+    outcome, wait_seconds, bridged_at IS NOT NULL AS is_answered,
+    coalesce(:t, service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS t,
+    coalesce(:short, short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS short,
+    CASE WHEN bridged_at IS NOT NULL THEN coalesce(talk_seconds, 0) + hold_seconds
+      + (SELECT total(seconds) FROM agent_spans WHERE state = 'Wrap-up' AND call_id = calls.id)
+      END AS handling_seconds
+  FROM calls LEFT JOIN queue_targets USING (queue)
+  WHERE {_conditions(selection, "joined_at")} {of_agent}
+),
+counts AS (
+  SELECT "group",
+    count(*) AS offered,
+    count(*) FILTER (WHERE is_answered) AS answered,
+    count(*) FILTER (WHERE outcome = 'handled') AS handled,
+    count(*) FILTER (WHERE outcome = 'abandoned') AS abandoned,
+    count(*) FILTER (WHERE outcome = 'overflowed') AS overflowed,
+    count(*) FILTER (WHERE outcome = 'refused') AS refused,
+    count(*) FILTER (WHERE outcome = 'failed') AS failed,
+    count(*) FILTER (WHERE outcome IS NULL) AS unfinished,
+    count(*) FILTER (WHERE is_answered AND wait_seconds <= t) AS answered_in_t,
+    count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds <= t) AS abandoned_in_t,
+    count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds < short) AS short_abandons,
+    CASE WHEN min(t) = max(t) THEN t END AS t_seconds,
+    CASE WHEN min(short) = max(short) THEN short END AS short_abandon_seconds,
+    avg(wait_seconds) FILTER (WHERE is_answered) AS asa_seconds,
+    total(handling_seconds) AS handling_seconds,
+    max(wait_seconds) AS longest_wait_seconds
+  FROM visits GROUP BY "group"
+),
+waits AS (
+  SELECT "group", wait_seconds,
+    row_number() OVER (PARTITION BY "group" ORDER BY wait_seconds) AS place,
+    count(*) OVER (PARTITION BY "group") AS places
+  FROM visits WHERE is_answered
+),
+percentiles AS (SELECT "group", {percentiles} FROM waits GROUP BY "group")
+SELECT * FROM counts LEFT JOIN percentiles USING ("group") ORDER BY "group"
+"""
+
+
+def _call_figures(row: sqlite3.Row, formula: Formula) -> CallFigures:
+    values = dict(row)
+    percentiles = {percent: values.pop(f"p{percent}") for percent in PERCENTILES}
+    return CallFigures(formula=formula, wait_percentile_seconds=percentiles, **values)
+
+
+def _agents_sql(selection: Selection) -> str:
+    of_agent = "AND agent = :agent" if selection.agent else ""
+    of_calls = (
+        f"AND call_id IN (SELECT id FROM calls WHERE {_conditions(selection, 'joined_at')})"
+        if selection.queue or selection.account_id
+        else ""
+    )
+    return f"""
+WITH RECURSIVE
+names (agent) AS (  -- every agent ever, found by steps through the index instead of reading it
+  SELECT min(agent) FROM agent_spans
+  UNION ALL
+  SELECT (SELECT min(agent) FROM agent_spans WHERE agent > names.agent) FROM names WHERE agent IS NOT NULL
+),
+spans AS (
+  SELECT agent, status, state, started_at, ended_at FROM agent_spans
+  WHERE started_at >= :since AND started_at < :until
+  UNION ALL  -- and of each agent the one that had begun before
+  SELECT before.agent, status, state, started_at, ended_at
+  FROM names JOIN agent_spans AS before ON before.agent = names.agent AND before.started_at =
+    (SELECT max(started_at) FROM agent_spans WHERE agent = names.agent AND started_at < :since)
+),
+cut AS (
+  SELECT agent, status, state, 86400 * max(0,
+    julianday(min(coalesce(ended_at, :now), :until)) - julianday(max(started_at, :since))) AS seconds
+  FROM spans WHERE true {of_agent}
+),
+times AS (
+  SELECT agent,
+    total(seconds) FILTER (WHERE status <> 'Logged Out' OR state IN ('In a queue call', 'Wrap-up'))
+      AS logged_in,
+    total(seconds) FILTER (WHERE state IN ('Waiting', 'Reserved', 'Receiving')) AS available,
+    total(seconds) FILTER (WHERE state IN ('In a queue call', 'Wrap-up')) AS busy,
+    total(seconds) FILTER (WHERE status = 'On Break' AND state = 'Idle') AS on_break
+  FROM cut GROUP BY agent
+),
+talks AS (
+  SELECT agent, count(*) AS answered, total(talk_seconds) AS talk, total(hold_seconds) AS hold,
+    total((SELECT total(seconds) FROM agent_spans WHERE state = 'Wrap-up' AND call_id = calls.id)) AS wrap_up
+  FROM calls WHERE bridged_at IS NOT NULL AND {_conditions(selection, "joined_at")} {of_agent}
+  GROUP BY agent
+),
+rings AS (
+  SELECT agent, count(*) AS offered,
+    count(*) FILTER (WHERE result IN ('busy', 'rejected', 'no-answer', 'unreachable')) AS missed
+  FROM offers WHERE offered_at >= :since AND offered_at < :until {of_agent} {of_calls}
+  GROUP BY agent
+)
+SELECT agent,
+  coalesce(offered, 0) AS offered,
+  coalesce(missed, 0) AS missed,
+  coalesce(answered, 0) AS answered,
+  coalesce(talk, 0) AS talk_seconds,
+  coalesce(hold, 0) AS hold_seconds,
+  coalesce(wrap_up, 0) AS wrap_up_seconds,
+  round(coalesce(logged_in, 0), 3) AS logged_in_seconds,
+  round(coalesce(available, 0), 3) AS available_seconds,
+  round(coalesce(busy, 0), 3) AS busy_seconds,
+  round(coalesce(on_break, 0), 3) AS break_seconds
+FROM (SELECT agent FROM times UNION SELECT agent FROM talks UNION SELECT agent FROM rings)
+  LEFT JOIN times USING (agent) LEFT JOIN talks USING (agent) LEFT JOIN rings USING (agent)
+WHERE coalesce(logged_in, 0) > 0 OR answered > 0 OR offered > 0
+ORDER BY agent
+"""

@@ -1,0 +1,142 @@
+"""The views: what a person asks the database for with `sqlite3`, without having to know the tables.
+
+Their figures are computed from the raw rows, with the formulas of `reports` and each queue's thresholds
+in `queue_targets`; where a queue has none there, the defaults stand. Days and half-hours are UTC.
+"""
+
+from __future__ import annotations
+
+DEFAULT_SERVICE_LEVEL_SECONDS = 20.0
+"""The threshold T of a queue that says nothing else (`service-level-seconds`)."""
+
+DEFAULT_SHORT_ABANDON_SECONDS = 6.0
+"""Abandoned sooner is a wrong number, for a queue that says nothing else (`short-abandon-seconds`)."""
+
+HISTORY = """
+CREATE VIEW history AS
+  -- The calls, newest first, one line each that fits a terminal. Times are UTC; wait and talk are
+  -- minutes:seconds. `call` is the beginning of the uuid: enough for callctl call show.
+SELECT
+  replace(substr(joined_at, 1, 19), 'T', ' ') AS joined,
+  queue,
+  CASE WHEN caller_number <> '' THEN caller_number ELSE lead_number END AS caller,
+  coalesce(reason, state) AS reason,
+  agent,
+  CASE WHEN wait_seconds IS NULL THEN ''
+       ELSE printf('%d:%02d', wait_seconds / 60, CAST(wait_seconds AS INTEGER) % 60) END AS wait,
+  CASE WHEN talk_seconds IS NULL THEN ''
+       ELSE printf('%d:%02d', talk_seconds / 60, CAST(talk_seconds AS INTEGER) % 60) END AS talk,
+  offers AS rings,
+  coalesce(hung_up_by, '') AS hung_up,
+  substr(uuid, 1, 8) AS call
+FROM calls
+ORDER BY joined_at DESC
+"""
+
+QUEUE_INTERVALS = f"""
+CREATE VIEW queue_intervals AS
+  -- Half-hours per queue, newest first. A call counts where it entered. Service level: answered in T /
+  -- offered (abandons-against). Abandonment: without those who gave up sooner than short_abandon_seconds.
+SELECT
+  interval, queue,
+  count(*) AS offered,
+  count(*) FILTER (WHERE is_answered) AS answered,
+  count(*) FILTER (WHERE outcome = 'abandoned') AS abandoned,
+  count(*) FILTER (WHERE outcome = 'overflowed') AS overflowed,
+  count(*) FILTER (WHERE outcome = 'refused') AS refused,
+  count(*) FILTER (WHERE outcome = 'failed') AS failed,
+  count(*) FILTER (WHERE outcome IS NULL) AS unfinished,
+  count(*) FILTER (WHERE is_answered AND wait_seconds <= T) AS answered_in_t,
+  count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds <= T) AS abandoned_in_t,
+  T AS t_seconds,
+  round(100.0 * count(*) FILTER (WHERE is_answered AND wait_seconds <= T) / count(*), 1)
+    AS service_level_percent,
+  round(avg(wait_seconds) FILTER (WHERE is_answered), 1) AS asa_seconds,
+  round(total(handling_seconds) / nullif(count(*) FILTER (WHERE is_answered), 0), 1) AS aht_seconds,
+  count(*) FILTER (WHERE is_short_abandon) AS short_abandons,
+  round(100.0 * count(*) FILTER (WHERE outcome = 'abandoned' AND NOT is_short_abandon)
+    / nullif(count(*) - count(*) FILTER (WHERE is_short_abandon), 0), 1) AS abandonment_percent,
+  max(wait_seconds) AS longest_wait_seconds
+FROM (
+  SELECT queue, outcome, wait_seconds, bridged_at IS NOT NULL AS is_answered,
+    replace(substr(joined_at, 1, 14), 'T', ' ')
+      || CASE WHEN substr(joined_at, 15, 2) < '30' THEN '00' ELSE '30' END AS interval,
+    coalesce(service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS T,
+    outcome = 'abandoned'
+      AND wait_seconds < coalesce(short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS is_short_abandon,
+    CASE WHEN bridged_at IS NOT NULL THEN coalesce(talk_seconds, 0) + hold_seconds
+      + (SELECT total(seconds) FROM agent_spans WHERE state = 'Wrap-up' AND call_id = calls.id)
+      END AS handling_seconds
+  FROM calls LEFT JOIN queue_targets USING (queue)
+)
+GROUP BY interval, queue
+ORDER BY interval DESC, queue
+"""
+
+AGENT_DAYS = """
+CREATE VIEW agent_days AS
+  -- Each agent's days, newest first, in seconds; a stretch over midnight is cut there. in_calls: talk and
+  -- hold. available: ready for a call, or being offered one. occupancy = (in calls + wrap-up) / (the same +
+  -- available); utilisation = (in calls + wrap-up) / logged in, breaks included.
+WITH RECURSIVE
+crossing (agent, status, state, started_at, ended_at) AS (
+  SELECT agent, status, state, started_at, coalesce(ended_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+  FROM agent_spans WHERE substr(started_at, 1, 10) <> substr(coalesce(ended_at, ''), 1, 10)
+  UNION ALL
+  SELECT agent, status, state, date(started_at, '+1 day') || 'T00:00:00.000Z', ended_at
+  FROM crossing WHERE date(started_at, '+1 day') || 'T00:00:00.000Z' < ended_at
+),
+pieces (day, agent, status, state, seconds) AS (
+  SELECT substr(started_at, 1, 10), agent, status, state, seconds
+  FROM agent_spans WHERE substr(started_at, 1, 10) = substr(coalesce(ended_at, ''), 1, 10)
+  UNION ALL
+  SELECT substr(started_at, 1, 10), agent, status, state,
+    86400 * max(0, julianday(min(ended_at, date(started_at, '+1 day') || 'T00:00:00.000Z'))
+      - julianday(started_at))
+  FROM crossing
+),
+sums (day, agent, logged_in, available, in_calls, wrap_up, on_break) AS (
+  SELECT day, agent,
+    total(CASE WHEN status <> 'Logged Out' OR state IN ('In a queue call', 'Wrap-up') THEN seconds END),
+    total(CASE WHEN state IN ('Waiting', 'Reserved', 'Receiving') THEN seconds END),
+    total(CASE WHEN state = 'In a queue call' THEN seconds END),
+    total(CASE WHEN state = 'Wrap-up' THEN seconds END),
+    total(CASE WHEN status = 'On Break' AND state = 'Idle' THEN seconds END)
+  FROM pieces GROUP BY day, agent
+)
+SELECT
+  day, agent,
+  round(logged_in, 1) AS logged_in,
+  round(available, 1) AS available,
+  round(in_calls, 1) AS in_calls,
+  round(wrap_up, 1) AS wrap_up,
+  round(on_break, 1) AS on_break,
+  round(100 * (in_calls + wrap_up) / nullif(in_calls + wrap_up + available, 0), 1) AS occupancy_pct,
+  round(100 * (in_calls + wrap_up) / nullif(logged_in, 0), 1) AS utilisation_pct
+FROM sums
+ORDER BY day DESC, agent
+"""
+
+ABANDONED_CALLERS = """
+CREATE VIEW abandoned_callers AS
+  -- Who gave up waiting and has not talked with an agent since, by whomever the call was made. Newest first.
+SELECT
+  caller_number,
+  caller_name,
+  queue,                              -- of the last time
+  count(*) AS times,
+  max(ended_at) AS abandoned_at,      -- the last time
+  wait_seconds,                       -- the last time
+  uuid                                -- the last time
+FROM calls AS given_up
+WHERE outcome = 'abandoned' AND caller_number <> ''
+  AND NOT EXISTS (SELECT 1 FROM calls AS reached
+    WHERE reached.caller_number = given_up.caller_number AND reached.bridged_at > given_up.ended_at)
+  AND NOT EXISTS (SELECT 1 FROM calls AS reached
+    WHERE reached.lead_number = given_up.caller_number AND reached.lead_number <> ''
+      AND reached.bridged_at > given_up.ended_at)
+GROUP BY caller_number
+ORDER BY abandoned_at DESC
+"""
+
+VIEWS = (HISTORY, QUEUE_INTERVALS, AGENT_DAYS, ABANDONED_CALLERS)
