@@ -53,6 +53,8 @@ class Reception:
         self._sessions: dict[str, CallSession] = {}
         self._nursery: trio.Nursery | None = None
         self._is_closing = False
+        self._sockets = 0
+        """How many are being led: between two visits of one call there is a socket and no session."""
         self._emptied = trio.Event()
 
     @property
@@ -73,12 +75,20 @@ class Reception:
 
     async def wait_empty(self) -> None:
         """Wait until no call is left."""
-        while self._sessions:
+        while self._sessions or self._sockets:
             self._emptied = trio.Event()
             await self._emptied.wait()
 
     async def receive(self, socket: CallSocket) -> None:
         """Lead one accepted socket to its call, and return when the socket is not needed any more."""
+        self._sockets += 1
+        try:
+            await self._lead(socket)
+        finally:
+            self._sockets -= 1
+            self._emptied.set()
+
+    async def _lead(self, socket: CallSocket) -> None:
         switch = self._switch_of(socket)
         if switch is None:
             log.error(
@@ -165,5 +175,4 @@ class Reception:
         finally:
             if self._sessions.get(arrival.call) is session:
                 del self._sessions[arrival.call]
-            if not self._sessions:
-                self._emptied.set()
+            self._emptied.set()

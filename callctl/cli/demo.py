@@ -53,7 +53,7 @@ def command(calls: int, agents: int, rate: float, seed: int | None, database: Pa
 
 async def _play(calls: int, agents: int, rate: float, seed: int | None, database: Path) -> None:
     chance = random.Random(seed)
-    async with open_stage(database, QUEUE, seed) as stage:
+    async with open_stage(database, QUEUE, seed=seed) as stage:
         for number in range(agents):
             agent = AgentSettings(
                 name=str(1001 + number), contact=f"user/{1001 + number}", no_answer_delay_time=2
@@ -64,8 +64,7 @@ async def _play(calls: int, agents: int, rate: float, seed: int | None, database
             for number in range(calls):
                 stage.switch.place_call(_caller(chance, number))
                 await trio.sleep(chance.expovariate(rate))
-            while stage.switch.channels() or stage.server.reception.sessions:
-                await trio.sleep(REFRESH_SECONDS)
+            await stage.server.reception.wait_empty()
 
 
 def _phone(chance: random.Random) -> Endpoint:

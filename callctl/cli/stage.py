@@ -38,8 +38,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(database: Path, queue: QueueSettings, seed: int | None) -> AsyncIterator[Stage]:
-    """Start both, yield them, and stop the server in good order; `seed` makes the people repeatable."""
+async def open_stage(database: Path, *queues: QueueSettings, seed: int | None = None) -> AsyncIterator[Stage]:
+    """Start both, yield them, and stop the server in good order.
+
+    The first of `queues` takes the calls that name none; `seed` makes the people repeatable.
+    """
     chance = random.Random(seed)
     port = await _free_port()
     async with trio.open_nursery() as nursery:
@@ -52,12 +55,12 @@ async def open_stage(database: Path, queue: QueueSettings, seed: int | None) -> 
         switch_port = await nursery.start(switch.listen_inbound)
         config = Config(
             server=ServerSettings(
-                listen=Address("127.0.0.1", port), database=database, default_queue=queue.name
+                listen=Address("127.0.0.1", port), database=database, default_queue=queues[0].name
             ),
             switches=(SwitchSettings(name=switch.name, host="127.0.0.1", port=switch_port),),
             http=HttpSettings(),
             log=LogSettings(),
-            queues={queue.name: queue},
+            queues={queue.name: queue for queue in queues},
             agents={},
             tiers=(),
         )
