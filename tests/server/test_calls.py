@@ -36,7 +36,8 @@ class Theatre:
     async def call(self, caller: Caller) -> None:
         """Place one call and wait until nothing is left of it."""
         self.stage.switch.place_call(caller)
-        await self.until(lambda: bool(self.stage.server.reception.sessions))
+        stage = self.stage
+        await self.until(lambda: bool(stage.server.reception.sessions) or not stage.switch.channels())
         with trio.fail_after(10):
             await self.stage.server.reception.wait_empty()
 
