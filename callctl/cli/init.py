@@ -56,7 +56,7 @@ def command(directory: Path, force: bool) -> None:
 def dialplan_files() -> Mapping[str, str]:
     """Return the files for FreeSWITCH, by name: those installed with callctl, or those of the checkout."""
     checkout = Path(callctl.__file__).parents[1] / "dialplan"
-    found = {path.name: path for path in checkout.glob("*")} if (checkout / "callctl.xml").exists() else {}
+    found = {path.name: path for path in checkout.glob("*.*")} if (checkout / "callctl.xml").exists() else {}
     if not found:
         installed = importlib.metadata.files("callctl") or []
         found = {

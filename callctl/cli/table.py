@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Show the real server with invented calls, on this machine alone.",
     "init": "Write a commented callctl.toml and the dialplan files.",
     "config": "Show the configuration that is in force.",
+    "check": "Check configuration, database, switches and dialplan.",
     "agent": "List and change the agents.",
     "tier": "List and change who serves which queue.",
 }

@@ -14,7 +14,9 @@ from callctl.cli.init import dialplan_files
 from callctl.config import load_config
 from tests.cli.conftest import Run
 
-FILES = {"callctl.toml", "dialplan/README.md", "dialplan/callctl.xml", "dialplan/callctl_test.xml"}
+FILES = {"callctl.toml"} | {
+    f"dialplan/{name}" for name in ("README.md", "callctl.xml", "callctl_phrases.xml", "callctl_test.xml")
+}
 
 
 def written(directory: Path) -> set[str]:

@@ -1,0 +1,166 @@
+"""`callctl check`: is everything as it must be, and if not, what is to be done?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from enum import StrEnum
+
+import attrs
+import click
+import trio
+from attrs import frozen
+
+from callctl.cli.options import config_option, json_option
+from callctl.cli.output import print_json
+from callctl.cli.probe import SwitchAnswers, ask_switch, socket_actions
+from callctl.config import Config, SwitchSettings
+from callctl.errors import EslError, StoreError
+from callctl.store.connections import open_reader
+from callctl.store.schema import SCHEMA_VERSION, version_of
+
+MODULES = ("mod_commands", "mod_dptools", "mod_dialplan_xml")
+"""What callctl needs of FreeSWITCH in any case."""
+
+MODULE_OF_SOUND = {"local_stream://": "mod_local_stream", "tone_stream://": "mod_tone_stream"}
+LOOPBACK = ("127.", "localhost", "::1")
+
+
+class Verdict(StrEnum):
+    """How something stands; only `wrong` makes the command fail."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+@frozen
+class Finding:
+    """One line of the check: what was looked at, how it stands, and what to do if it does not."""
+
+    what: str
+    verdict: Verdict
+    words: str
+
+
+@click.command()
+@json_option
+@config_option
+def command(config: Config, as_json: bool) -> int:
+    """Check configuration, database, switches and dialplan.
+
+    A line for each says that it is well, or what is wrong and what to do about it.
+
+    \b
+    Example:
+      callctl check --config /etc/callctl/callctl.toml
+    """
+    findings = trio.run(_collect, config, not as_json)
+    if as_json:
+        print_json([attrs.asdict(finding) for finding in findings])
+    return int(any(finding.verdict is Verdict.WRONG for finding in findings))
+
+
+async def _collect(config: Config, is_printed: bool) -> list[Finding]:
+    findings = []
+    async for finding in _findings(config):
+        findings.append(finding)
+        if is_printed:
+            click.echo(f"{finding.verdict.value:<8} {finding.what}: {finding.words}")
+    return findings
+
+
+async def _findings(config: Config) -> AsyncIterator[Finding]:
+    yield _configuration(config)
+    yield _database(config)
+    for switch in config.switches:
+        async for finding in _switch(switch, config):
+            yield finding
+
+
+def _configuration(config: Config) -> Finding:
+    place = str(config.path) if config.path is not None else "built-in defaults; callctl init writes a file"
+    return Finding("configuration", Verdict.OK, place)
+
+
+def _database(config: Config) -> Finding:
+    path = config.server.database
+    if not path.exists():
+        if not path.parent.is_dir():
+            return Finding("database", Verdict.WRONG, f"there is no directory {path.parent}; create it")
+        return Finding("database", Verdict.OK, f"{path} is not there yet; callctl serve creates it")
+    try:
+        with closing(open_reader(path)) as connection:
+            version = version_of(connection, path)
+    except StoreError as error:
+        return Finding("database", Verdict.WRONG, str(error))
+    if version < SCHEMA_VERSION:
+        words = f"{path} has version {version}; callctl serve brings it to {SCHEMA_VERSION}, after a copy"
+        return Finding("database", Verdict.OK, words)
+    return Finding("database", Verdict.OK, f"{path}, version {version}")
+
+
+async def _switch(switch: SwitchSettings, config: Config) -> AsyncIterator[Finding]:
+    what = f"switch {switch.name}"
+    try:
+        answers = await ask_switch(switch, needed_modules(config))
+    except (EslError, OSError) as error:
+        where = f"{switch.host}:{switch.port}"
+        yield Finding(
+            what, Verdict.WRONG, f"{where}: {_reason(error)}; see [[freeswitch]] and event_socket.conf.xml"
+        )
+        return
+    version = answers.version.removeprefix("FreeSWITCH Version ").split(" ")[0].split("+")[0]
+    yield Finding(what, Verdict.OK, f"FreeSWITCH {version} at {switch.host}:{switch.port}, logged in")
+    if switch.password == "ClueCon" and not switch.host.startswith(LOOPBACK):
+        words = "everybody knows its password, ClueCon; change it in event_socket.conf.xml and here"
+        yield Finding(what, Verdict.WARNING, words)
+    for finding in (*_modules(what, answers), *_dialplan(switch, answers, config)):
+        yield finding
+
+
+def _modules(what: str, answers: SwitchAnswers) -> Iterator[Finding]:
+    missing = [name for name, is_there in answers.modules.items() if not is_there]
+    for name in missing:
+        words = f"{name} is not loaded; add it to modules.conf.xml, and now: fs_cli -x 'load {name}'"
+        yield Finding(what, Verdict.WRONG, words)
+    if not missing:
+        yield Finding(what, Verdict.OK, f"has {', '.join(answers.modules)}")
+
+
+def _dialplan(switch: SwitchSettings, answers: SwitchAnswers, config: Config) -> Iterator[Finding]:
+    what = f"dialplan of {switch.name}"
+    port = config.server.listen.port
+    ours = [action for action in socket_actions(answers.dialplan) if action.leads_to(port)]
+    for action in ours:
+        place = f"extension {action.extension} in context {action.context}"
+        if action.is_complete:
+            yield Finding(what, Verdict.OK, f"{place} leads to {'|'.join(action.hosts)}")
+        else:
+            words = f"{place} must say: socket {'|'.join(action.hosts)} async full"
+            yield Finding(what, Verdict.WRONG, words)
+    if not ours:
+        words = f"no socket action leads to port {port}; callctl init writes the files, fs_cli -x reloadxml"
+        yield Finding(what, Verdict.WRONG, words)
+
+
+def needed_modules(config: Config) -> list[str]:
+    """Return the modules that a switch must have for this configuration."""
+    sounds = [queue.moh_sound for queue in config.queues.values()]
+    streams = [
+        module
+        for prefix, module in MODULE_OF_SOUND.items()
+        if any(sound.startswith(prefix) for sound in sounds)
+    ]
+    return [*MODULES, *streams]
+
+
+def _reason(error: EslError | OSError) -> str:
+    """Return the words of the operating system, which Trio keeps as the cause of its own."""
+    cause = error.__cause__
+    if isinstance(cause, ExceptionGroup):  # one for each address that was tried
+        cause = cause.exceptions[0]
+    for each in (cause, error):
+        if isinstance(each, OSError) and each.strerror:
+            return each.strerror
+    return str(error)

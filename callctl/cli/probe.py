@@ -1,0 +1,105 @@
+"""Asks a switch how it stands, over one short Event Socket connection: for `callctl check`."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Mapping
+
+import trio
+from attrs import frozen
+
+from callctl.config import SwitchSettings
+from callctl.errors import EslError, LoginRefused
+from callctl.esl import commands
+from callctl.esl.connection import Connection
+from callctl.esl.wire import Event, Message
+
+PROBE_SECONDS = 10.0
+"""How long a switch may take for everything: it answers within milliseconds unless something is wrong."""
+
+
+@frozen
+class SwitchAnswers:
+    """What a switch said of itself: its version, which of the modules it has, and its dialplan as XML."""
+
+    version: str
+    modules: Mapping[str, bool]
+    dialplan: str
+
+
+async def ask_switch(settings: SwitchSettings, modules: Iterable[str]) -> SwitchAnswers:
+    """Log in, ask, and leave. Raises EslError or OSError that say what is wrong."""
+    refusals: list[str] = []
+
+    def take_notice(message: Message) -> None:
+        if message.content_type == "text/rude-rejection":
+            refusals.append("FreeSWITCH refused our address: see apply-inbound-acl in event_socket.conf.xml")
+
+    with trio.move_on_after(PROBE_SECONDS):
+        stream = await trio.open_tcp_stream(settings.host, settings.port)
+        connection = Connection(stream, on_event=_ignore, on_notice=take_notice, name=settings.name)
+        outcome: SwitchAnswers | EslError
+        # An error is carried out of the nursery by hand, as a nursery would wrap it in a group.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connection.run)
+            try:
+                outcome = await _ask(connection, settings.password, list(modules))
+            except EslError as error:
+                outcome = LoginRefused(refusals[0]) if refusals else error
+            nursery.cancel_scope.cancel()
+        if isinstance(outcome, EslError):
+            raise outcome
+        return outcome
+    raise OSError(f"no answer within {PROBE_SECONDS:g} s")
+
+
+async def _ask(connection: Connection, password: str, modules: list[str]) -> SwitchAnswers:
+    login = await connection.request(commands.auth(password))
+    if not login.ok:
+        raise LoginRefused(f"FreeSWITCH refused the password: {login.text}")
+    version = await connection.request(commands.api("version"))
+    found = {
+        name: (await connection.request(commands.api(f"module_exists {name}"))).text == "true"
+        for name in modules
+    }
+    dialplan = await connection.request(commands.api("xml_locate dialplan"))
+    return SwitchAnswers(version.text, found, dialplan.text)
+
+
+def _ignore(_event: Event) -> None:
+    """Take an event that nobody asked for."""
+
+
+@frozen
+class SocketAction:
+    """One `socket` application of a dialplan: which hosts it names, and with which words behind them."""
+
+    context: str
+    extension: str
+    hosts: tuple[str, ...]
+    words: frozenset[str]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it says `async full`, without which callctl takes no call."""
+        return {"async", "full"} <= self.words
+
+    def leads_to(self, port: int) -> bool:
+        """Whether one of its hosts has this port. The host is another matter: there may be NAT between."""
+        return any(host.rpartition(":")[2] == str(port) for host in self.hosts)
+
+
+def socket_actions(dialplan: str) -> list[SocketAction]:
+    """Return the `socket` actions of a dialplan as `xml_locate dialplan` gives it, none if it is no XML."""
+    try:
+        section = ElementTree.fromstring(dialplan)
+    except ElementTree.ParseError:
+        return []
+    found = []
+    for context in section.iter("context"):
+        for extension in context.iter("extension"):
+            for action in extension.iter("action"):
+                if action.get("application") == "socket" and (data := action.get("data", "").split()):
+                    place = (context.get("name", ""), extension.get("name", ""))
+                    found.append(SocketAction(*place, tuple(data[0].split("|")), frozenset(data[1:])))
+    return found
