@@ -157,7 +157,7 @@ def _uuid_broadcast(switch: Switch, argument: str) -> str:
     targets = {"bleg": [channel.partner], "both": [channel, channel.partner]}.get(leg, [channel])
     for target in targets:
         if target is not None:
-            target.post(PrivateMessage("execute", *_application(path)), is_broadcast=True)
+            target.post(PrivateMessage("execute", *_application(path)))
     return "+OK Message sent\n"
 
 

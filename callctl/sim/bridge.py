@@ -41,6 +41,15 @@ async def soft_execute(channel: Channel) -> None:
     if other is None:
         return
     switch = channel.switch
+    if not other.is_up:
+        # Measured: a caller whose agent left in the instant of the bridge is hung up.
+        if channel.is_true("park_after_bridge"):
+            channel.set_state(State.PARK)
+        elif destination := channel.variable("transfer_after_bridge"):
+            channel.transfer(destination.partition(":")[0], "")
+        else:
+            channel.hang_up("DESTINATION_OUT_OF_ORDER")
+        return
     await _until_ready(channel, other)
     if not channel.is_up:
         # The other one is left where it is, in silence; nobody hangs it up.
@@ -121,5 +130,6 @@ async def _part(channel: Channel, other: Channel, bond: dict[str, str]) -> None:
     channel.variables["last_bridge_hangup_cause"] = cause
     channel.fire("CHANNEL_UNBRIDGE", bond)
     channel.switch.observe("unbridged", channel, other.uuid)
-    if channel.is_up and not channel.is_moving and channel.is_true("hangup_after_bridge"):
+    # It counts only where the other side left: a caller who is broken off goes on in the dialplan.
+    if channel.is_ready and channel.is_true("hangup_after_bridge"):
         channel.hang_up(cause)

@@ -148,7 +148,6 @@ class Channel:
         self.application = ""
         self.application_data = ""
         self.messages: deque[PrivateMessage] = deque()
-        self.broadcasts: deque[PrivateMessage] = deque()
         self.event_lock = 0
         self.is_broken_off = False
         self.loops_are_over = False
@@ -322,12 +321,11 @@ class Channel:
             self.is_moving = True
             self.set_state(State.ROUTING)
 
-    def post(self, message: PrivateMessage, *, is_broadcast: bool = False) -> bool:
+    def post(self, message: PrivateMessage) -> bool:
         """Queue a message for the session; False when its queue is full."""
-        queue = self.broadcasts if is_broadcast else self.messages
-        if len(queue) >= PRIVATE_QUEUE_LENGTH:
+        if len(self.messages) >= PRIVATE_QUEUE_LENGTH:
             return False
-        queue.append(message)
+        self.messages.append(message)
         self.wake()
         return True
 
@@ -335,7 +333,6 @@ class Channel:
         """End what is being played; `everything` also forgets what still waits to be."""
         if everything:
             self.messages.clear()
-            self.broadcasts.clear()
         self.is_broken_off = True
         self.wake()
 
@@ -362,7 +359,7 @@ class Channel:
                     or self.switch.hold_music
                 )
                 self.hold_music = PrivateMessage("execute", "playback", music, loops=-1)
-                self.partner.post(self.hold_music, is_broadcast=True)
+                self.partner.post(self.hold_music)
 
     def unhold(self) -> None:
         """The far end of this leg takes its partner back."""

@@ -148,9 +148,9 @@ class Originate:
             if leg is None:
                 self.cause = cause
             else:
+                self.switch.start(leg)
                 self.legs.append(leg)
                 leg.watchers.append(self._notice)
-                self.switch.start(leg)
 
     async def _answered(self) -> Channel | None:
         while True:
@@ -195,6 +195,11 @@ class Originate:
         if dialstring.startswith("sofia/gateway/"):
             self._unborn(dialstring, variables)
             return None, "INVALID_GATEWAY"
+        if dialstring.startswith("loopback/"):
+            leg = self._leg(dialstring, dialstring.split("/")[1], variables)
+            if leg is not None:
+                leg.far = Loopback(leg, leg.profile.destination, "loopback")
+            return leg, "DESTINATION_OUT_OF_ORDER"
         found = _SOFIA.fullmatch(dialstring)
         if found is None:
             return None, "CHAN_NOT_IMPLEMENTED"
@@ -210,12 +215,12 @@ class Originate:
 
     def _leg(self, dialstring: str, destination: str, variables: dict[str, str]) -> Channel | None:
         uuid = variables.get("origination_uuid", "")
-        if any(leg.uuid == uuid for leg in self.legs):
-            # Within one originate the second leg of the same UUID does not come to be.
-            return None
-        if not uuid or self.switch.is_known(uuid):
-            # Another call has it: FreeSWITCH takes another one, silently.
-            uuid = self.switch.ids.uuid()
+        if self.switch.is_known(uuid):
+            # It is in use. A SIP leg does not come to be; a loopback takes another UUID, silently (measured).
+            if not dialstring.startswith("loopback/"):
+                return None
+            uuid = ""
+        uuid = uuid or self.switch.ids.uuid()
         caller = self.parent.profile if self.parent is not None else Profile(caller_id_number="0000000000")
         profile = Profile(
             caller_id_name=variables.get("origination_caller_id_name", caller.caller_id_name),

@@ -7,6 +7,7 @@ crash, a restart, a stall, a lost network.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -92,6 +93,7 @@ class Switch:
         self.events = EventSource(Identity(name=name, core_uuid=self.core_uuid), self.now)
         self._dial = dial
         self._channels: dict[str, Channel] = {}
+        self._gone: deque[tuple[float, Channel]] = deque()
         self._peak_channels = 0
         self._session_id = 0
         self._endpoints: dict[str, Callable[[], Endpoint]] = {}
@@ -117,6 +119,7 @@ class Switch:
                     is_first = False
             self._core = None
             self._channels.clear()
+            self._gone.clear()
             self.listeners.clear()
             self.events.listeners.clear()
             await self._restart.wait()
@@ -220,9 +223,12 @@ class Switch:
         return [channel for channel in self._channels.values() if channel.is_up]
 
     def listed_channels(self) -> list[Channel]:
-        """Return what `show channels` knows: a little behind, and with those that are not yet destroyed."""
-        newest = self.now() - self.show_lag_seconds
-        return [channel for channel in self._channels.values() if channel.times.created <= newest]
+        """Return what `show channels` knows, which is a little behind both when a channel comes and goes."""
+        then = self.now() - self.show_lag_seconds
+        while self._gone and self._gone[0][0] <= then:
+            self._gone.popleft()
+        known = [channel for _, channel in self._gone] + list(self._channels.values())
+        return [channel for channel in known if channel.times.created <= then]
 
     def locate(self, uuid: str) -> Channel | None:
         """Return the live channel of this UUID, or None."""
@@ -294,7 +300,8 @@ class Switch:
 
     def forget(self, channel: Channel) -> None:
         """Take a channel out of the table."""
-        self._channels.pop(channel.uuid, None)
+        if self._channels.pop(channel.uuid, None) is not None:
+            self._gone.append((self.now(), channel))
 
     def next_session_id(self) -> int:
         self._session_id += 1

@@ -64,6 +64,8 @@ class Replay:
     def __init__(self, recording: Recording, seed: int = 1) -> None:
         self.recording = recording
         self.heard: dict[str, Connection] = {}
+        self.closed: set[str] = set()
+        """The connections that the stand-in closed."""
         self._streams: dict[str, trio.abc.Stream] = {}
         self._news = trio.Event()
         self._chosen = recording.chosen()
@@ -115,6 +117,7 @@ class Replay:
             async for data in self._streams[name]:
                 self.heard[name].take(data)
                 self._tell()
+            self.closed.add(name)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # A connection that we dropped ourselves.
 
@@ -167,8 +170,17 @@ class Replay:
         for name, recorded in self.recording.heard.items():
             simulated = self.heard.get(name, Connection())
             found += self._compare_words(name, recorded, simulated, ours)
+            found += self._compare_ends(name, recorded)
             found += self._compare_events(name, recorded, simulated, ours)
         return found
+
+    def _compare_ends(self, name: str, recorded: Connection) -> list[Difference]:
+        """Compare who closes: FreeSWITCH says goodbye before it does, the recorder does not."""
+        last = recorded.words[-1].headers if recorded.words else {}
+        is_over = last.get("Content-Type") == "text/disconnect-notice" and "Linger-Time" not in last
+        if is_over == (name in self.closed):
+            return []
+        return [Difference(self.recording.name, name, "", "closed", "", str(is_over), str(not is_over))]
 
     def _compare_words(
         self, name: str, recorded: Connection, simulated: Connection, ours: Names
