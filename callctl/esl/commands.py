@@ -26,9 +26,6 @@ _UUID_LENGTH = 36
 """mod_event_socket copies a Job-UUID into a buffer for 36 characters and cuts the rest off."""
 
 
-_INLINE_DELIMITER = "^"
-
-
 @frozen
 class Command:
     """One command, ready to be sent. `label` names it in logs and errors; it never holds a password."""
@@ -129,8 +126,8 @@ def execute(
 
     CHANNEL_EXECUTE_COMPLETE carries `event_uuid` as its Application-UUID. With `event_lock` the next
     message waits for this application instead of running inside it. FreeSWITCH expands `${…}` in an
-    argument, which can run any command (`${system(…)}`): here it stands for itself, unless `expand` says
-    that the argument is the administrator's own text.
+    argument, which can run any command (`${system(…)}`): here it gets a blank inside, and is text, unless
+    `expand` says that the argument is the administrator's own.
     """
     headers = [("call-command", "execute"), ("execute-app-name", _word(app))]
     if event_uuid:
@@ -181,13 +178,12 @@ def _label(kind: str, text: str) -> str:
 
 
 def _unexpanded(text: str) -> str:
-    """Return `text` so that switch_channel_expand_variables gives it back unchanged.
+    """Return `text` with a blank in every `${`, so that FreeSWITCH expands nothing in it.
 
-    That function leaves a text without `${` alone; in others a backslash protects `$` and itself.
+    Escaping would not do: `set` and others expand their argument once more, after it was expanded for them.
     """
-    if "${" not in text:
-        return text
-    return text.replace("\\", "\\\\").replace("$", "\\$")
+    # switch_string_var_check_const passes over backslashes between the two.
+    return re.sub(r"\$(\\*\{)", r"$ \1", text)
 
 
 # The texts of `api` and `bgapi` commands. FreeSWITCH takes them apart with switch_separate_string
@@ -213,7 +209,8 @@ def originate(
 ) -> str:
     """Return the text that rings `dialstring` for `timeout` seconds as the leg `leg_uuid`.
 
-    Once it is answered it runs `applications`, each with its argument, one after the other.
+    Once it is answered it runs `applications`, each with its argument, one after the other; `${…}` in an
+    argument is expanded by FreeSWITCH.
 
     `variables` are set on the leg; empty ones are left out, as FreeSWITCH does itself. Raises
     LocalProtocolError for a value that originate cannot carry: braces, `${`, control characters; see
@@ -234,14 +231,15 @@ def originate(
 
 def _run(applications: Sequence[tuple[str, str]]) -> str:
     """Return the applications as words of `originate`: one alone, or several by the dialplan `inline`."""
-    if len(applications) == 1:
-        [(name, argument)] = applications
-        return _escaped(f"&{_word(name)}({argument})", " ")
+    match applications:
+        case [(name, argument)] if ")" not in argument:
+            # What stands behind the first closing parenthesis would be cut off.
+            return _escaped(f"&{_word(name)}({argument})", " ")
     parts = [f"{_word(name)}:{argument}" if argument else _word(name) for name, argument in applications]
-    if any(_INLINE_DELIMITER in part for part in parts):
-        raise LocalProtocolError(f"an application's argument cannot hold {_INLINE_DELIMITER!r} here")
     # "m:^:" makes ^ the delimiter instead of the comma (inline_dialplan_hunt in mod_dptools.c).
-    return f"{_escaped('m:^:' + _INLINE_DELIMITER.join(parts), ' ')} inline"
+    inline = "^".join(_escaped(part, "^") for part in parts)
+    refuse_control(inline)
+    return f"{_escaped(f'm:^:{_nonempty(inline)}', ' ')} inline"
 
 
 def harmless(text: str) -> str:

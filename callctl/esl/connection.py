@@ -234,7 +234,7 @@ class Connection:
                 while (message := self._decoder.next_message()) is not None:
                     self._messages += 1
                     self._take(message)
-                    if self._scope.cancel_called:
+                    if self._scope.cancel_called or isinstance(self._ended, Disconnected):
                         return
         except RemoteProtocolError as error:
             self._end(error)

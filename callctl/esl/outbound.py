@@ -54,8 +54,9 @@ class OutboundListener:
     ) -> None:
         """`allow` lists the networks that calls may come from, such as `127.0.0.0/8` and `::1`.
 
-        When `handler` returns, or raises, the socket is closed; what it raises is logged, and harms no other
-        call. `ids` makes the UUIDs of applications. Raises ConfigError for what is not a network.
+        When `handler` returns, or raises, the socket is closed at once, and what was not sent yet is dropped;
+        what it raises is logged, and harms no other call. `ids` makes the UUIDs of applications. Raises
+        ConfigError for what is not a network.
         """
         try:
             self._networks = [ip_network(network) for network in allow]

@@ -58,10 +58,10 @@ def _cleaned(part: str, delimiter: str) -> str:
     return out[:end] if end else out
 
 
-def originated(text: str) -> tuple[dict[str, str], str, str]:
-    """What originate makes of its text: the variables, the dial string, and the application."""
-    leg, application, *more = separate(text, " ", 10)
-    assert not more
+def originated(text: str) -> tuple[dict[str, str], str, list[tuple[str, str]]]:
+    """What originate makes of its text: the variables, the dial string, and the applications."""
+    leg, extension, *dialplan = separate(text, " ", 10)
+    applications = _applications(extension, dialplan)
     assert ":_:" not in leg
     variables: dict[str, str] = {}
     while leg.startswith("{"):
@@ -71,7 +71,20 @@ def originated(text: str) -> tuple[dict[str, str], str, str]:
             if len(parts) == 2:
                 variables.setdefault(parts[0], parts[1])
         leg = leg[end + 1 :]
-    return variables, leg.lstrip(" "), application
+    return variables, leg.lstrip(" "), applications
+
+
+def _applications(extension: str, dialplan: list[str]) -> list[tuple[str, str]]:
+    """originate_function of mod_commands.c, and inline_dialplan_hunt of mod_dptools.c."""
+    if not dialplan:
+        assert extension.startswith("&")
+        name, _, argument = extension[1:].partition(")")[0].partition("(")
+        return [(name, argument)]
+    assert dialplan == ["inline"]
+    assert extension.startswith("m:")
+    assert extension[3] == ":"
+    found = (part.partition(":") for part in separate(extension[4:], extension[2], 128))
+    return [(name, argument) for name, _, argument in found]
 
 
 def _closing(text: str) -> int:

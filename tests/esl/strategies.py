@@ -28,7 +28,14 @@ nasty_text = st.sampled_from(
     ]
 )
 
-line_text = any_text.map(lambda text: "".join(char for char in text if char not in "\r\n\0"))
+
+def _without_ends(data: bytes) -> str:
+    return data.translate(None, b"\r\n\0").decode("utf-8", "surrogateescape")
+
+
+line_text = st.binary(max_size=40).map(_without_ends) | st.text(
+    st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=20
+)
 """Text that may stand in a header."""
 
 header_names = line_text.filter(lambda name: bool(name) and (name + ": ").index(": ") == len(name))

@@ -123,8 +123,8 @@ def test_an_argument_of_an_application_is_carried_whole_or_refused(value):
 @pytest.mark.parametrize(
     ("arg", "sent"),
     [
-        ("${system(reboot)}", "\\${system(reboot)}"),
-        ("a\\${x}", "a\\\\\\${x}"),
+        ("${system(reboot)}", "$ {system(reboot)}"),
+        ("$\\\\{x} $${y}", "$ \\\\{x} $$ {y}"),
         ("price $5", "price $5"),
         ("a\\b", "a\\b"),
     ],
@@ -200,7 +200,7 @@ def test_originate_is_read_by_freeswitch_as_it_was_meant_or_refused(variables, d
     assert command == "originate"
     fixed = {"origination_uuid": UUID, "originate_timeout": "20"}
     set_variables = {name: value for name, value in variables.items() if value}
-    assert originated(rest) == (fixed | set_variables, dialstring.strip(), "&park()")
+    assert originated(rest) == (fixed | set_variables, dialstring.strip(), [("park", "")])
 
 
 def test_originate_keeps_a_dial_string_with_variables_of_its_own():
@@ -210,6 +210,23 @@ def test_originate_keeps_a_dial_string_with_variables_of_its_own():
     variables, dialstring, _ = originated(text.partition(" ")[2])
     assert variables == {"origination_uuid": UUID, "originate_timeout": "5", "f": "g", "a": "b c"}
     assert dialstring == "[d=e]user/1,user/2"
+
+
+applications = st.tuples(variable_names, line_text.map(lambda text: text.strip(" ")))
+
+
+@given(st.lists(applications, min_size=1, max_size=4))
+@example([("socket", "127.0.0.1:8084 async full")])
+@example([("playback", "tone_stream://%(1000,0,440)")])
+@example([("playback", "a^b, 'c'"), ("set", "x=y:z"), ("park", "")])
+def test_originate_runs_the_applications_that_were_meant_in_order(run):
+    text = commands.originate(leg_uuid=UUID, dialstring="user/1", timeout=1, variables={}, applications=run)
+    assert originated(text.partition(" ")[2])[2] == run
+
+
+def test_originate_without_any_application_is_refused():
+    with pytest.raises(LocalProtocolError):
+        commands.originate(leg_uuid=UUID, dialstring="user/1", timeout=1, variables={}, applications=[])
 
 
 @pytest.mark.parametrize("value", ["a{b", "a}b", "a${b", "a\nb", "a\rb", "a\0b", "a:_:b"])
@@ -280,6 +297,7 @@ def test_the_recorded_uuid_setvar_multi_is_said_as_recorded():
         (commands.uuid_getvar("U", "x"), "uuid_getvar U x"),
         (commands.uuid_transfer("U", "100"), "uuid_transfer U 100 XML default"),
         (commands.uuid_broadcast("U", "/a b.wav"), "uuid_broadcast U /a\\sb.wav aleg"),
+        (commands.uuid_record("U", "/a b.wav"), "uuid_record U start /a\\sb.wav"),
         (commands.uuid_break("U"), "uuid_break U all"),
         (commands.show_channels(), "show channels as json"),
     ],

@@ -180,6 +180,15 @@ async def test_a_disconnect_notice_ends_every_wait_as_disconnected_before_the_st
         assert len(heard.notices) == 1
 
 
+async def test_nothing_is_waited_for_behind_the_last_notice():
+    stream, peer = stream_pair()
+    connection = Connection(stream, on_event=print, on_notice=lambda _: None)
+    await peer.say(notice("disconnect"))
+    await connection.run()
+    assert isinstance(connection.ended, Disconnected)
+    assert await peer.stream.receive_some() == b""
+
+
 async def test_a_linger_notice_ends_no_wait():
     async with connected() as (connection, peer, _):
         [slot] = connection.post(commands.api("a"))
