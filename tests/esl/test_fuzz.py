@@ -22,5 +22,4 @@ def test_a_decoder_that_depends_on_the_cuts_is_found(monkeypatch):
 
     monkeypatch.setattr(Decoder, "receive_data", forgetful)
     with pytest.raises(AssertionError, match="cut"):
-        for seed in fuzz.seeds():
-            fuzz.check(seed)
+        fuzz.check(max(fuzz.seeds(), key=len))
