@@ -95,6 +95,7 @@ class Listener:
         self._linger_until = 0.0
         self._end_of_stream = False
         self._goodbye: bytes | None = GOODBYE
+        self._cut = trio.CancelScope()
         self._wake = trio.Event()
         self._data = trio.Event()
         self._room = trio.Event()
@@ -153,8 +154,11 @@ class Listener:
             return
         if len(self._events) >= MAX_QUEUED_EVENTS:
             self._lost_events += 1
-            if self._lost_events > MAX_LOST_EVENTS:
+            if self._lost_events == MAX_LOST_EVENTS + 1:
+                # FreeSWITCH says goodbye while it holds the lock of all connections, and whoever does not
+                # read makes that take until the send is given up.
                 self.kill(b"killed listener because of lost events\n")
+                self.switch.freeze_for(self)
             return
         self._events.append(fields)
         self.wake()
@@ -164,15 +168,16 @@ class Listener:
     async def run(self) -> None:
         """Serve the connection to its end. Cancellation cuts the stream without a word."""
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read)
-                try:
-                    await self._serve()
-                    self._let_go_of_channel()
-                    await self._say_goodbye()
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    pass  # The client is gone: nobody is left to tell.
-                nursery.cancel_scope.cancel()
+            with self._cut:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._read)
+                    try:
+                        await self._serve()
+                        self._let_go_of_channel()
+                        await self._say_goodbye()
+                    except (trio.BrokenResourceError, trio.ClosedResourceError):
+                        pass  # The client is gone: nobody is left to tell.
+                    nursery.cancel_scope.cancel()
         finally:
             self._let_go_of_channel()
             self.finished.set()
@@ -190,9 +195,11 @@ class Listener:
         self.wake()
 
     def kill(self, message: bytes | None) -> None:
-        """End the connection with this message as its last; None cuts it without a word."""
+        """End the connection with this message as its last; None cuts it at once, without a word."""
         self._goodbye = message
         self.stop()
+        if message is None:
+            self._cut.cancel()
 
     async def _read(self) -> None:
         """Take in what the client sends, as far as there is room."""

@@ -32,6 +32,9 @@ Observer = Callable[[str, str, float, str], None]
 
 DEFAULT_SOUND_SECONDS = 2.0
 
+GIVE_UP_SENDING_SECONDS = 600.0
+"""How long FreeSWITCH tries to send to a client that does not read (measured)."""
+
 SHUTDOWN_SECONDS = 20.0
 """How long a shutdown waits for lingering connections; 200 times 100 ms in mod_event_socket.c."""
 
@@ -118,8 +121,6 @@ class Switch:
                     task_status.started()
                     is_first = False
             self._core = None
-            self._channels.clear()
-            self._gone.clear()
             self.listeners.clear()
             self.events.listeners.clear()
             await self._restart.wait()
@@ -159,6 +160,8 @@ class Switch:
             listener.kill(None)
         if self._core is not None:
             self._core.cancel_scope.cancel()
+        self._channels.clear()
+        self._gone.clear()
 
     def restart(self) -> None:
         """Come up again after a crash or a shutdown, empty."""
@@ -199,6 +202,17 @@ class Switch:
     def go_on(self) -> None:
         """End a stall: what had to wait is said now."""
         self._speech.open()
+
+    def freeze_for(self, listener: Listener) -> None:
+        """Say nothing to anybody until this connection is through with its goodbye, or is given up."""
+        self.stall()
+        self._spawn(self._thaw, listener)
+
+    async def _thaw(self, listener: Listener) -> None:
+        with trio.move_on_after(GIVE_UP_SENDING_SECONDS):
+            await listener.finished.wait()
+        listener.kill(None)
+        self.go_on()
 
     def lose_network(self) -> None:
         """Neither hear nor reach anybody, until `find_network`; connections stay, for TCP tries again."""

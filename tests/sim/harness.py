@@ -9,13 +9,18 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import memory_stream_pair
 
-from callctl.esl.wire import Decoder, Event, Message, event_of
+from callctl.esl.wire import Decoder, Event, Message, event_of, is_event
 from callctl.model import Ids
 from callctl.sim.dialplan import Dialplan
 from callctl.sim.faults import Faults
 from callctl.sim.switch import Switch
 
 PATIENCE_SECONDS = 30.0
+
+
+async def quiet(seconds: float) -> None:
+    """Let time pass, in which nobody says anything."""
+    await trio.sleep(seconds)
 
 
 class Client:
@@ -66,15 +71,13 @@ class Client:
         return reply.headers["Reply-Text"]
 
     def replies(self) -> list[Message]:
-        return [
-            message for message in self.messages if message.content_type in ("command/reply", "api/response")
-        ]
+        kinds = ("command/reply", "api/response")
+        return [m for m in self.messages if m.content_type in kinds and "Event-Name" not in m.headers]
 
     def events(self, name: str = "", uuid: str = "") -> list[Event]:
-        """Return the events of a name and a channel that came so far."""
-        found = [
-            event_of(message) for message in self.messages if message.content_type.startswith("text/event")
-        ]
+        """Return the events of a name and a channel that came so far, the reply to `connect` among them."""
+        told = (m for m in self.messages if is_event(m) or "Event-Name" in m.headers)
+        found = map(event_of, told)
         return [event for event in found if name in ("", event.name) and uuid in ("", event.uuid)]
 
     def notices(self) -> list[str]:
