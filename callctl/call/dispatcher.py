@@ -64,6 +64,10 @@ class Dispatcher:
                 self._deliver(effect)
             self._changed.set()
 
+    def ask(self, question: Callable[[Distributor, float], T]) -> T:
+        """Return `question(distributor, now)`, which must change nothing."""
+        return question(self._distributor, self._clock.now())
+
     async def run(self) -> None:
         """Wake the distributor whenever one of its deadlines has come. Runs until cancelled."""
         while True:

@@ -67,7 +67,9 @@ class Climate:
 def draw_climate(chance: Random, crash_every: float) -> Climate:
     """Draw one hour's climate; callctl crashes every `crash_every` seconds on average."""
     switches = ("fs1",) if chance.random() < 0.7 else ("fs1", "fs2")
-    queues = tuple(_queue(chance, name) for name in (("caller",) if chance.random() < 0.6 else ("caller", "vip")))
+    queues = tuple(
+        _queue(chance, name) for name in (("caller",) if chance.random() < 0.6 else ("caller", "vip"))
+    )
     agents = tuple(_agent(chance, str(1001 + number)) for number in range(chance.randint(1, 12)))
     tiers = tuple(
         Tier(queue=queue.name, agent=agent.name, level=chance.randint(1, 2), position=chance.randint(1, 3))

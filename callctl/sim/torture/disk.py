@@ -1,4 +1,4 @@
-"""The disk under callctl's database: it is full for a while, or another program holds the database, or it dies.
+"""The disk under the database: it is full for a while, another program holds the database, or callctl dies.
 
 All three are the real thing: writes fail in the kernel, a second connection holds a real lock, and after a
 kill nothing of what was still in memory reaches the file.

@@ -5,6 +5,7 @@ Lines are kept as they come, unformatted, since nearly all hours end without any
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -43,18 +44,27 @@ class Timeline:
         """Let `name` stand for this UUID in what people read."""
         self._names[uuid] = name
 
-    def digest(self) -> int:
-        """Return a number that is the same for two runs in which the same happened."""
-        return hash(tuple(hash((line.at, line.who, line.what, line.about)) for line in self._lines))
+    def digest(self) -> str:
+        """Return a text that is the same for two runs in which the same happened."""
+        told_all = hashlib.sha256()
+        for line in self._lines:
+            told_all.update(repr((round(line.at, 6), line.who, line.what, line.about)).encode())
+        return told_all.hexdigest()[:16]
 
     def story(self, about: Iterable[str], seconds: float, until: float) -> list[str]:
         """Return the lines about these names, and those about nobody, of the `seconds` before `until`."""
-        wanted = set(about)
+        wanted = self._related(about)
         found: list[str] = []
         for line in self._lines:
             if until - seconds <= line.at <= until and (not line.about or wanted & set(line.about)):
                 found.append(f"{line.at - self.begun_at:10.3f}  {line.who:8}  {self.readable(line.what)}")
         return found
+
+    def _related(self, about: Iterable[str]) -> set[str]:
+        """Return the names, and the UUIDs that stand with one of them: a caller's calls and legs."""
+        wanted = set(about)
+        near = {name for line in self._lines if wanted & set(line.about) for name in line.about}
+        return wanted | {name for name in near if _UUID.fullmatch(name)}
 
     def readable(self, text: str) -> str:
         """Return `text` with names instead of UUIDs, as far as they have one."""

@@ -1,0 +1,113 @@
+"""The audit at the end of an hour: what stands in the database is what really happened, once.
+
+Everybody is gone by then, so nothing may be open any more, and what adds up in the rows must add up.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from callctl.model import OUTCOME_OF_REASON, Reason
+from callctl.sim.torture.truth import Story, Truth
+from callctl.store.loading import epoch, open_reader
+
+TALK_SECONDS = 2.0
+"""How far a row's talk may be from the real one where callctl was there when it ended: events may be late."""
+
+LEADS_ON = frozenset(reason for reason in Reason if reason is not Reason.CALLER_HANGUP)
+"""Reasons after which the same caller may be back on a visit of its own."""
+
+
+def audit(database: Path, truth: Truth, promised: set[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what is wrong with the history, and whom it concerns; `promised` calls must have a row."""
+    connection = open_reader(database)
+    try:
+        rows = connection.execute("SELECT * FROM calls ORDER BY joined_at, id").fetchall()
+        yield from _of_rows(rows)
+        yield from _of_callers(rows, truth)
+        for call in sorted(promised - {row["id"] for row in rows}):
+            yield f"the call {call} has no row", (call,)
+        yield from _of_offers(connection)
+        yield from _of_spans(connection)
+    finally:
+        connection.close()
+
+
+def count_outcomes(database: Path) -> dict[str, int]:
+    """Return how many calls ended how."""
+    connection = open_reader(database)
+    try:
+        return dict(
+            connection.execute(
+                "SELECT coalesce(outcome, ''), count(*) FROM calls GROUP BY outcome"
+            ).fetchall()
+        )
+    finally:
+        connection.close()
+
+
+def _of_rows(rows: list[sqlite3.Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for row in rows:
+        about = (row["id"], row["uuid"])
+        if row["ended_at"] is None or row["reason"] is None or row["state"] != "ended":
+            yield (
+                f"the call {row['id']} of {row['uuid']} was never ended: {row['state']}, {row['reason']}",
+                about,
+            )
+        elif row["outcome"] != OUTCOME_OF_REASON[Reason(row["reason"])].value:
+            yield f"the call {row['id']} is {row['outcome']} with {row['reason']}", about
+        elif row["reason"] == Reason.ERROR.value:
+            yield f"the call {row['id']} of {row['uuid']} ended in an error", about
+
+
+def _of_callers(rows: list[sqlite3.Row], truth: Truth) -> Iterator[tuple[str, tuple[str, ...]]]:
+    visits: dict[str, list[sqlite3.Row]] = defaultdict(list)
+    for row in rows:
+        visits[row["uuid"]].append(row)
+    for uuid, own in visits.items():
+        story = truth.stories.get(uuid)
+        if story is None:
+            yield f"a row is about {uuid}, who never called", (uuid,)
+            continue
+        about = (uuid, *(row["id"] for row in own))
+        for row in own[:-1]:
+            if row["reason"] not in LEADS_ON:
+                yield f"{uuid} has {len(own)} rows, one of which ended with {row['reason']}", about
+        talks = [row for row in own if row["reason"] == Reason.BRIDGED.value]
+        if len(talks) != len(story.talks):
+            yield f"{uuid} talked {len(story.talks)} times, and {len(talks)} rows say so", about
+        else:
+            yield from _of_talks(story, talks)
+        last = own[-1]
+        if not story.talks and story.ended_by == "caller" and last["reason"] == Reason.SWITCH_LOST.value:
+            yield f"{uuid} hung up, and the row says {last['reason']}", about
+
+
+def _of_talks(story: Story, rows: list[sqlite3.Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for talk, row in zip(story.talks, rows, strict=True):
+        about = (story.uuid, row["id"], talk.leg.agent)
+        if row["agent"] != talk.leg.agent:
+            yield f"{story.uuid} talked to {talk.leg.agent}, and the row says {row['agent']}", about
+        if row["bridged_at"] is None or abs(epoch(row["bridged_at"]) - talk.began_at) > TALK_SECONDS:
+            yield f"the talk of {story.uuid} began at another time than {row['bridged_at']}", about
+
+
+def _of_offers(connection: sqlite3.Connection) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for row in connection.execute("SELECT id, call_id, agent FROM offers WHERE ended_at IS NULL"):
+        yield (
+            f"the offer of {row['call_id']} to {row['agent']} was never ended",
+            (row["call_id"], row["agent"]),
+        )
+
+
+def _of_spans(connection: sqlite3.Connection) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """A span ends when the next one begins, or earlier where callctl was away; no two overlap."""
+    before: sqlite3.Row | None = None
+    for row in connection.execute("SELECT * FROM agent_spans ORDER BY agent, started_at"):
+        is_next = before is not None and before["agent"] == row["agent"]
+        if before is not None and is_next and (before["ended_at"] or "9999") > row["started_at"]:
+            yield f"the spans of {row['agent']} overlap at {row['started_at']}", (row["agent"],)
+        before = row

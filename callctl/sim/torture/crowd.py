@@ -1,0 +1,212 @@
+"""The people of an hour: callers who come, wait and give up; agents with phones and whims; supervisors.
+
+They do whatever people do, also in the instants in which it is awkward, and know nothing of callctl's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import trio
+from attrs import frozen
+
+from callctl.call.events import HangupOrdered
+from callctl.clock import SteadyClock
+from callctl.errors import StoreError
+from callctl.model import AgentSettings, AgentStatus
+from callctl.sim.people import Caller, Endpoint
+from callctl.sim.switch import Switch
+from callctl.sim.torture.climate import Climate
+from callctl.sim.torture.house import House
+from callctl.sim.torture.timeline import Timeline
+from callctl.sim.torture.truth import Story, Truth
+
+AWKWARD = (
+    "call-placed",
+    "socket-connected",
+    "caller-answered",
+    "leg-ringing",
+    "leg-answered",
+    "bridge-ordered",
+    "bridged",
+    "unbridged",
+    "far-end-hung-up",
+)
+"""What the switch observes of a call, and what may be the instant of hanging up."""
+
+AWKWARD_SECONDS = 0.15
+"""How long after such an instant: longer than a bridge takes."""
+
+
+@frozen
+class Acknowledged:
+    """An agent's status that callctl has confirmed as written, and since when."""
+
+    status: AgentStatus
+    at: float
+
+
+class Crowd:
+    """Everybody but callctl and the switches."""
+
+    def __init__(
+        self,
+        climate: Climate,
+        *,
+        house: House,
+        switches: dict[str, Switch],
+        truth: Truth,
+        timeline: Timeline,
+        clock: SteadyClock,
+        chance: Random,
+    ) -> None:
+        self.acknowledged: dict[str, Acknowledged] = {}
+        self._climate = climate
+        self._house = house
+        self._switches = switches
+        self._truth = truth
+        self._timeline = timeline
+        self._clock = clock
+        self._chance = chance
+        for switch in switches.values():
+            for agent in climate.agents:
+                switch.add_endpoint(agent.contact, self._phone(agent))
+
+    async def run(self) -> None:
+        """Come, call, change one's mind, until cancelled: those who are on the line stay there."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._call)
+            for agent in self._climate.agents:
+                nursery.start_soon(self._work, agent)
+            if self._climate.ordered_share or self._climate.transferred_share:
+                nursery.start_soon(self._meddle)
+
+    # --- callers ---
+
+    async def _call(self) -> None:
+        number = 0
+        while True:
+            await trio.sleep(self._chance.expovariate(1 / self._climate.seconds_between_calls))
+            switch = self._switches[self._chance.choice(self._climate.switches)]
+            number += 1
+            if switch.is_running:
+                switch.place_call(self._caller(number))
+
+    def _caller(self, number: int) -> Caller:
+        chance, climate = self._chance, self._climate
+        is_awkward = chance.random() < climate.awkward_share
+        presses = tuple(
+            (chance.uniform(0, 60), chance.choice("1#5")) for _ in range(chance.choice((0, 0, 2)))
+        )
+        return Caller(
+            number=f"4930{chance.randint(1, 400):04d}",
+            name=f"Caller {number}",
+            variables={"queue": chance.choice(climate.queues).name, "lead_number": str(number)},
+            patience=min(600.0, 0.01 + chance.expovariate(1 / climate.patience_seconds)),
+            talk_seconds=0.01 + chance.expovariate(1 / climate.talk_seconds),
+            presses=presses,
+            hang_up_when=chance.choice(AWKWARD) if is_awkward else "",
+            hang_up_delay=chance.choice((0.0, chance.uniform(0.0, AWKWARD_SECONDS))),
+        )
+
+    # --- agents ---
+
+    async def _work(self, agent: AgentSettings) -> None:
+        await self._set_status(agent.name, AgentStatus.AVAILABLE)
+        while True:
+            await trio.sleep(self._chance.expovariate(1 / self._climate.seconds_between_whims))
+            mood = self._chance.random()
+            if mood < 0.5:
+                status = AgentStatus.AVAILABLE
+            elif mood < 0.6:
+                status = AgentStatus.AVAILABLE_ON_DEMAND
+            else:
+                status = AgentStatus.ON_BREAK if mood < 0.85 else AgentStatus.LOGGED_OUT
+            await self._set_status(agent.name, status)
+            if status is not AgentStatus.AVAILABLE:
+                await trio.sleep(self._chance.uniform(1.0, 30.0))
+                await self._set_status(agent.name, AgentStatus.AVAILABLE)
+
+    async def _set_status(self, agent: str, status: AgentStatus) -> None:
+        """Tell callctl, again and again until it has confirmed."""
+        while True:
+            server = self._house.server
+            if server is not None:
+                server.dispatcher.act(lambda distributor, now: distributor.set_status(agent, status, now))
+                self._timeline.add(self._clock.now(), "people", f"{agent} is {status}", agent)
+                self.acknowledged.pop(agent, None)
+                with trio.move_on_after(5.0):
+                    try:
+                        await server.journal.flush()
+                    except StoreError:
+                        return
+                    if self._house.server is server:
+                        self.acknowledged[agent] = Acknowledged(status, self._clock.now())
+                        return
+            await trio.sleep(1.0)
+
+    def _phone(self, agent: AgentSettings) -> Callable[[], Endpoint]:
+        def behaviour() -> Endpoint:
+            return Endpoint.busy() if self._is_on_the_phone(agent.name) else self._mood()
+
+        return behaviour
+
+    def _is_on_the_phone(self, agent: str) -> bool:
+        return any(
+            channel.variable("cc_agent") == agent and channel.is_outbound
+            for switch in self._switches.values()
+            for channel in switch.channels()
+        )
+
+    def _mood(self) -> Endpoint:
+        chance, mood = self._chance, self._chance.random()
+        if mood < 0.06:
+            return Endpoint.busy()
+        if mood < 0.11:
+            return Endpoint.rejecting(chance.uniform(0.0, 4.0))
+        if mood < 0.18:
+            return Endpoint.silent()
+        if mood < 0.20:
+            return Endpoint.unregistered()
+        answer_after = chance.choice((0.0, chance.uniform(0.0, 0.2), chance.uniform(0.5, 5.0), 8.0))
+        if mood < 0.26:
+            return Endpoint(answer_after=answer_after, hang_up_after=chance.uniform(0.0, AWKWARD_SECONDS))
+        return Endpoint(
+            answer_after=answer_after,
+            talk_seconds=0.01 + chance.expovariate(1 / self._climate.talk_seconds),
+            hold_after=chance.uniform(0.0, 5.0) if mood > 0.97 else None,
+            transfer_after=chance.uniform(0.0, 5.0) if 0.95 < mood < 0.97 else None,
+        )
+
+    # --- supervisors, and other programs on the switch ---
+
+    async def _meddle(self) -> None:
+        climate = self._climate
+        share = climate.ordered_share + climate.transferred_share
+        while True:
+            await trio.sleep(self._chance.expovariate(share / climate.seconds_between_calls))
+            alive = [story for story in self._truth.stories.values() if story.ended_at is None]
+            if not alive:
+                continue
+            story = self._chance.choice(alive)
+            if self._chance.random() < climate.ordered_share / share:
+                self._order_away(story)
+            else:
+                self._move(story)
+
+    def _order_away(self, story: Story) -> None:
+        server = self._house.server
+        if server is None:
+            return
+        for session in server.reception.sessions.values():
+            if session.arrival.uuid == story.uuid and not session.is_over:
+                story.is_ordered_away = True
+                self._timeline.add(self._clock.now(), "people", f"order to hang up {story.uuid}", story.uuid)
+                session.deliver(HangupOrdered("NORMAL_CLEARING"))
+
+    def _move(self, story: Story) -> None:
+        if story.channel.is_up:
+            story.is_moved = True
+            self._timeline.add(self._clock.now(), "people", f"{story.uuid} is transferred away", story.uuid)
+            story.channel.transfer("answer", "default")

@@ -1,0 +1,169 @@
+"""What really happened, as the switches saw it: each caller's story, told without asking callctl.
+
+Whatever callctl believes and writes down is compared with this.
+"""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from callctl.model import Reason
+from callctl.sim.channel import Channel
+from callctl.sim.switch import Switch
+from callctl.sim.torture.timeline import Timeline
+
+GIVEN_BACK = frozenset(
+    reason.value for reason in Reason if reason not in (Reason.BRIDGED, Reason.SWITCH_LOST, Reason.ERROR)
+)
+"""With these in `callctl_reason` a caller is rightly sent on by the dialplan."""
+
+
+@define(eq=False)
+class Leg:
+    """One ring of an agent's phone."""
+
+    channel: Channel
+    agent: str
+    caller_uuid: str
+
+
+@define(eq=False)
+class Talk:
+    """A caller and an agent hear each other."""
+
+    leg: Leg
+    began_at: float
+    ended_at: float | None = None
+
+
+@define(eq=False)
+class Story:
+    """One caller, from the trunk to the hangup. Times are in seconds since the epoch."""
+
+    channel: Channel
+    switch: Switch
+    placed_at: float
+    talks: list[Talk] = field(factory=list)
+    is_ordered_away: bool = False
+    """A person had callctl hang up or let go of this caller."""
+    is_moved: bool = False
+    """Somebody transferred the caller to something that is not ours."""
+    ended_at: float | None = None
+    ended_by: str = ""
+
+    @property
+    def uuid(self) -> str:
+        """The UUID of the caller's channel."""
+        return self.channel.uuid
+
+    @property
+    def is_talking(self) -> bool:
+        """Whether the caller talks to an agent now."""
+        return bool(self.talks) and self.talks[-1].ended_at is None
+
+
+class Truth:
+    """All stories of an hour, and what in them nobody may have done."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.stories: dict[str, Story] = {}
+        self.legs: dict[str, Leg] = {}
+        self.wrongs: list[tuple[str, tuple[str, ...]]] = []
+        """What was done to callers by nobody who may: the words, and whom it concerns."""
+        self._timeline = timeline
+
+    def watch(self, switch: Switch) -> None:
+        """Follow everything that happens on this switch."""
+        switch.on_observed(lambda name, uuid, at, other: self._notice(switch, name, uuid, at, other))
+
+    def placed(self, switch: Switch, uuid: str, at: float) -> Story:
+        """A call came in; it must be told at once, before anything happens to it."""
+        channel = switch.locate(uuid)
+        assert channel is not None, "a call that was just placed is up"
+        story = self.stories[uuid] = Story(channel, switch, at)
+        self._timeline.name(uuid, f"caller{len(self.stories)}")
+        return story
+
+    def crashed(self, switch: Switch, at: float) -> None:
+        """A switch is gone, and with it all who were on it."""
+        for story in self.stories.values():
+            if story.switch is switch and story.ended_at is None:
+                self._end(story, "switch", at)
+
+    def _notice(self, switch: Switch, name: str, uuid: str, at: float, other: str) -> None:
+        if name == "call-placed":
+            self.placed(switch, uuid, at)
+        self._timeline.add(at, switch.name, f"{name} {uuid}{' with ' + other if other else ''}", uuid, other)
+        if name in ("leg-ringing", "leg-answered"):
+            self._notice_leg(switch, uuid)
+        elif name == "bridged":
+            self._begin_talk(uuid, other, at)
+        elif name == "unbridged":
+            for one in (uuid, other):
+                self._end_talk(one, at)
+        elif name == "hung-up":
+            if uuid in self.stories:
+                story = self.stories[uuid]
+                self._end(story, self._who_ended(story), at)
+            elif uuid in self.legs:
+                self._leg_ended(self.legs[uuid])
+
+    def _notice_leg(self, switch: Switch, uuid: str) -> None:
+        channel = switch.locate(uuid)
+        if channel is not None and uuid not in self.legs:
+            agent, caller_uuid = channel.variable("cc_agent"), channel.variable("cc_member_uuid")
+            self.legs[uuid] = Leg(channel, agent, caller_uuid)
+            self._timeline.name(uuid, f"leg{len(self.legs)}({agent})")
+
+    def _begin_talk(self, uuid: str, other: str, at: float) -> None:
+        if uuid in self.legs:
+            uuid, other = other, uuid
+        if uuid in self.stories and other in self.legs:
+            self.stories[uuid].talks.append(Talk(self.legs[other], at))
+
+    def _end_talk(self, uuid: str, at: float) -> None:
+        story = self.stories.get(uuid)
+        if story is not None and story.is_talking:
+            story.talks[-1].ended_at = at
+
+    def _end(self, story: Story, by: str, at: float) -> None:
+        self._end_talk(story.uuid, at)
+        story.ended_at, story.ended_by = at, by
+        self._timeline.add(at, "truth", f"{story.uuid} was ended by {by or 'nobody who may'}", story.uuid)
+        if not by:
+            cause = story.channel.hangup_cause
+            self.wrongs.append((f"the caller {story.uuid} was dropped, with {cause}", (story.uuid,)))
+
+    def _who_ended(self, story: Story) -> str:
+        channel = story.channel
+        if channel.was_hung_up_by_far_end:
+            return "caller"
+        if channel.hangup_cause == "SYSTEM_SHUTDOWN":
+            return "switch"
+        if story.is_ordered_away:
+            return "order"
+        if story.is_moved:
+            return "dialplan"
+        if story.talks and _hung_up_itself(story.talks[-1].leg.channel):
+            return "agent"
+        if channel.variable("callctl_reason") in GIVEN_BACK:
+            return "dialplan"
+        return ""
+
+    def _leg_ended(self, leg: Leg) -> None:
+        story = self.stories.get(leg.caller_uuid)
+        if story is None or not story.is_talking or story.talks[-1].leg is not leg:
+            return
+        if not (
+            _hung_up_itself(leg.channel)
+            or leg.channel.hangup_cause == "SYSTEM_SHUTDOWN"
+            or story.ended_at is not None
+            or story.is_ordered_away
+            or story.is_moved
+        ):
+            about = (story.uuid, leg.channel.uuid, leg.agent)
+            self.wrongs.append((f"the talk of {story.uuid} with {leg.agent} was cut", about))
+
+
+def _hung_up_itself(channel: Channel) -> bool:
+    return not channel.is_up and channel.was_hung_up_by_far_end

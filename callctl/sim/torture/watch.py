@@ -1,0 +1,273 @@
+"""The watch: holds callctl to its invariants at every step, while nothing excuses it.
+
+What takes time is given the time it may take, counted from when the switch concerned was last in trouble or
+callctl away. Whatever lasts longer than it may is a violation, and told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import trio
+from attrs import frozen
+
+from callctl.acd.distributor import Distributor
+from callctl.acd.views import AgentView, MemberView
+from callctl.clock import SteadyClock
+from callctl.model import AgentState, AgentStatus
+from callctl.server import Server
+from callctl.sim.channel import Channel
+from callctl.sim.switch import Switch
+from callctl.sim.torture.climate import Climate
+from callctl.sim.torture.crowd import Crowd
+from callctl.sim.torture.disk import Disk
+from callctl.sim.torture.house import House
+from callctl.sim.torture.mishaps import Mishaps
+from callctl.sim.torture.timeline import Timeline
+from callctl.sim.torture.truth import Truth
+
+STEP_SECONDS = 0.1
+"""How often everything is looked at while something happens."""
+
+CALM_STEP_SECONDS = 0.5
+"""How often when nothing has been observed for a second."""
+
+ORPHAN_SECONDS = 1.0
+"""How long an agent's leg may live without its caller."""
+
+SILENCE_SECONDS = 5.0
+"""How long an agent may have answered without hearing anybody: a bridge that fails is asked for after 3 s."""
+
+STUCK_SECONDS = 3.0
+"""How long an agent may count as being on a leg without one: the second of a leg that is being cancelled, and
+the bridge that is settled."""
+
+STRANDED_SECONDS = 40.0
+"""How long a caller may be with nobody: 5 s of the dialplan's music, or the 30 s that a caller may take to
+come back before being fetched."""
+
+UNNOTICED_SECONDS = 3.0
+"""How long callctl may not know that two talk."""
+
+EVENT_SECONDS = 0.3
+"""What a bound is given besides, for events to come and a leg's thread to notice: some ticks."""
+
+PLACE_SECONDS = 0.002
+"""How much a time of joining may change on its way through a variable and a row, both to a millisecond."""
+
+ON_A_LEG = (AgentState.RESERVED, AgentState.RECEIVING, AgentState.IN_A_QUEUE_CALL)
+
+
+@frozen
+class Violation:
+    """Something that must not be: when, in words, and whom it concerns."""
+
+    at: float
+    what: str
+    about: tuple[str, ...]
+
+
+class Watch:
+    """Looks at everything, again and again."""
+
+    def __init__(
+        self,
+        climate: Climate,
+        *,
+        house: House,
+        switches: dict[str, Switch],
+        crowd: Crowd,
+        mishaps: Mishaps,
+        disk: Disk,
+        truth: Truth,
+        timeline: Timeline,
+        clock: SteadyClock,
+    ) -> None:
+        self.violations: list[Violation] = []
+        self.healed_leases = 0
+        self._switches = switches
+        self._house = house
+        self._crowd = crowd
+        self._mishaps = mishaps
+        self._disk = disk
+        self._truth = truth
+        self._timeline = timeline
+        self._clock = clock
+        self._slack = EVENT_SECONDS + climate.latency_seconds + 2 * climate.late_seconds
+        longest_ring = max(queue.ring_timeout for queue in climate.queues)
+        self._stuck_seconds = STUCK_SECONDS + (longest_ring + 5.0 if climate.lost_jobs else 0.0)
+        self._since: dict[tuple[str, str], float] = {}
+        self._told: set[tuple[str, str]] = set()
+        self._places: dict[str, tuple[str, float]] = {}
+        self._statuses: dict[str, tuple[AgentStatus, float]] = {}
+        self._observed_at = clock.now()
+        self._seen: dict[str, float] = {}
+        self.promised: set[str] = set()
+        """Calls that callctl had for a while, so that they must have a row."""
+        for switch in switches.values():
+            switch.on_observed(self._notice)
+        house.on_start.append(self._check_statuses)
+        house.on_end.append(self._promise)
+        house.on_end.append(self._count_leases)
+
+    async def run(self) -> None:
+        """Look at every step, until cancelled."""
+        while True:
+            is_calm = self._clock.now() - self._observed_at > 1.0
+            await trio.sleep(CALM_STEP_SECONDS if is_calm else STEP_SECONDS)
+            self.look()
+
+    def _notice(self, _name: str, _uuid: str, at: float, _other: str) -> None:
+        self._observed_at = at
+
+    def look(self) -> None:
+        """Look once at everything."""
+        now = self._clock.now()
+        self._take_wrongs(now)
+        server = self._house.server
+        lasting: dict[tuple[str, str], float] = {}
+        if server is not None and not server.is_stopping:
+            agents, members = server.dispatcher.ask(self._look_at_the_floor)
+            calm = {
+                name
+                for name, switch in self._switches.items()
+                if server.switches[name].is_ready and not self._mishaps.is_troubled(switch)
+            }
+            for kind, name, seconds, about in self._lasting(server, agents, members, calm):
+                key = kind, name
+                began_at = lasting[key] = self._since.get(key, now)
+                if now - began_at > seconds + self._slack:
+                    self._violated(now, f"{kind}: {name}, for {now - began_at:.1f} s", about, key)
+            self._check_places(members, now)
+            self._note_statuses(agents, now)
+            for call in server.reception.sessions:
+                self._seen.setdefault(call, now)
+        self._since = lasting
+
+    def _violated(
+        self, now: float, what: str, about: tuple[str, ...], key: tuple[str, str] | None = None
+    ) -> None:
+        if key is not None:
+            if key in self._told:
+                return
+            self._told.add(key)
+        self._timeline.add(now, "WATCH", what, *about)
+        self.violations.append(Violation(now, what, about))
+
+    def _take_wrongs(self, now: float) -> None:
+        for what, about in self._truth.wrongs:
+            self._violated(now, what, about)
+        self._truth.wrongs.clear()
+        for what in self._house.faults:
+            self._violated(now, what, ())
+        self._house.faults.clear()
+
+    # --- the floor, as callctl sees it ---
+
+    def _look_at_the_floor(
+        self, distributor: Distributor, now: float
+    ) -> tuple[tuple[AgentView, ...], tuple[MemberView, ...]]:
+        due_at = distributor.next_deadline()
+        if due_at is not None and due_at <= now:
+            if due_at < now - STEP_SECONDS:
+                self._violated(
+                    now, f"the distributor overslept by {now - due_at:.3f} s", (), ("overslept", "")
+                )
+        else:
+            for broken in distributor.check_invariants(now):
+                self._violated(now, broken.words, (broken.call,), (broken.invariant, broken.words))
+        return distributor.agents(now), distributor.members(now)
+
+    # --- what may last only so long ---
+
+    def _lasting(
+        self,
+        server: Server,
+        agents: tuple[AgentView, ...],
+        members: tuple[MemberView, ...],
+        calm: set[str],
+    ) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
+        """Yield what should not last: the kind, whom, how many seconds it may last, and about whom."""
+        legs: dict[str, list[Channel]] = {}
+        for name in calm:
+            for channel in self._switches[name].channels():
+                if channel.variable("cc_side") == "agent":
+                    legs.setdefault(channel.variable("cc_agent"), []).append(channel)
+                    yield from self._of_leg(self._switches[name], channel)
+        for agent, held in legs.items():
+            if len(held) > 1:
+                yield "an agent has two legs", agent, 0.0, (agent, *(leg.uuid for leg in held))
+        if len(calm) == len(self._switches):
+            for view in agents:
+                yield from self._of_agent(view, legs.get(view.name, []))
+        led = {member.arrival.uuid for member in members}
+        led |= {session.arrival.uuid for session in server.reception.sessions.values()}
+        for story in self._truth.stories.values():
+            if story.ended_at is None and story.switch.name in calm and not story.is_moved:
+                if story.is_talking or story.uuid in led or story.channel.variable("callctl_reason"):
+                    continue
+                yield "a caller is with nobody", story.uuid, STRANDED_SECONDS, (story.uuid,)
+
+    def _of_leg(self, switch: Switch, leg: Channel) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
+        caller_uuid, agent = leg.variable("cc_member_uuid"), leg.variable("cc_agent")
+        about = (leg.uuid, caller_uuid, agent)
+        if switch.locate(caller_uuid) is None:
+            yield "a leg lives without its caller", leg.uuid, ORPHAN_SECONDS, about
+        elif leg.is_answered and leg.partner is None:
+            yield "an agent hears nobody", leg.uuid, SILENCE_SECONDS, about
+
+    def _of_agent(
+        self, agent: AgentView, legs: list[Channel]
+    ) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
+        about = (agent.name, agent.call)
+        if agent.state in ON_A_LEG and not legs:
+            yield f"an agent is {agent.state} without a leg", agent.name, self._stuck_seconds, about
+        if agent.state is not AgentState.IN_A_QUEUE_CALL and any(leg.partner is not None for leg in legs):
+            yield f"an agent talks and is {agent.state}", agent.name, UNNOTICED_SECONDS, about
+
+    # --- what must not change ---
+
+    def _check_places(self, members: tuple[MemberView, ...], now: float) -> None:
+        """A caller whose channel carries a time of joining is never seen with another one in that wait."""
+        for member in members:
+            uuid = member.arrival.uuid
+            story = self._truth.stories.get(uuid)
+            if story is None:
+                self._violated(now, f"nobody knows the caller {uuid}", (uuid,), ("unknown", uuid))
+                continue
+            joined_at = member.arrival.joined_at
+            known = self._places.get(uuid)
+            if known is not None and known[0] == member.queue and abs(known[1] - joined_at) > PLACE_SECONDS:
+                what = f"{uuid} joined at {known[1]:.3f} and has {joined_at:.3f} now"
+                self._violated(now, what, (uuid, member.call))
+            if known is None or known[0] != member.queue:
+                carried = story.channel.variable("cc_queue_joined_epoch")
+                if carried and abs(float(carried) - joined_at) <= PLACE_SECONDS:
+                    self._places[uuid] = member.queue, joined_at
+
+    def _note_statuses(self, agents: tuple[AgentView, ...], now: float) -> None:
+        for agent in agents:
+            known = self._statuses.get(agent.name)
+            if known is None or known[0] is not agent.status:
+                self._statuses[agent.name] = agent.status, now
+
+    def _check_statuses(self, server: Server) -> None:
+        """A status that was confirmed, and not changed by anybody since, is there after a restart."""
+        now = self._clock.now()
+        for agent in server.dispatcher.ask(lambda distributor, at: distributor.agents(at)):
+            confirmed = self._crowd.acknowledged.get(agent.name)
+            seen = self._statuses.get(agent.name)
+            if confirmed is None or seen is None or seen[0] is not confirmed.status:
+                continue
+            if agent.status is not confirmed.status and seen[1] < now - STEP_SECONDS:
+                what = f"{agent.name} was {confirmed.status} and is {agent.status} after a restart"
+                self._violated(now, what, (agent.name,))
+
+    def _promise(self, server: Server) -> None:
+        """What is known for longer than a batch takes stands on a sound disk, also after a kill."""
+        if self._disk.is_sound and server.journal.statistics().error is None:
+            before = self._clock.now() - STEP_SECONDS
+            self.promised |= {call for call, at in self._seen.items() if at < before}
+
+    def _count_leases(self, server: Server) -> None:
+        self.healed_leases += server.dispatcher.healed_leases
