@@ -1,13 +1,14 @@
 """Puts the rooms together: start, supervision, drain, stop.
 
-Start: the store, the distributor with its agents, the switches and the reconciliation with each, and last
-the listener. Stop: the listener first, so that no new call comes; then the agents' phones that ring; then
-the sockets, whereupon every waiting caller goes on in the dialplan with the place kept; and last the store,
-when everything is written.
+Start: the store, the distributor with its agents, the switches and the reconciliation with each, HTTP, and
+last the listener. Stop: the listener first, so that no new call comes; then the agents' phones that ring;
+then the sockets, whereupon every waiting caller goes on in the dialplan with the place kept; and last the
+store, when everything is written.
 """
 
 from __future__ import annotations
 
+import os
 import random as random_module
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,6 +19,10 @@ import trio
 from attrs import field, frozen
 
 from callctl.acd.distributor import Distributor
+from callctl.api.house import House, SwitchView
+from callctl.api.metrics import Metrics
+from callctl.api.serve import serve_api
+from callctl.call.control import CallControl
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.reception import Reception
 from callctl.call.recovery import Recovery
@@ -27,9 +32,10 @@ from callctl.call.variables import prelude_of
 from callctl.clock import SteadyClock
 from callctl.config import Config
 from callctl.esl.outbound import serve_outbound
-from callctl.model import AgentRecord, CallRecord, Ids, QueueSettings, Tier
+from callctl.model import AgentRecord, CallRecord, Fact, Ids, QueueSettings, Tier
 from callctl.store.journal import Journal
 from callctl.store.loading import load_agents, load_open_calls, load_tiers, open_reader
+from callctl.systemd import ServiceManager
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +49,7 @@ class Surroundings:
 
     `open_stream` connects to a switch, None meaning TCP; `serve_outbound` takes calls, as the function of
     that name does; the journal writes and reads the database in a thread or, under a virtual clock, in place.
+    Without a `serve_api` nobody looks at the server, and it opens no socket for that.
     """
 
     ids: Ids = field(factory=Ids)
@@ -51,6 +58,8 @@ class Surroundings:
     make_journal: Callable[[Path, SteadyClock], Journal] = lambda path, clock: Journal(path, clock=clock)
     open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None
     serve_outbound: Callable[..., Awaitable[None]] = serve_outbound
+    serve_api: Callable[..., Awaitable[None]] | None = serve_api
+    service_manager: ServiceManager = field(factory=lambda: ServiceManager(os.environ))
 
 
 @frozen(kw_only=True)
@@ -71,12 +80,16 @@ class Server:
         self._outside = surroundings or Surroundings()
         self._stopping = trio.Event()
         self._queues: dict[str, QueueSettings] = dict(config.queues)
+        self.metrics = Metrics(self._queues)
+        self.http_port = 0
+        """Where `[http]` listens; 0 before that, or without it."""
 
     async def run(self, *, task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop`, and then return; reports itself when calls can come.
 
         A cancellation stops at once, in the same order but without the drain. Raises StoreError when the
-        database cannot be used, and OSError when the port is taken.
+        database cannot be used, ConfigError when `[http]` or the control socket cannot be had, and OSError
+        when the port for calls is taken.
         """
         database = self._config.server.database
         self.clock = self._outside.make_clock()
@@ -96,11 +109,14 @@ class Server:
         """Say whether `stop` was called."""
         return self._stopping.is_set()
 
+    def _record(self, fact: Fact) -> None:
+        """Take a fact for the history and the metrics, without waiting."""
+        self.journal.record(fact)
+        self.metrics.observe(fact)
+
     async def _run_on_store(self, known: _Roster, task_status: trio.TaskStatus[Server]) -> None:
-        self.dispatcher = Dispatcher(self._staff(known), self.clock, self.journal.record)
-        desk = Desk(
-            dispatcher=self.dispatcher, clock=self.clock, ids=self._outside.ids, record=self.journal.record
-        )
+        self.dispatcher = Dispatcher(self._staff(known), self.clock, self._record)
+        desk = Desk(dispatcher=self.dispatcher, clock=self.clock, ids=self._outside.ids, record=self._record)
         self.switches = {
             settings.name: Switch(
                 name=settings.name,
@@ -129,14 +145,34 @@ class Server:
             default_queue=self._config.server.default_queue,
         )
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._outside.service_manager.keep_watchdog_quiet)
             nursery.start_soon(self.dispatcher.run)
             await nursery.start(self.reception.run)
             for switch in self.switches.values():
                 switch.reconcile = recovery.reconcile
                 nursery.start_soon(switch.run)
             await self._first_contact()
+            if self._outside.serve_api is not None:
+                self.http_port = await nursery.start(
+                    self._outside.serve_api, self._house(), self.metrics, self._config.http.listen
+                )
             await self._take_calls(nursery, task_status)
             nursery.cancel_scope.cancel()
+
+    def _house(self) -> House:
+        """Return what the API may know of us and do to us."""
+        return House(
+            act=self.dispatcher.act,
+            calls=CallControl(self.reception, self.switches),
+            now=self.clock.now,
+            record=self._record,
+            journal=self.journal,
+            database=self._config.server.database,
+            queues=self._queues,
+            switches=lambda: map(_view, self.switches.values()),
+            is_stopping=self._stopping.is_set,
+            healed_leases=lambda: self.dispatcher.healed_leases,
+        )
 
     def _staff(self, known: _Roster) -> Distributor:
         """Return a distributor with the queues of the configuration and the agents of both sources.
@@ -180,8 +216,10 @@ class Server:
                 )
             )
             log.info("serving", listen=str(settings.listen), database=str(settings.database))
+            self._outside.service_manager.ready()
             task_status.started(self)
             await self._stopping.wait()
+            self._outside.service_manager.stopping()
             await self._drain()
             with trio.move_on_after(FIRST_CONTACT_SECONDS):
                 await self._silence_phones()
@@ -199,6 +237,17 @@ class Server:
         async with trio.open_nursery() as nursery:
             for session in self.reception.sessions.values():
                 nursery.start_soon(session.hang_up_unbridged_legs)
+
+
+def _view(switch: Switch) -> SwitchView:
+    link = switch.link.statistics()
+    return SwitchView(
+        name=switch.name,
+        is_ready=switch.is_ready,
+        reconnects=link.reconnects,
+        events=link.events,
+        last_error=link.last_error,
+    )
 
 
 def _read_roster(database: Path) -> _Roster:

@@ -58,7 +58,7 @@ async def open_stage(database: Path, *queues: QueueSettings, seed: int | None = 
                 listen=Address("127.0.0.1", port), database=database, default_queue=queues[0].name
             ),
             switches=(SwitchSettings(name=switch.name, host="127.0.0.1", port=switch_port),),
-            http=HttpSettings(),
+            http=HttpSettings(listen=Address("127.0.0.1", 0)),
             log=LogSettings(),
             queues={queue.name: queue for queue in queues},
             agents={},

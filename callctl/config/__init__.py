@@ -8,6 +8,7 @@ The way through the rooms:
 - `load`: where the file is looked for, what the environment changes, and the checks across sections.
 - `show`: what is in force, as TOML, each value with where it came from.
 - `template`: the commented callctl.toml for a beginning.
+- `paths`: where callctl's own files lie, beside the database.
 
 Words: a *key path* leads to a value, `("queue", "caller", "ring-timeout")`. Its *origin* says in words
 where the value came from: a line of a file, a variable of the environment, or the built-in defaults.

@@ -59,8 +59,7 @@ class Places:
 
     def error(self, path: KeyPath, complaint: str) -> ConfigError:
         """Return the error that says what is wrong at `path`."""
-        origin = self.find(path)
-        return ConfigError(f"{f'{origin}: ' if origin else ''}{key_text(path)}: {complaint}")
+        return ConfigError(": ".join(filter(None, (self.find(path), key_text(path), complaint))))
 
 
 def key_text(path: KeyPath) -> str:

@@ -1,0 +1,13 @@
+"""HTTP: what a server shows of itself, and what may be changed in it from outside.
+
+A **resource** is what a path names. A **problem** is an answer that says what was wrong, as RFC 9457 has
+it. The **control socket** is a Unix socket beside the database; whoever may open it may do everything. The
+way through:
+
+- `serve`: opens the listeners, and keeps the connections from harming the server. Below it hypercorn.
+- `app`: which path leads where: everything on the control socket, health and metrics on `[http]`.
+- `agents`, `queues`, `calls`, `health`: the resources. `house`: what they may ask of the server and do.
+- `reading` (JSON bodies become checked records), `shapes` (records become JSON), `problems`.
+- `metrics`: the figures for Prometheus. `watch`: looks for broken invariants while the server runs.
+- `client`: a small client of the control socket for the commands.
+"""

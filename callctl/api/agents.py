@@ -1,0 +1,81 @@
+"""`/agents`: who takes calls, how each stands, and changing that."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from callctl.acd.distributor import Distributor
+from callctl.acd.views import AgentView
+from callctl.api.house import House
+from callctl.api.reading import StatusChange, body_of, check_name, read, read_body, record_of
+from callctl.api.shapes import agent_shape
+from callctl.errors import UnknownAgent
+from callctl.model import AgentSettings
+
+
+class Agents:
+    """The agents as a resource."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def list_all(self, request: Request) -> Response:
+        """GET /agents: all of them, or those who serve a `queue`."""
+        queue = request.query_params.get("queue")
+        agents = self._house.act(lambda distributor, now: distributor.agents(now))
+        shown = [agent_shape(agent) for agent in agents if queue is None or queue in agent.tiers]
+        return JSONResponse({"agents": shown})
+
+    async def show(self, request: Request) -> Response:
+        """GET /agents/{name}."""
+        return JSONResponse(agent_shape(self._find(request.path_params["name"])))
+
+    async def put(self, request: Request) -> Response:
+        """PUT /agents/{name}: an agent with these settings; what is not given gets its default."""
+        name, body = request.path_params["name"], await read_body(request)
+        settings = record_of(AgentSettings, body, name=name)
+        try:
+            self._find(name)
+        except UnknownAgent:
+            check_name(name)
+            return await self._take(settings, HTTPStatus.CREATED)
+        return await self._take(settings, HTTPStatus.OK)
+
+    async def patch(self, request: Request) -> Response:
+        """PATCH /agents/{name}: these settings; what is not given stays."""
+        name, body = request.path_params["name"], await read_body(request)
+        before = body_of(self._find(name).settings)
+        return await self._take(record_of(AgentSettings, {**before, **body}, name=name), HTTPStatus.OK)
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE /agents/{name}: the agent and its tiers; a talk goes on, and the history stays."""
+        name = request.path_params["name"]
+        self._house.act(lambda distributor, now: distributor.remove_agent(name, now))
+        await self._house.written()
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def set_status(self, request: Request) -> Response:
+        """POST /agents/{name}/status: what a person chose to be, why, and for how long."""
+        name = request.path_params["name"]
+        change = await read(request, StatusChange)
+
+        def set_status(distributor: Distributor, now: float) -> None:
+            until = None if change.for_seconds is None else now + change.for_seconds
+            distributor.set_status(name, change.status, now, change.reason, until)
+
+        self._house.act(set_status)
+        shown = agent_shape(self._find(name))
+        await self._house.written()
+        return JSONResponse(shown)
+
+    async def _take(self, settings: AgentSettings, status: HTTPStatus) -> Response:
+        self._house.act(lambda distributor, now: distributor.put_agent(settings, now))
+        shown = agent_shape(self._find(settings.name))
+        await self._house.written()
+        return JSONResponse(shown, status)
+
+    def _find(self, name: str) -> AgentView:
+        return self._house.act(lambda distributor, now: distributor.agent(name, now))

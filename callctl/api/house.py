@@ -1,0 +1,100 @@
+"""What the API may ask of the server and do to it, and nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import structlog
+import trio
+from attrs import frozen
+
+from callctl.acd.distributor import Distributor
+from callctl.errors import StoreError
+from callctl.model import CallRecord, Fact, QueueSettings
+from callctl.store.journal import Journal
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+WRITTEN_SECONDS = 2.0
+"""How long an answer waits for the commit, which takes 20 ms and a disk's time."""
+
+
+class Act(Protocol):
+    """The one way to the distributor: do an action with it, at once, and return its result."""
+
+    def __call__(self, action: Callable[[Distributor, float], T], /) -> T:
+        """Do `action(distributor, now)`."""
+        ...
+
+
+class CallControl(Protocol):
+    """What may be done to a living call. Each raises UnknownCall, and WrongMoment if it cannot be now."""
+
+    def live(self) -> Sequence[CallRecord]:
+        """Return the rows of all calls that are alive, as they stand."""
+        ...
+
+    def find(self, uuid: str) -> CallRecord:
+        """Return the row of the living call with this key or channel."""
+        ...
+
+    def hang_up(self, uuid: str, cause: str) -> None:
+        """Hang the caller up, with FreeSWITCH's `cause`."""
+        ...
+
+    def withdraw(self, uuid: str) -> None:
+        """End the caller's wait; the dialplan goes on with the call."""
+        ...
+
+    async def transfer(self, uuid: str, extension: str, dialplan: str, context: str) -> None:
+        """Send the caller to an extension of the dialplan, out of the queue or the talk."""
+        ...
+
+
+@frozen(kw_only=True)
+class SwitchView:
+    """How one switch stands: `events` counts by name, `last_error` is "" where there was none."""
+
+    name: str
+    is_ready: bool
+    reconnects: int
+    events: Mapping[str, int]
+    last_error: str
+
+
+@frozen(kw_only=True)
+class House:
+    """The server, as far as the API knows it.
+
+    `queues` are those that are configured now. `record` takes facts for the history, without waiting.
+    """
+
+    act: Act
+    calls: CallControl
+    now: Callable[[], float]
+    record: Callable[[Fact], None]
+    journal: Journal
+    database: Path
+    queues: Mapping[str, QueueSettings]
+    switches: Callable[[], Iterable[SwitchView]]
+    is_stopping: Callable[[], bool]
+    healed_leases: Callable[[], int]
+
+    async def written(self) -> None:
+        """Return when what was changed stands in the database, or cannot stand there at the moment.
+
+        A change is in force before it is written. While the database takes no rows it is kept beside it,
+        and an answer must not wait for a mended disk.
+        """
+        why = "the database is slow"
+        with trio.move_on_after(WRITTEN_SECONDS):
+            try:
+                await self.journal.flush()
+                return
+            except StoreError as error:
+                why = str(error)
+        log.warning("a change is in force, but not in the database yet", why=why)

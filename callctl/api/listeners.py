@@ -1,0 +1,185 @@
+"""Listens on a Unix socket or on TCP, and lets hypercorn's Trio worker speak HTTP on each connection.
+
+The connections are ours, because hypercorn never gives up on a client who does not read: its writes cannot
+be cancelled, and one such client would keep the server from ever stopping.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import structlog
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config as HypercornConfig
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
+from starlette.applications import Starlette
+
+from callctl.config.settings import Address
+from callctl.errors import ConfigError
+
+log = structlog.get_logger(__name__)
+
+MOST_CONNECTIONS = 200
+"""On each listener. A wallboard and a monitor need one each; each costs a file, as every call does."""
+
+IDLE_SECONDS = 30.0
+"""How long a connection may be without a request; also the time for the head of one."""
+
+PIECE_BYTES = 64 * 1024
+SEND_SECONDS = 10.0
+"""How long a client may take to read each piece of an answer before it is given up."""
+
+
+async def serve_control(
+    app: Starlette, path: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve on the Unix socket at `path`, which only its owner may open, until cancelled.
+
+    What a dead server left there is replaced, and nothing is left at the end. Raises ConfigError if there
+    cannot be a socket.
+    """
+    with _bound(path) as listening:
+        listening.listen()
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        task_status.started()
+        await _serve(app, [listener])
+
+
+async def serve_http(
+    app: Starlette,
+    address: Address,
+    *,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve on a TCP address until cancelled; reports the port. Raises ConfigError if it cannot be had."""
+    try:
+        listeners = await trio.open_tcp_listeners(address.port, host=address.host)
+    except OSError as error:
+        raise ConfigError(
+            f"http.listen: cannot listen on {address}: {error.strerror or error}; "
+            "end what listens there, or give another address"
+        ) from error
+    task_status.started(listeners[0].socket.getsockname()[1])
+    await _serve(app, listeners)
+
+
+@contextmanager
+def _bound(path: Path) -> Iterator[socket.socket]:
+    """Give a socket bound to `path`, with permissions 0600 from the first instant, and remove it after."""
+    _clear(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"server.database: there can be no control socket {path} beside it: {error.strerror or error}"
+        ) from error
+    finally:
+        os.umask(umask)
+    try:
+        yield listening
+    finally:
+        path.unlink(missing_ok=True)
+        listening.close()
+
+
+def _clear(path: Path) -> None:
+    """Remove what a dead server left; raises ConfigError for anything else."""
+    try:
+        is_socket = stat.S_ISSOCK(path.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    if not is_socket:
+        raise ConfigError(f"server.database: {path} is in the way of the control socket; move it away")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise ConfigError(
+        f"server.database: another server has the control socket {path}; "
+        "two databases in one folder need names that differ before the dot"
+    )
+
+
+async def _serve(app: Starlette, listeners: list[trio.SocketListener]) -> None:
+    # Both libraries speak ASGI, with types of their own for the same messages.
+    wrapped = ASGIWrapper(cast(ASGIFramework, app))
+    config, context = _config(), WorkerContext(None)
+    streams: set[_PatientStream] = set()
+
+    async def handle(accepted: trio.SocketStream) -> None:
+        if len(streams) >= MOST_CONNECTIONS:
+            log.warning("connection refused: too many are open", limit=MOST_CONNECTIONS)
+            return
+        stream = _PatientStream(accepted)
+        streams.add(stream)
+        try:
+            # It takes any stream that has a socket, and says that it wants one with TLS.
+            await TCPServer(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
+        except Exception:
+            log.exception("a connection failed")
+        finally:
+            streams.discard(stream)
+            accepted.socket.close()
+
+    async with trio.open_nursery() as connections:
+        try:
+            await trio.serve_listeners(handle, listeners, handler_nursery=connections)
+        finally:
+            for stream in streams:
+                stream.close()
+
+
+def _config() -> HypercornConfig:
+    config = HypercornConfig()
+    config.keep_alive_timeout = IDLE_SECONDS
+    config.include_server_header = False
+    # What goes wrong in a request is logged where it is answered, in the house's own form.
+    config.errorlog = None
+    return config
+
+
+class _PatientStream:
+    """A connection as hypercorn sees it; its patience with a client who does not read has an end."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self.socket = stream.socket
+
+    async def receive_some(self, max_bytes: int) -> bytes:
+        """Return what comes next; b"" at the end."""
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def send_all(self, data: bytes) -> None:
+        """Send everything; raises BrokenResourceError when the client does not take it."""
+        for start in range(0, len(data), PIECE_BYTES):
+            with trio.move_on_after(SEND_SECONDS) as patience:
+                await self._stream.send_all(data[start : start + PIECE_BYTES])
+            if patience.cancelled_caught:
+                self.close()
+                raise trio.BrokenResourceError("the client does not read")
+
+    async def send_eof(self) -> None:
+        """Say that nothing more comes."""
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._stream.aclose()
+
+    def close(self) -> None:
+        """Close the connection at once, also under a write that cannot be cancelled."""
+        self.socket.close()

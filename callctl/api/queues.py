@@ -1,0 +1,95 @@
+"""`/queues`: how each queue stands, who waits in it, and who serves it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from callctl.acd.distributor import Distributor
+from callctl.api.house import House
+from callctl.api.reading import read_body, record_of
+from callctl.api.shapes import agent_shape, member_shape, queue_shape, settings_shape, tier_shape
+from callctl.errors import UnknownTier
+from callctl.model import Tier
+
+
+class Queues:
+    """The queues as a resource, and the tiers below them. The queues themselves stand in callctl.toml."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def list_all(self, request: Request) -> Response:
+        """GET /queues."""
+        queues = self._house.act(lambda distributor, now: distributor.queues(now))
+        shown = [queue_shape(queue, self._house.queues.get(queue.name)) for queue in queues]
+        return JSONResponse({"queues": shown})
+
+    async def show(self, request: Request) -> Response:
+        """GET /queues/{name}: with its parameters, who waits, and who serves it."""
+        name = request.path_params["name"]
+        settings = self._house.queues.get(name)
+        queue = self._house.act(lambda distributor, now: distributor.queue(name, now))
+        members = self._house.act(lambda distributor, now: distributor.members(now))
+        agents = self._house.act(lambda distributor, now: distributor.agents(now))
+        return JSONResponse(
+            {
+                **queue_shape(queue, settings),
+                "settings": None if settings is None else settings_shape(settings),
+                "members": [member_shape(member) for member in members if member.queue == name],
+                "serving": [agent_shape(agent) for agent in agents if name in agent.tiers],
+            }
+        )
+
+    async def list_tiers(self, request: Request) -> Response:
+        """GET /queues/{queue}/tiers: who serves the queue, in the order of level and position."""
+        queue = request.path_params["queue"]
+        self._house.act(lambda distributor, now: distributor.queue(queue, now))
+        agents = self._house.act(lambda distributor, now: distributor.agents(now))
+        places = sorted((*agent.tiers[queue], agent.name) for agent in agents if queue in agent.tiers)
+        tiers = [
+            Tier(queue=queue, agent=agent, level=level, position=position)
+            for level, position, agent in places
+        ]
+        return JSONResponse({"tiers": [tier_shape(tier) for tier in tiers]})
+
+    async def show_tier(self, request: Request) -> Response:
+        """GET /queues/{queue}/tiers/{agent}."""
+        queue, agent = request.path_params["queue"], request.path_params["agent"]
+        tier = self._house.act(lambda distributor, now: _tier_of(distributor, queue, agent, now))
+        if tier is None:
+            raise UnknownTier(f"the agent {agent!r} has no tier in the queue {queue!r}")
+        return JSONResponse(tier_shape(tier))
+
+    async def put_tier(self, request: Request) -> Response:
+        """PUT /queues/{queue}/tiers/{agent}: let the agent serve the queue, or change the place in it."""
+        queue, agent = request.path_params["queue"], request.path_params["agent"]
+        tier = record_of(Tier, await read_body(request), queue=queue, agent=agent)
+
+        def put(distributor: Distributor, now: float) -> bool:
+            is_new = _tier_of(distributor, queue, agent, now) is None
+            distributor.put_tier(tier, now)
+            return is_new
+
+        is_new = self._house.act(put)
+        await self._house.written()
+        return JSONResponse(tier_shape(tier), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+
+    async def delete_tier(self, request: Request) -> Response:
+        """DELETE /queues/{queue}/tiers/{agent}: the agent serves it no more; a ring or talk goes on."""
+        queue, agent = request.path_params["queue"], request.path_params["agent"]
+        self._house.act(lambda distributor, now: distributor.remove_tier(queue, agent, now))
+        await self._house.written()
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _tier_of(distributor: Distributor, queue: str, agent: str, now: float) -> Tier | None:
+    """Return an agent's place in a queue, None for none. Raises UnknownAgent and UnknownQueue."""
+    place = distributor.agent(agent, now).tiers.get(queue)
+    if place is None:
+        distributor.queue(queue, now)
+        return None
+    level, position = place
+    return Tier(queue=queue, agent=agent, level=level, position=position)

@@ -1,0 +1,129 @@
+"""JSON bodies become checked records, by the same rules as callctl.toml; keys are spelt with `_` or `-`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import msgspec
+import trio
+from attrs import frozen
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from callctl.config.convert import Places, convert, record
+from callctl.errors import ConfigError
+from callctl.model import AgentSettings, AgentStatus
+
+Record = TypeVar("Record", bound=attrs.AttrsInstance)
+
+MOST_BODY_BYTES = 64 * 1024
+"""An agent with a contact on each of a hundred switches has 10 kB; nothing we take is larger."""
+
+BODY_SECONDS = 10.0
+"""How long a body may take to arrive."""
+
+NOWHERE = Places(Path())
+"""Errors name the key alone: a body has no lines and no files."""
+
+
+@frozen(kw_only=True)
+class StatusChange:
+    """What an agent is to be, why, and for how many seconds (then Available again); None means for good."""
+
+    status: AgentStatus
+    reason: str = ""
+    for_seconds: float | None = None
+
+
+@frozen(kw_only=True)
+class Hangup:
+    """With which cause a caller is to be hung up."""
+
+    cause: str = "NORMAL_CLEARING"
+
+
+@frozen(kw_only=True)
+class Transfer:
+    """To which extension of the dialplan a caller is to be sent."""
+
+    extension: str
+    dialplan: str = "XML"
+    context: str = "default"
+
+
+Body = Mapping[str, object]
+
+
+async def read(request: Request, kind: type[Record]) -> Record:
+    """Return the record that the body describes. Raises like `read_body` and `record_of`."""
+    return record_of(kind, await read_body(request))
+
+
+async def read_body(request: Request) -> Body:
+    """Return the JSON object in the body, an empty one for none; its keys as in callctl.toml.
+
+    Raises HTTPException for what is no JSON object, too long or too slow.
+    """
+    content = await _content(request)
+    try:
+        value = msgspec.json.decode(content) if content.strip() else {}
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body must be a JSON object: {…}")
+    return {_key(name): each for name, each in value.items()}
+
+
+def record_of(kind: type[Record], body: Body, **given: object) -> Record:
+    """Return the record that `body` describes; `given` are fields that it does not hold.
+
+    Raises ConfigError, which names the key that is wrong.
+    """
+    return record(kind, body, (), NOWHERE, given=given)
+
+
+def number_of(body: Body, name: str) -> float:
+    """Return the number that must be all there is in `body`; it may be negative. Raises ConfigError."""
+    if list(body) != [_key(name)]:
+        raise ConfigError(f'the body must be {{"{name}": NUMBER}}')
+    number: float = convert(body[_key(name)], float, (name,), NOWHERE)
+    return number
+
+
+def body_of(settings: AgentSettings) -> Body:
+    """Return these settings as the body that describes them, without the name."""
+    values = attrs.asdict(settings, recurse=False)
+    return {
+        _key(name): dict(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if name != "name"
+    }
+
+
+def check_name(name: str) -> str:
+    """Return the name of a new agent or raise ConfigError: names stand in URLs, variables and logs."""
+    if not name.isprintable() or not name.strip() or name != name.strip() or len(name) > 100:
+        raise ConfigError("an agent's name has 1 to 100 printable characters, and no space at its ends")
+    return name
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+async def _content(request: Request) -> bytes:
+    content = bytearray()
+    with trio.move_on_after(BODY_SECONDS) as patience:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > MOST_BODY_BYTES:
+                raise HTTPException(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MOST_BODY_BYTES} bytes"
+                )
+    if patience.cancelled_caught:
+        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:g} s")
+    return bytes(content)
