@@ -24,6 +24,7 @@ from callctl.api.metrics import Metrics
 from callctl.api.serve import serve_api
 from callctl.call.control import CallControl
 from callctl.call.dispatcher import Dispatcher
+from callctl.call.phones import Phones
 from callctl.call.reception import Reception
 from callctl.call.recovery import Recovery
 from callctl.call.session import Desk
@@ -81,6 +82,7 @@ class Server:
         self._stopping = trio.Event()
         self._queues: dict[str, QueueSettings] = dict(config.queues)
         self.metrics = Metrics(self._queues)
+        self._phones = Phones()
         self.http_port = 0
         """Where `[http]` listens; 0 before that, or without it."""
 
@@ -113,9 +115,11 @@ class Server:
         """Take a fact for the history and the metrics, without waiting."""
         self.journal.record(fact)
         self.metrics.observe(fact)
+        self._phones.observe(fact)
 
     async def _run_on_store(self, known: _Roster, task_status: trio.TaskStatus[Server]) -> None:
         self.dispatcher = Dispatcher(self._staff(known), self.clock, self._record)
+        self._phones.report_to(self.dispatcher)
         desk = Desk(dispatcher=self.dispatcher, clock=self.clock, ids=self._outside.ids, record=self._record)
         self.switches = {
             settings.name: Switch(
@@ -126,6 +130,7 @@ class Server:
                 ids=self._outside.ids,
                 random=self._outside.random,
                 has_preludes=any(map(prelude_of, self._queues.values())),
+                watches_phones=any(queue.skip_agents_with_external_calls for queue in self._queues.values()),
                 open_stream=self._outside.open_stream,
             )
             for settings in self._config.switches
@@ -149,7 +154,8 @@ class Server:
             nursery.start_soon(self.dispatcher.run)
             await nursery.start(self.reception.run)
             for switch in self.switches.values():
-                switch.reconcile = recovery.reconcile
+                switch.reconcile = partial(self._reconcile, recovery)
+                switch.on_other_event = partial(self._phones.take, switch)
                 nursery.start_soon(switch.run)
             await self._first_contact()
             if self._outside.serve_api is not None:
@@ -158,6 +164,10 @@ class Server:
                 )
             await self._take_calls(nursery, task_status)
             nursery.cancel_scope.cancel()
+
+    async def _reconcile(self, recovery: Recovery, switch: Switch) -> None:
+        await recovery.reconcile(switch)
+        await self._phones.learn(switch)
 
     def _house(self) -> House:
         """Return what the API may know of us and do to us."""

@@ -56,13 +56,15 @@ class CallerLeg:
         switch: Switch,
         ids: Ids,
         deliver: Callable[[ev.CallHappening], None],
+        own_music: str,
         wants_keys: bool,
     ) -> None:
-        """`wants_keys` says whether any key that the caller presses means something."""
+        """`own_music` is what the call brought along, or "". `wants_keys`: its keys mean something."""
         self._uuid = uuid
         self._switch = switch
         self._ids = ids
         self._deliver = deliver
+        self._own_music = own_music
         self._followed = (*FOLLOWED, "DTMF") if wants_keys else FOLLOWED
         self._socket: CallSocket | None = None
         self._music_uuid = ""
@@ -93,7 +95,10 @@ class CallerLeg:
         self._socket = socket
         self._is_answered = socket.data.get("Answer-State") == "answered"
         self.stop_watching()
-        socket.follow(*self._followed)
+        try:
+            socket.follow(*self._followed)
+        except WaitEnded as ended:
+            self._log.info("the socket ended before its events were asked for", why=str(ended))
 
     async def listen(self, socket: CallSocket) -> None:
         """Tell what happens on `socket`, until it ends or the caller hangs up."""
@@ -155,12 +160,13 @@ class CallerLeg:
 
     def greet(self, sound: str) -> None:
         """Play `sound` once, before what is ordered next."""
-        self._execute("playback", sound)
+        self._execute("playback", sound, expand=True)
 
     def play_music(self, sound: str) -> None:
         """Play `sound`, and tell when it has ended."""
         self._music_uuid = self._ids.uuid()
-        self._execute("playback", sound, self._music_uuid)
+        # What the administrator wrote may hold ${…}; what came with the call may not.
+        self._execute("playback", sound, self._music_uuid, expand=sound != self._own_music)
 
     async def announce(self, sounds: tuple[str, ...]) -> None:
         """Play `sounds` over the music. One that cannot be ordered is left out: the call is worth more."""
@@ -170,12 +176,14 @@ class CallerLeg:
         except EslError as error:
             self._log.info("announcement left out", why=str(error))
 
-    def _execute(self, application: str, argument: str = "", event_uuid: str = "") -> None:
+    def _execute(
+        self, application: str, argument: str = "", event_uuid: str = "", *, expand: bool = False
+    ) -> None:
         if self._socket is None:
             return
         try:
-            # The argument is the administrator's or the trunk's dialplan's, who may use ${…} in it.
-            self._socket.post(commands.execute(application, argument, event_uuid=event_uuid))
+            order = commands.execute(application, argument, event_uuid=event_uuid, expand=expand)
+            self._socket.post(order)
         except WaitEnded:
             self._log.debug("socket ended before an order", application=application)
 

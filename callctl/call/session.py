@@ -65,6 +65,7 @@ class CallSession:
             switch=switch,
             ids=desk.ids,
             deliver=self.deliver,
+            own_music=arrival.moh_sound,
             wants_keys=bool(arrival.exit_keys or queue.exit_keys),
         )
         self._timers: dict[str, trio.CancelScope] = {}

@@ -39,6 +39,11 @@ FILTERS = (
 )
 """Filters are OR-ed: these, and the callers whom we follow without a socket, are all we hear of."""
 
+PHONE_EVENTS = ("CHANNEL_CREATE",)
+REGISTRATION_EVENTS = ("sofia::register", "sofia::unregister", "sofia::expire")
+PHONE_FILTERS = (("Channel-Presence-ID", "/./"), ("Event-Subclass", "/^sofia::/"))
+"""Only phones of the directory have a presence ID; calls of a trunk have none, and cost nothing here."""
+
 JOB_GRACE_SECONDS = 5.0
 """What an originate may take beyond its own timeout before its result counts as lost."""
 
@@ -115,9 +120,11 @@ class Switch:
         ids: Ids,
         random: Random,
         has_preludes: bool = False,
+        watches_phones: bool = False,
         open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None,
     ) -> None:
         """`has_preludes`: agents of some queue hear or press something before they get a caller.
+        `watches_phones`: also hear of registrations, and of calls of the directory's users.
 
         `open_stream` connects to a host and port; None means TCP.
         """
@@ -133,9 +140,16 @@ class Switch:
             on_up=self._on_up,
             on_down=self._on_down,
             open_stream=open_stream,
-            events=(*EVENTS, "CHANNEL_PARK") if has_preludes else EVENTS,
-            filters=FILTERS,
+            events=(
+                *EVENTS,
+                *(["CHANNEL_PARK"] if has_preludes else []),
+                *(PHONE_EVENTS if watches_phones else []),
+            ),
+            custom_events=REGISTRATION_EVENTS if watches_phones else (),
+            filters=(*FILTERS, *(PHONE_FILTERS if watches_phones else [])),
         )
+        self.on_other_event: Callable[[Event], None] = _nothing_to_do
+        """Gets the events that concern no call of ours: those of the phones."""
         self.core_uuid = ""
         """FreeSWITCH's own name for this run of it; another one after a restart."""
         self.reconcile: Callable[[Switch], Awaitable[None]] = _no_reconciliation
@@ -200,6 +214,8 @@ class Switch:
         listener = self._listeners.get(event.uuid)
         if listener is not None:
             listener(event)
+        else:
+            self.on_other_event(event)
 
     async def follow(self, uuid: str) -> None:
         """Have the events of channel `uuid` come on this connection, until it is lost."""
@@ -361,3 +377,7 @@ def _applications(prelude: Prelude) -> list[tuple[str, str]]:
     if prelude.sound:
         return [("playback", prelude.sound), ("park", "")]
     return [("park", "")]
+
+
+def _nothing_to_do(event: Event) -> None:
+    """Until somebody wants them, the events of phones fall on the floor."""

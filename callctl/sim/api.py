@@ -14,7 +14,7 @@ from callctl.esl.wire import encode_event_plain
 from callctl.sim.bridge import order_bridge
 from callctl.sim.channel import Channel, PrivateMessage
 from callctl.sim.events import VERSION, channel_fields
-from callctl.sim.originate import Originate, parse_originate
+from callctl.sim.originate import Originate, parse_originate, presence_id
 
 if TYPE_CHECKING:
     from callctl.sim.switch import Switch
@@ -225,9 +225,17 @@ def _hupall(switch: Switch, argument: str) -> str:
 def _show(switch: Switch, argument: str) -> str:
     words = argument.split()
     what = words[0] if words else ""
+    if what == "registrations":
+        return '{"row_count": 0}\n'  # no phone of the stand-in registers: their contacts are known
+    if what == "registrations":
+        return _table([_registration(dialstring) for dialstring in switch.registrations()], words)
     if what not in ("channels", "calls"):
         return "-USAGE: codec|endpoint|application|api|calls [count]|channels [count|like <match string>]\n"
-    rows = _channel_rows(switch) if what == "channels" else _call_rows(switch)
+    return _table(_channel_rows(switch) if what == "channels" else _call_rows(switch), words)
+
+
+def _table(rows: list[dict[str, str]], words: list[str]) -> str:
+    """Print a table as it was asked for: how many, as JSON, or with commas."""
     if words[1:2] == ["count"]:
         return f"\n{len(rows)} total.\n\n"
     if words[-1] != "json":
@@ -236,6 +244,16 @@ def _show(switch: Switch, argument: str) -> str:
     if not rows:
         return '{"row_count": 0}\n'
     return json.dumps({"row_count": len(rows), "rows": rows}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _registration(dialstring: str) -> dict[str, str]:
+    user, _, domain = presence_id(dialstring).partition("@")
+    return {
+        "reg_user": user,
+        "realm": domain,
+        "url": f"sofia/internal/sip:{user}@{domain}",
+        "hostname": domain,
+    }
 
 
 def _channel_rows(switch: Switch) -> list[dict[str, str]]:
@@ -273,7 +291,7 @@ def _row(channel: Channel) -> dict[str, str]:
         "dialplan": "" if channel.is_outbound else "XML",
         "context": profile.context,
         "hostname": channel.switch.name,
-        "presence_id": "",
+        "presence_id": channel.variable("presence_id"),
         "presence_data": "",
         "accountcode": channel.variable("accountcode"),
         "callstate": channel.call_state,

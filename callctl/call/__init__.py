@@ -1,0 +1,17 @@
+"""A call's life, from its arrival to its end.
+
+The rooms, in the order a call passes through them:
+
+- `reception`: leads each socket to its call, and keeps the calls from harming each other.
+- `session`: the nursery of one call; performs what `flow` decides.
+- `flow`: decides, as a table: (state, event, time) → (state, effects). Pure, and so are `events` (its two
+  languages), `entertainment` (what a waiting caller hears), `ledger` (what is written down about a call)
+  and `variables` (what travels with the call).
+- `caller`: the caller's leg. `switch`: one FreeSWITCH, and the agents' legs on it.
+- `dispatcher`: the one way to the distributor, which decides who gets whom.
+- `recovery`: what is really there, after each connection to a switch.
+- `phones`: what the switches tell of the agents' phones.
+- `control`: what a person can do to a call.
+
+Words: a *leg* is a channel of the call, a *visit* one stay in one queue, an *offer* one ring of one agent.
+"""

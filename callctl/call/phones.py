@@ -1,0 +1,131 @@
+"""What the switches tell of the agents' phones: which are registered, and which have a call of their own.
+
+Both can be known for a contact that names a user of the switch's directory (`user/1001`). Registrations
+come as events of mod_sofia; a call of an agent's own is any channel of that user that is not a queue's leg.
+Whatever was missed while a connection was down is asked for when it is back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+import structlog
+
+from callctl.acd.distributor import Distributor
+from callctl.call.dispatcher import Dispatcher
+from callctl.call.switch import Switch
+from callctl.errors import UnknownAgent
+from callctl.esl.wire import Event
+from callctl.model import AgentRecord, AgentRemoved, Fact
+
+log = structlog.get_logger(__name__)
+
+_USER = re.compile(r"(?:\[[^\]]*\]|\{[^}]*\})*user/([^@/,|:\s]+)(?:@\S*)?")
+"""A contact that is one user of the directory, perhaps with variables before it."""
+
+
+class Phones:
+    """The users behind the agents' contacts, and what is known of their phones."""
+
+    def __init__(self) -> None:
+        self._user_of_agent: dict[str, str] = {}
+        self._agents_of_user: dict[str, set[str]] = defaultdict(set)
+        self._registered: dict[str, set[str]] = {}
+        """The registered users, by switch."""
+        self._seen: set[str] = set()
+        """Users who were registered once: only of these is it known when they are not."""
+        self._channels: dict[str, dict[str, str]] = defaultdict(dict)
+        """The users' own channels, by switch: the user of each UUID."""
+        self._dispatcher: Dispatcher | None = None
+
+    def report_to(self, dispatcher: Dispatcher) -> None:
+        """From now on tell `dispatcher` what is learned."""
+        self._dispatcher = dispatcher
+
+    def observe(self, fact: Fact) -> None:
+        """Learn the agents' contacts from the facts that are written down."""
+        if isinstance(fact, AgentRecord):
+            contacts = [fact.settings.contact, *fact.settings.contacts.values()]
+            users = {found[1] for contact in contacts if (found := _USER.fullmatch(contact))}
+            self._assign(fact.settings.name, users.pop() if len(users) == 1 else "")
+        elif isinstance(fact, AgentRemoved):
+            self._assign(fact.agent, "")
+
+    def _assign(self, agent: str, user: str) -> None:
+        before = self._user_of_agent.get(agent, "")
+        if before == user:
+            return
+        self._agents_of_user[before].discard(agent)
+        if user:
+            self._user_of_agent[agent] = user
+            self._agents_of_user[user].add(agent)
+        else:
+            self._user_of_agent.pop(agent, None)
+
+    async def learn(self, switch: Switch) -> None:
+        """Ask a switch for all it knows. Raises WaitEnded when the connection is lost meanwhile."""
+        registrations = json.loads(await switch.link.api("show registrations as json"))
+        channels = json.loads(await switch.link.api("show channels as json"))
+        known = self._seen | set(self._channels[switch.name].values())
+        self._registered[switch.name] = {row["reg_user"] for row in registrations.get("rows", [])}
+        self._seen |= self._registered[switch.name]
+        self._channels[switch.name] = {
+            row["uuid"]: _user(row["presence_id"])
+            for row in channels.get("rows", [])
+            if row.get("presence_id") and not switch.listens(row["uuid"])
+        }
+        self._tell(known | self._seen | set(self._channels[switch.name].values()))
+
+    def take(self, switch: Switch, event: Event) -> None:
+        """Learn from an event of a switch. Never waits."""
+        match event.name:
+            case "CUSTOM":
+                self._take_registration(switch, event)
+            case "CHANNEL_CREATE" if event.variable("cc_side") != "agent" and event.get(
+                "Channel-Presence-ID"
+            ):
+                user = _user(event.get("Channel-Presence-ID"))
+                self._channels[switch.name][event.uuid] = user
+                self._tell([user])
+            case "CHANNEL_HANGUP_COMPLETE":
+                user = self._channels[switch.name].pop(event.uuid, "")
+                if user:
+                    self._tell([user])
+
+    def _take_registration(self, switch: Switch, event: Event) -> None:
+        registered = self._registered.setdefault(switch.name, set())
+        if event.get("Event-Subclass") == "sofia::register":
+            user = event.get("from-user")
+            registered.add(user)
+            self._seen.add(user)
+        else:
+            user = event.get("user") or event.get("from-user")
+            registered.discard(user)
+        self._tell([user])
+
+    def _tell(self, users: Iterable[str]) -> None:
+        if self._dispatcher is None:
+            return
+        for user in users:
+            is_registered = any(user in users for users in self._registered.values())
+            registered = is_registered if user in self._seen else None
+            has_call = any(user in channels.values() for channels in self._channels.values())
+            for agent in sorted(self._agents_of_user.get(user, ())):
+                self._tell_one(self._dispatcher, agent, registered, has_call)
+
+    def _tell_one(self, dispatcher: Dispatcher, agent: str, registered: bool | None, has_call: bool) -> None:
+        def say(distributor: Distributor, now: float) -> None:
+            distributor.set_registered(agent, registered, now)
+            distributor.set_external_call(agent, has_call, now)
+
+        try:
+            dispatcher.act(say)
+        except UnknownAgent:
+            log.debug("a phone's agent is gone", agent=agent)
+
+
+def _user(presence_id: str) -> str:
+    return presence_id.partition("@")[0]
