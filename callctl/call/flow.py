@@ -102,6 +102,8 @@ class CallFlow:
         self._ringing: dict[str, Offer] = {}
         self._taken: Offer | None = None
         """The offer whose agent answered and is being bridged, or talks."""
+        self._lapsed: Offer | None = None
+        """The offer whose agent was gone before the bridge, while FreeSWITCH may yet act on the order."""
         self._socket_is_open = True
         self._hangup_is_ours = False
         self._caller_is_gone = False
@@ -236,12 +238,21 @@ class CallFlow:
     def _caller_taken(self, event: ev.CallerTaken | ev.Bridged, now: float) -> list[Effect]:
         if not self._socket_is_open:
             return []  # The dialplan is playing music between two visits; the caller is still ours.
+        if self._is_of_lapsed_bridge(event):
+            self._socket_is_open = False
+            return [ev.StopTimer(TIMER_BRIDGE), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
         # Our socket lives on after a transfer, and with socket_resume its end would break off
         # whatever the caller does now.
         return [
             ev.SetCallerVariables({"socket_resume": "false", "callctl_call": ""}),
             *self._end_wait(Reason.TRANSFERRED, now, by=None),
         ]
+
+    def _is_of_lapsed_bridge(self, event: ev.CallerTaken | ev.Bridged) -> bool:
+        """Say whether this is the bridge that has failed: the way back, set before it, leads to us."""
+        if self._lapsed is None:
+            return False
+        return isinstance(event, ev.CallerTaken) or event.leg_uuid == self._lapsed.leg_uuid
 
     def _socket_lost(self, event: ev.SocketLost, now: float) -> list[Effect]:
         self._socket_is_open = False
@@ -252,6 +263,7 @@ class CallFlow:
 
     def _caller_returned(self, event: ev.CallerReturned, now: float) -> list[Effect]:
         self._socket_is_open = True
+        self._lapsed = None
         arrival = evolve(self._ledger.arrival, resumes=self._ledger.arrival.resumes + 1)
         return [
             ev.StopTimer(TIMER_RETURN),
@@ -281,6 +293,8 @@ class CallFlow:
     def _waiting_timer(self, event: ev.TimerFired, now: float) -> list[Effect]:
         if event.timer == TIMER_RETURN and not self._socket_is_open:
             return self._end_wait(Reason.TRANSFERRED, now, by=None)
+        if event.timer == TIMER_BRIDGE:
+            return self._restore_wait() if self._lapsed and self._socket_is_open else []
         return self._entertainment.timer_fired(event.timer)
 
     # --- bridging ---
@@ -304,11 +318,32 @@ class CallFlow:
         ]
 
     def _bridge_refused(self, event: ev.BridgeRefused, now: float) -> list[Effect]:
-        return self._bridge_failed(event.why, now, leg_is_gone=False)
+        if self._taken is None or event.offer_id != self._taken.id:
+            self._lapsed = None
+            return []
+        return [
+            *self._bridge_failed(event.why, now, leg_is_gone=False),
+            ev.StopTimer(TIMER_BRIDGE),
+            ev.SetCallerVariables(waiting_variables(self._ledger.arrival)),
+        ]
+
+    def _lapsed_bridge_refused(self, event: ev.BridgeRefused, now: float) -> list[Effect]:
+        if self._lapsed is None or event.offer_id != self._lapsed.id:
+            return []
+        return [ev.StopTimer(TIMER_BRIDGE), *self._restore_wait()]
+
+    def _restore_wait(self) -> list[Effect]:
+        """The caller was not taken for the bridge that failed: it is as if it had never been ordered."""
+        self._lapsed = None
+        return [ev.SetCallerVariables(waiting_variables(self._ledger.arrival))]
 
     def _agent_gone_before_bridge(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
+        # The order may still be on its way. If FreeSWITCH takes the caller for it, only the variables that
+        # were set before it lead back, so they stay until that is settled: by a refusal, by the caller's
+        # return, or by the time for a proof.
+        self._lapsed = self._taken
         return self._bridge_failed(event.cause, now, leg_is_gone=True)
 
     def _bridge_failed(self, why: str, now: float, *, leg_is_gone: bool) -> list[Effect]:
@@ -316,9 +351,7 @@ class CallFlow:
         assert offer is not None, "BRIDGING always has an offer"
         self._taken = None
         effects: list[Effect] = [
-            ev.StopTimer(TIMER_BRIDGE),
             ev.ReportBridgeFailed(offer.id, caller_gone=False),
-            ev.SetCallerVariables(waiting_variables(self._ledger.arrival)),
             self._enter(
                 Stage.RINGING if self._ringing else Stage.WAITING,
                 agent="",
@@ -537,7 +570,7 @@ _IN_THE_QUEUE: Mapping[type, Handler] = {
     ev.Offered: CallFlow._ring,
     ev.AgentHungUp: CallFlow._nothing,
     ev.Bridged: CallFlow._caller_taken,
-    ev.BridgeRefused: CallFlow._nothing,
+    ev.BridgeRefused: CallFlow._lapsed_bridge_refused,
     ev.Unbridged: CallFlow._nothing,
     ev.CallerHungUp: CallFlow._caller_gone,
     ev.CallerTaken: CallFlow._caller_taken,

@@ -78,6 +78,7 @@ def waiting_variables(arrival: Arrival) -> dict[str, str]:
         "socket_resume": "true",
         "hangup_after_bridge": "false",
         "transfer_after_bridge": "",
+        "uuid_bridge_continue_on_cancel": "",
         "cc_queue": arrival.queue,
         "cc_queue_joined_epoch": f"{arrival.joined_at:.3f}",
         "callctl_call": arrival.call,
@@ -87,10 +88,15 @@ def waiting_variables(arrival: Arrival) -> dict[str, str]:
 
 
 def bridge_variables(offer: Offer) -> dict[str, str]:
-    """What must be true before the bridge: our crash does not cut it, and the agent's hangup ends it."""
+    """What must be true before the bridge: our crash does not cut it, and the agent's hangup ends it.
+
+    An agent who is gone before the two hear each other must not end it: FreeSWITCH would then hang the
+    caller up with ORIGINATOR_CANCEL (uuid_bridge_on_soft_execute in switch_ivr_bridge.c).
+    """
     return {
         "socket_resume": "false",
         "hangup_after_bridge": "true",
+        "uuid_bridge_continue_on_cancel": "true",
         "cc_agent": offer.agent,
         "cc_agent_uuid": offer.leg_uuid,
     }
@@ -99,7 +105,11 @@ def bridge_variables(offer: Offer) -> dict[str, str]:
 def talk_variables(now: float) -> dict[str, str]:
     """What is true once the two talk: the wait is over, and no way leads back into it."""
     return {
+        # Again, as a caller who came back from a failed bridge just now may have been told otherwise.
+        "socket_resume": "false",
+        "hangup_after_bridge": "true",
         "transfer_after_bridge": "",
+        "uuid_bridge_continue_on_cancel": "",
         "cc_queue_answered_epoch": f"{now:.3f}",
         "cc_cause": "answered",
         "callctl_reason": Reason.BRIDGED.value,

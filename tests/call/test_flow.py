@@ -298,10 +298,10 @@ def test_a_bridge_that_freeswitch_refuses_frees_the_agent_and_keeps_the_caller()
     flow = bridging()
     effects = flow.handle(ev.BridgeRefused("offer-1001", "-ERR Invalid uuid"), T + 3.1)
     assert orders(effects) == [
-        ev.StopTimer(TIMER_BRIDGE),
         ev.ReportBridgeFailed("offer-1001", caller_gone=False),
-        ev.SetCallerVariables(waiting_variables(ARRIVAL)),
         ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+        ev.StopTimer(TIMER_BRIDGE),
+        ev.SetCallerVariables(waiting_variables(ARRIVAL)),
     ]
     assert flow.stage is Stage.WAITING
     assert flow.record.agent == ""
@@ -312,15 +312,50 @@ def test_an_agent_gone_in_the_instant_of_the_bridge_costs_the_caller_no_place() 
     flow.handle(ev.CallerTaken(), T + 3.02)
     effects = flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.03)
     assert orders(effects) == [
-        ev.StopTimer(TIMER_BRIDGE),
         ev.ReportBridgeFailed("offer-1001", caller_gone=False),
-        ev.SetCallerVariables(waiting_variables(ARRIVAL)),
         ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
-    ]
+    ], "the variables that lead the caller back stay"
     back = flow.handle(ev.CallerReturned(), T + 3.5)
+    assert ev.SetCallerVariables(waiting_variables(flow.record.arrival)) in back
     assert ev.PlayMusic("local_stream://moh") in back
     assert flow.record.arrival.joined_at == T
     assert flow.record.arrival.resumes == 1
+    assert orders(flow.handle(ev.TimerFired(TIMER_BRIDGE), T + 6)) == []
+
+
+@pytest.mark.parametrize("late", [ev.CallerTaken(), ev.Bridged("leg-1001")])
+def test_a_caller_who_is_taken_for_a_bridge_that_has_failed_already_comes_back(
+    late: ev.CallHappening,
+) -> None:
+    flow = bridging()
+    flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.02)
+    assert orders(flow.handle(late, T + 3.03)) == [
+        ev.StopTimer(TIMER_BRIDGE),
+        ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
+    ]
+    assert flow.stage is Stage.WAITING
+    back = flow.handle(ev.CallerReturned(), T + 3.1)
+    assert ev.SetCallerVariables(waiting_variables(flow.record.arrival)) in back
+    flow.handle(ev.CallerTaken(), T + 9)
+    assert flow.record.reason is Reason.TRANSFERRED, "what comes after the return is meant"
+
+
+@pytest.mark.parametrize("word", [ev.BridgeRefused("offer-1001", "-ERR"), ev.TimerFired(TIMER_BRIDGE)])
+def test_a_caller_who_was_not_taken_for_a_bridge_that_had_failed_waits_on(word: ev.CallHappening) -> None:
+    flow = bridging()
+    flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.02)
+    assert ev.SetCallerVariables(waiting_variables(ARRIVAL)) in flow.handle(word, T + 3.1)
+    flow.handle(ev.CallerTaken(), T + 9)
+    assert flow.record.reason is Reason.TRANSFERRED
+
+
+def test_the_late_refusal_of_one_bridge_does_not_end_the_next_one() -> None:
+    flow = bridging()
+    flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.02)
+    flow.handle(ev.Offered(an_offer("1002")), T + 3.02)
+    flow.handle(ev.AgentAnswered("offer-1002", "leg-1002", won=True), T + 3.1)
+    assert flow.handle(ev.BridgeRefused("offer-1001", "-ERR"), T + 3.1) == []
+    assert flow.stage is Stage.BRIDGING
 
 
 def test_a_caller_gone_in_the_instant_of_the_bridge_leaves_no_leg_behind() -> None:
