@@ -10,5 +10,7 @@ A **fact** is what happened, as the model's records say it. A **row** is what st
   go to the database, in its thread) and `spill` (or to the file beside it).
 - `loading`: rows become records again, for a start after a stop or a crash.
 - `metrics`: the field's formulas, each with its name. `reports`: the same figures from the raw rows.
+- `timeline`: finds calls, and tells the story of one. `export` and `queue_log`: calls for other programs.
+- `backup`: copies, and puts a copy back. `upkeep`: removes what is old, and looks for what is wrong.
 - `roster`: agents and tiers changed by hand while no server runs.
 """

@@ -138,7 +138,15 @@ _WHAT_TO_DO = {
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
     """Return `error`, which came from the database at `path`, in words that say what to do."""
-    # The lower byte is the primary code; the rest tells variants apart. Python's own errors have none.
-    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    advice = _WHAT_TO_DO.get(code, "cannot be used")
-    return StoreError(f"the database {path} {advice} ({error})")
+    return StoreError(f"the database {path} {_WHAT_TO_DO.get(_code(error), 'cannot be used')} ({error})")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Say whether the file that was read is at fault: damaged, or not a database at all."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary code: the lower byte, as the rest tells variants apart. Python's own have 0."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF

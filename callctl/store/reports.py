@@ -62,6 +62,17 @@ class Selection:
         if self.agent and not _is_known(connection, _AGENT_IS_KNOWN, self.agent):
             raise UnknownAgent(f"there was never an agent {self.agent!r}")
 
+    def conditions(self, time: str) -> str:
+        """Return as SQL what the selected rows of `calls` fulfil, with `time` as the column in the period."""
+        conditions = [f"{time} >= :since", f"{time} < :until"]
+        if self.queue:
+            conditions.append("calls.queue = :queue")
+        if self.agent:
+            conditions.append("calls.agent = :agent")
+        if self.account_id:
+            conditions.append("calls.account_id = :account_id")
+        return " AND ".join(conditions)
+
     @property
     def parameters(self) -> dict[str, Value]:
         """The selection as parameters of SQL."""
@@ -122,16 +133,6 @@ def report_agents(connection: sqlite3.Connection, selection: Selection, *, now: 
     return [AgentFigures(**dict(row)) for row in select(connection, _agents_sql(selection), parameters)]
 
 
-def _conditions(selection: Selection, time: str) -> str:
-    """Return what the selected rows of `calls` fulfil, with `time` as the column that is in the period."""
-    conditions = [f"{time} >= :since", f"{time} < :until"]
-    if selection.queue:
-        conditions.append("calls.queue = :queue")
-    if selection.account_id:
-        conditions.append("calls.account_id = :account_id")
-    return " AND ".join(conditions)
-
-
 def _group(by: By, *, local_time: bool) -> str:
     moment = "strftime('%Y-%m-%dT%H:%M', joined_at, 'localtime')" if local_time else "joined_at"
     match by:
@@ -149,7 +150,6 @@ def _group(by: By, *, local_time: bool) -> str:
 
 
 def _calls_sql(selection: Selection, by: By, *, local_time: bool) -> str:
-    of_agent = "AND agent = :agent" if selection.agent else ""
     # Nearest rank: the smallest wait that at least so many percent of the answered calls did not exceed.
     percentiles = ", ".join(
         f"min(wait_seconds) FILTER (WHERE 100 * place >= {percent} * places) AS p{percent}"
@@ -165,7 +165,7 @@ WITH visits AS MATERIALIZED (
       + (SELECT total(seconds) FROM agent_spans WHERE state = 'Wrap-up' AND call_id = calls.id)
       END AS handling_seconds
   FROM calls LEFT JOIN queue_targets USING (queue)
-  WHERE {_conditions(selection, "joined_at")} {of_agent}
+  WHERE {selection.conditions("joined_at")}
 ),
 counts AS (
   SELECT "group",
@@ -207,7 +207,8 @@ def _call_figures(row: sqlite3.Row, formula: Formula) -> CallFigures:
 def _agents_sql(selection: Selection) -> str:
     of_agent = "AND agent = :agent" if selection.agent else ""
     of_calls = (
-        f"AND call_id IN (SELECT id FROM calls WHERE {_conditions(selection, 'joined_at')})"
+        "AND call_id IN (SELECT id FROM calls"
+        " WHERE :queue IN ('', calls.queue) AND :account_id IN ('', calls.account_id))"
         if selection.queue or selection.account_id
         else ""
     )
@@ -243,7 +244,7 @@ times AS (
 talks AS (
   SELECT agent, count(*) AS answered, total(talk_seconds) AS talk, total(hold_seconds) AS hold,
     total((SELECT total(seconds) FROM agent_spans WHERE state = 'Wrap-up' AND call_id = calls.id)) AS wrap_up
-  FROM calls WHERE bridged_at IS NOT NULL AND {_conditions(selection, "joined_at")} {of_agent}
+  FROM calls WHERE bridged_at IS NOT NULL AND {selection.conditions("joined_at")}
   GROUP BY agent
 ),
 rings AS (

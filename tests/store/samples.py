@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import evolve
@@ -130,6 +134,24 @@ def offer(
         ended_at=at + ring,
         result=result,
     )
+
+
+@contextmanager
+def no_file_grows_beyond(size: int) -> Iterator[None]:
+    """Let every write of this process fail that would make a file larger, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def damage(path: Path) -> None:
+    """Overwrite the last pages of a database, which hold rows, as a failing disk would."""
+    with path.open("r+b") as file:
+        file.seek(-2 * 4096, os.SEEK_END)
+        file.write(b"\xff" * 2 * 4096)
 
 
 def database_with(path: Path, *facts: Fact) -> Path:
