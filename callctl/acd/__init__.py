@@ -5,8 +5,15 @@ is Available and can be reached somewhere, *free* who could take a call now, and
 who is free and fits what that member needs. A **reservation** is the distributor's side of an offer: it
 ties one agent to one member and ends by itself when its lease is over.
 
-The way through: `distributor` takes every event and owns everything. `roster` keeps the agents and
-writes down their spans, `queue` and `agent` are the records, `limits` says how long a member may wait
-and which tiers are open, `choose` finds the next pair in the order of a `strategy` and says why, `timers`
-remembers what falls due. What follows comes out as `effects`; `views` are frozen pictures for others.
+The way through:
+
+- `distributor` takes every event, and `effects` are what follows from it, as data.
+- `floor` holds all that is live and keeps it in step: members and reservations itself, the agents and
+  their written trace through the `roster`. `queue` and `agent` are the live records, `timers` what is due.
+- `choose` finds the next pair in the order of a `strategy`, and says why everybody else was passed over.
+- `review` asks whether a wait is over: by the `limits`, by an `overflow`. `admission` asks who may join,
+  `hours` when; `memory` knows callers who come back, `estimate` how long they may have to wait, and
+  `delays` what follows from an offer that came to nothing.
+- `views` are frozen pictures for others, `invariants` what must be true of them; `check` looks at queues
+  and agents before they are used.
 """

@@ -31,8 +31,9 @@ class Choice:
     @property
     def chosen(self) -> Sequence[Seat]:
         """Those to be offered the call now."""
-        everyone = self.member.queue.settings.strategy is Strategy.RING_ALL
-        return self.order if everyone else self.order[:1]
+        settings = self.member.queue.settings
+        at_once = settings.strategy is Strategy.RING_PROGRESSIVELY and settings.ring_progressively_delay <= 0
+        return self.order if at_once or settings.strategy is Strategy.RING_ALL else self.order[:1]
 
 
 def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> Iterator[Choice]:
@@ -59,7 +60,7 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
         strategy = queue.settings.strategy
         if before is None or strategy not in STEADY_STRATEGIES:
             past = Past(
-                draw=draw, queue_last=queue.last_place, member_last=member.last_tried, tried=member.tried
+                draw=draw, queue_last=queue.goes_round_from, member_last=member.last_tried, tried=member.tried
             )
             eligible = found[key] = in_order(strategy, eligible, past)
         preferred = member.arrival.preferred_agent

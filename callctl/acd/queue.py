@@ -179,6 +179,14 @@ class Queue:
             del self._present_levels[level]
 
     @property
+    def goes_round_from(self) -> Place | None:
+        """The place of the agent offered a call last; before the first offer, as the agents remember it."""
+        if self.last_place is not None:
+            return self.last_place
+        offered = [(seat.last_offered_at, place(seat)) for seat in self.in_place if seat.last_offered_at]
+        return max(offered)[1] if offered else None
+
+    @property
     def lowest_present_level(self) -> float:
         """The lowest level on which somebody is present; infinite if nobody is."""
         return min(self._present_levels, default=inf)

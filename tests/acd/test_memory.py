@@ -1,0 +1,234 @@
+"""Callers who come back: to a place they lost, to a callback, to the expected wait they were told."""
+
+from __future__ import annotations
+
+import pytest
+
+from callctl.acd import memory
+from callctl.acd.effects import Offered, OfferWithdrawn, WaitOver
+from callctl.errors import QueueFull, UnknownCall
+from callctl.model import Reason
+from tests.acd.floorplan import Centre
+
+
+def test_a_caller_who_was_cut_off_comes_back_to_the_old_place() -> None:
+    centre = Centre(abandoned_resume_allowed=True, discard_abandoned_after=60)
+    centre.join("c1", 0.0, caller_number="030123")
+    centre.join("c2", 10.0, caller_number="040456")
+    centre.d.leave("c1", 20.0, abandoned=True)
+    assert centre.join("c3", 80.0, caller_number="030123") == 1
+    assert centre.member("c3", 80.0).score == 80.0
+    assert centre.member("c3", 80.0).waited_seconds == 0.0
+
+
+@pytest.mark.parametrize(
+    ("allowed", "abandoned", "number", "queue", "now"),
+    [
+        (False, True, "030123", "q", 80.0),
+        (True, False, "030123", "q", 80.0),
+        (True, True, "030124", "q", 80.0),
+        (True, True, "030123", "other", 80.0),
+        (True, True, "030123", "q", 80.001),
+    ],
+    ids=["not allowed", "did not hang up", "somebody else", "another queue", "too late"],
+)
+def test_nobody_else_gets_that_place(
+    allowed: bool, abandoned: bool, number: str, queue: str, now: float
+) -> None:
+    centre = Centre(abandoned_resume_allowed=allowed, discard_abandoned_after=60)
+    centre.queue("other", abandoned_resume_allowed=True)
+    centre.join("c1", 0.0, caller_number="030123")
+    centre.d.leave("c1", 20.0, abandoned=abandoned)
+    centre.join("c3", now, queue=queue, caller_number=number)
+    assert centre.member("c3", now).score == 0.0
+
+
+def test_a_place_is_taken_up_once() -> None:
+    centre = Centre(abandoned_resume_allowed=True)
+    centre.join("c1", 0.0, caller_number="030123")
+    centre.d.leave("c1", 20.0, abandoned=True)
+    centre.join("c2", 30.0, caller_number="030123")
+    centre.join("c3", 30.0, caller_number="030123")
+    assert [centre.member(call, 30.0).score for call in ("c2", "c3")] == [30.0, 0.0]
+
+
+def test_callers_without_a_number_are_nobody_in_particular() -> None:
+    centre = Centre(abandoned_resume_allowed=True, preferred_agent_seconds=1000)
+    centre.agent("anna")
+    centre.agent("bert")
+    centre.join("c1", 0.0)
+    offer = centre.offer()
+    centre.answer(offer, 0.0)
+    centre.d.talk_ended(offer.id, 1.0)
+    centre.join("c2", 2.0)
+    assert centre.pairs() == [("c2", "bert")]
+    centre.d.leave("c2", 3.0, abandoned=True)
+    centre.join("c3", 4.0)
+    assert centre.member("c3", 4.0).score == 0.0
+
+
+def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "REMEMBERED_CALLERS", 2)
+    centre = Centre(abandoned_resume_allowed=True, preferred_agent_seconds=1000)
+    centre.agent("anna")
+    for number in "123":
+        centre.join(number, 0.0, caller_number=number)
+        offer = centre.offer()
+        centre.answer(offer, 0.0)
+        centre.d.talk_ended(offer.id, 1.0)
+        centre.join(f"again {number}", 1.0, caller_number=number)
+        left = centre.offer()
+        centre.d.leave(f"again {number}", 2.0, abandoned=True)
+        centre.effects()
+        centre.fail(left, "ORIGINATOR_CANCEL", 2.0)
+    centre.d.remove_agent("anna", 10.0)
+    for number in "123":
+        centre.join(f"back {number}", 10.0, caller_number=number)
+    views = [centre.member(f"back {number}", 10.0) for number in "123"]
+    assert [view.score for view in views] == [0.0, 9.0, 9.0]
+    assert [view.arrival.preferred_agent for view in views] == ["", "anna", "anna"]
+
+
+def test_a_callback_keeps_its_place_and_is_offered_in_its_turn() -> None:
+    centre = Centre(max_wait_time=30, leave_when_empty=True, max_callers=1)
+    centre.agent("anna")
+    centre.join("c0", 0.0)
+    offer = centre.offer()
+    centre.answer(offer, 0.0)
+    centre.join("c1", 5.0, caller_number="030123")
+    # The caller hangs up and asks to be called back: the same visit goes on without a caller.
+    centre.join("c1", 8.0, joined_at=5.0, caller_number="030123", callback=True)
+    with pytest.raises(QueueFull):
+        centre.join("c2", 9.0)
+    centre.d.advance(500.0)
+    assert centre.effects() == []
+    centre.d.talk_ended(offer.id, 600.0)
+    assert centre.pairs() == [("c1", "anna")]
+
+
+def test_never_more_callbacks_are_due_than_agents_are_free() -> None:
+    centre = Centre()
+    for number in range(5):
+        centre.join(f"c{number}", float(number), callback=True)
+    centre.agent("anna", 10.0)
+    centre.agent("bert", 10.0)
+    assert centre.pairs() == [("c0", "anna"), ("c1", "bert")]
+
+
+def test_a_callback_whose_caller_did_not_answer_is_tried_later_in_its_old_place() -> None:
+    centre = Centre()
+    centre.join("c1", 0.0, callback=True)
+    centre.agent("anna", 1.0)
+    offer = centre.offer()
+    assert centre.d.offer_answered(offer.id, 2.0)
+    centre.d.postpone("c1", 100.0, 5.0)
+    assert centre.effects() == [OfferWithdrawn(offer, "ORIGINATOR_CANCEL")]
+    centre.fail(offer, "ORIGINATOR_CANCEL", 5.1)
+    assert centre.offers() == []
+    centre.join("c2", 50.0)
+    second = centre.offer()
+    assert second.call == "c2"
+    centre.answer(second, 51.0)
+    centre.join("c3", 90.0)
+    assert centre.d.position("c1", 90.0) == 1
+    centre.d.talk_ended(second.id, 99.0)
+    third = centre.offer()
+    assert third.call == "c3"
+    centre.answer(third, 99.0)
+    assert centre.d.next_deadline() == 100.0
+    centre.d.talk_ended(third.id, 99.5)
+    centre.d.advance(100.0)
+    assert centre.pairs() == [("c1", "anna")]
+    with pytest.raises(UnknownCall):
+        centre.d.postpone("c9", 1.0, 0.0)
+
+
+def test_the_caller_who_calls_in_meanwhile_takes_the_callbacks_place() -> None:
+    centre = Centre()
+    centre.join("c0", 0.0)
+    centre.join("c1", 5.0, caller_number="030123", callback=True)
+    centre.join("c2", 6.0)
+    assert centre.join("c3", 50.0, caller_number="030123") == 2
+    assert centre.effects() == [WaitOver("c1", Reason.WITHDRAWN, "call:c3")]
+    assert [view.call for view in centre.d.members(50.0)] == ["c0", "c3", "c2"]
+
+
+def test_a_callback_that_is_just_being_rung_goes_over_to_the_caller_who_calls_in() -> None:
+    centre = Centre()
+    centre.agent("anna")
+    centre.agent("bert")
+    centre.join("c1", 5.0, caller_number="030123", callback=True)
+    offer = centre.offer()
+    centre.join("c3", 6.0, caller_number="030123")
+    withdrawn, over, offered = centre.effects()
+    assert withdrawn == OfferWithdrawn(offer, "ORIGINATOR_CANCEL")
+    assert over == WaitOver("c1", Reason.WITHDRAWN, "call:c3")
+    assert isinstance(offered, Offered)
+    assert (offered.offer.call, offered.offer.agent) == ("c3", "bert")
+
+
+def test_a_callback_that_is_over_is_nobodys_place_any_more() -> None:
+    centre = Centre()
+    centre.join("c1", 5.0, caller_number="030123", callback=True)
+    centre.d.leave("c1", 10.0)
+    centre.join("c3", 50.0, caller_number="030123")
+    assert centre.effects() == []
+    assert centre.member("c3", 50.0).score == 0.0
+
+
+def waits(centre: Centre, *seconds: float) -> None:
+    """Have callers bridged at 1000 s who waited so long, each as the next."""
+    centre.agent("anna")
+    for number, wait in enumerate(seconds):
+        centre.join(f"w{number}", 1000.0, joined_at=1000.0 - wait)
+        offer = centre.offer()
+        centre.answer(offer, 1000.0)
+        centre.d.talk_ended(offer.id, 1000.0)
+    centre.effects()
+
+
+def test_the_expected_wait_is_the_time_a_place_took_of_late_times_the_places() -> None:
+    centre = Centre()
+    waits(centre, 20, 30, 40)
+    assert centre.d.expected_wait("q", 1000.0) == 30.0
+    centre.join("c0", 1000.0)
+    centre.answer(centre.offer(), 1000.0)
+    # (20 + 30 + 40 + 0) / 4 places = 22.5 s a place.
+    centre.join("c1", 1000.0)
+    centre.join("c2", 1000.0)
+    assert centre.d.expected_wait("q", 1000.0) == 67.5
+    assert centre.d.queues(1000.0)[0].expected_wait_seconds == 67.5
+    assert centre.d.announced_wait("c1", 1000.0) == 30.0
+    assert centre.d.announced_wait("c2", 1000.0) == 50.0
+
+
+def test_what_is_told_of_the_wait_never_rises() -> None:
+    centre = Centre()
+    waits(centre, 20, 30, 40)
+    centre.d.set_external_call("anna", True, 1000.0)
+    centre.join("c1", 1000.0)
+    assert centre.d.announced_wait("c1", 1000.0) == 30.0
+    centre.join("c2", 1001.0, base_score=1000)
+    centre.join("c3", 1002.0, base_score=1000)
+    assert centre.d.position("c1", 1002.0) == 3
+    assert centre.d.announced_wait("c1", 1002.0) == 30.0
+    centre.d.leave("c2", 1003.0)
+    centre.d.leave("c3", 1003.0)
+    assert centre.d.announced_wait("c1", 1003.0) == 30.0
+
+
+def test_nothing_is_told_of_a_wait_that_nobody_can_know() -> None:
+    centre = Centre()
+    waits(centre, 20, 30)
+    assert centre.d.expected_wait("q", 1000.0) is None
+    centre.d.set_external_call("anna", True, 1000.0)
+    centre.join("c1", 1000.0)
+    assert centre.d.announced_wait("c1", 1000.0) is None
+    centre.d.set_external_call("anna", False, 1010.0)
+    centre.answer(centre.offer(), 1010.0)
+    centre.join("c2", 1011.0)
+    assert centre.d.announced_wait("c2", 1011.0) == 20.0
+    assert centre.d.announced_wait("c2", 1000.0 + 1801.0) is None
+    centre.d.remove_agent("anna", 1012.0)
+    assert centre.d.announced_wait("c2", 1012.0) is None
+    assert centre.d.expected_wait("q", 1012.0) is None
