@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from callctl.esl.wire import encode_event_plain
 from callctl.sim.bridge import order_bridge
 from callctl.sim.channel import Channel, PrivateMessage
+from callctl.sim.directory import presence_id
 from callctl.sim.events import VERSION, channel_fields
-from callctl.sim.originate import Originate, parse_originate, presence_id
+from callctl.sim.originate import Originate, parse_originate
 
 if TYPE_CHECKING:
     from callctl.sim.switch import Switch
@@ -226,9 +227,7 @@ def _show(switch: Switch, argument: str) -> str:
     words = argument.split()
     what = words[0] if words else ""
     if what == "registrations":
-        return '{"row_count": 0}\n'  # no phone of the stand-in registers: their contacts are known
-    if what == "registrations":
-        return _table([_registration(dialstring) for dialstring in switch.registrations()], words)
+        return _table([_registration(dialstring) for dialstring in switch.directory.registrations()], words)
     if what not in ("channels", "calls"):
         return "-USAGE: codec|endpoint|application|api|calls [count]|channels [count|like <match string>]\n"
     return _table(_channel_rows(switch) if what == "channels" else _call_rows(switch), words)

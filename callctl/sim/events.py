@@ -117,9 +117,12 @@ def channel_fields(channel: Channel, *, bare: bool = False) -> EventFields:
         "Call-Direction": channel.variable("direction"),
         "Presence-Call-Direction": channel.variable("direction"),
         "Channel-HIT-Dialplan": str(not channel.is_outbound).lower(),
+        "Channel-Presence-ID": channel.variable("presence_id"),
         "Channel-Call-UUID": channel.variable("call_uuid"),
         "Answer-State": channel.answer_state,
     }
+    if not fields["Channel-Presence-ID"]:
+        del fields["Channel-Presence-ID"]
     if channel.hangup_cause:
         fields["Hangup-Cause"] = channel.hangup_cause
     if channel.running is not State.NEW:

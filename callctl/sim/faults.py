@@ -6,6 +6,7 @@ a lost network, a stall) are orders to the `Switch` itself.
 
 from __future__ import annotations
 
+import trio
 from attrs import define
 
 
@@ -48,3 +49,25 @@ class Faults:
 
     refuse_originate: str = ""
     """The cause with which every originate fails, such as NORMAL_CIRCUIT_CONGESTION; "" for none."""
+
+
+class Gate:
+    """Something that is open, or else makes everybody wait: a stall, a lost network."""
+
+    def __init__(self) -> None:
+        self._opened = trio.Event()
+        self._opened.set()
+
+    def open(self) -> None:
+        """Let everybody through who waits."""
+        self._opened.set()
+
+    def close(self) -> None:
+        """Make everybody wait from now on."""
+        if self._opened.is_set():
+            self._opened = trio.Event()
+
+    async def passed(self) -> None:
+        """Return once it is open."""
+        if not self._opened.is_set():
+            await self._opened.wait()

@@ -6,6 +6,7 @@ were queued. So nothing else is delivered while a command is half sent or an `ap
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,14 @@ EVENTS_IN_ONE_WRITE = 64
 GOODBYE = b"Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
 SHUTDOWN = b"The system is being shut down.\n"
 ACCESS_DENIED = b"Access Denied, go away.\n"
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Compare a header with a filter: a pattern in slashes is a regular expression."""
+    if pattern.startswith("/"):
+        expression, _, flags = pattern[1:].rpartition("/")
+        return re.search(expression, text, re.IGNORECASE if "i" in flags else 0) is not None
+    return text.lower() == pattern.lower()
 
 
 @frozen
@@ -132,6 +141,7 @@ class Listener:
         return True
 
     def _passes_filters(self, fields: EventFields) -> bool:
+        """Say whether one filter matches, and none that is negative (event_handler in mod_event_socket.c)."""
         if not self.filters:
             return True
         lowered = {name.lower(): value for name, value in fields.items()}
@@ -140,11 +150,9 @@ class Listener:
             value = lowered.get(name.lower())
             if value is None:
                 continue
-            text = value if isinstance(value, str) else value[0]
             wanted = pattern.lstrip("+- ")
-            is_positive = "-" not in pattern[: len(pattern) - len(wanted)]
-            if text.lower() == wanted.lower():
-                if not is_positive:
+            if _matches(wanted, value if isinstance(value, str) else value[0]):
+                if "-" in pattern[: len(pattern) - len(wanted)]:
                     return False
                 passes = True
         return passes

@@ -13,6 +13,7 @@ import trio
 from attrs import field, frozen
 
 from callctl.sim.channel import Channel, Profile, State
+from callctl.sim.directory import presence_id
 from callctl.sim.people import AgentPhone, Loopback
 
 if TYPE_CHECKING:
@@ -182,10 +183,12 @@ class Originate:
         while dialstring.startswith("["):
             inside, _, dialstring = dialstring[1:].partition("]")
             variables.update(parse_variables(inside))
-        endpoint = self.switch.endpoint(dialstring)
+        endpoint = self.switch.directory.phone(dialstring)
         if endpoint is not None:
-            if not endpoint.is_registered:
+            if not (endpoint.is_registered and self.switch.directory.is_registered(dialstring)):
                 return None, "USER_NOT_REGISTERED"
+            if dialstring.startswith("user/"):
+                variables.setdefault("presence_id", presence_id(dialstring))
             leg = self._leg(dialstring, dialstring.rpartition("/")[2].partition("@")[0], variables)
             if leg is not None:
                 leg.far = AgentPhone(leg, endpoint)

@@ -19,8 +19,9 @@ from callctl.sim.api import uptime
 from callctl.sim.applications import APPLICATIONS
 from callctl.sim.channel import Channel, Profile
 from callctl.sim.dialplan import Dialplan, house_dialplan
+from callctl.sim.directory import Directory
 from callctl.sim.events import VERSION, EventSource, Identity
-from callctl.sim.faults import Faults
+from callctl.sim.faults import Faults, Gate
 from callctl.sim.inbound import listen_inbound, serve_inbound
 from callctl.sim.listener import SHUTDOWN, Listener
 from callctl.sim.people import Caller, Endpoint, Loopback, TrunkCaller, run_later
@@ -94,18 +95,18 @@ class Switch:
         self.listeners: set[Listener] = set()
         self.core_uuid = ids.uuid()
         self.events = EventSource(Identity(name=name, core_uuid=self.core_uuid), self.now)
+        self.directory = Directory(self.events)
         self._dial = dial
         self._channels: dict[str, Channel] = {}
         self._gone: deque[tuple[float, Channel]] = deque()
         self._peak_channels = 0
         self._session_id = 0
-        self._endpoints: dict[str, Callable[[], Endpoint]] = {}
         self._observers: list[Observer] = []
         self._sounds: dict[str, float | None] = {}
         self._core: trio.Nursery | None = None
         self._restart = trio.Event()
-        self._network = _Gate()
-        self._speech = _Gate()
+        self._network = Gate()
+        self._speech = Gate()
 
     # --- its life -------------------------------------------------------------------------------
 
@@ -266,12 +267,7 @@ class Switch:
 
     def add_endpoint(self, dialstring: str, behaviour: Endpoint | Callable[[], Endpoint]) -> None:
         """Say what the phone at this contact does; a function is asked anew for each ring."""
-        self._endpoints[dialstring] = behaviour if callable(behaviour) else lambda: behaviour
-
-    def endpoint(self, dialstring: str) -> Endpoint | None:
-        """Return how the phone at this contact behaves this time, or None where there is none."""
-        behaviour = self._endpoints.get(dialstring)
-        return behaviour() if behaviour is not None else None
+        self.directory.add(dialstring, behaviour)
 
     def place_call(self, caller: Caller) -> str:
         """Let a call come in over the trunk; returns the UUID of its channel."""
@@ -401,22 +397,3 @@ class Switch:
             other = other_uuid or channel.variable("cc_member_uuid")
             for observer in list(self._observers):
                 observer(name, channel.uuid, self.now(), other)
-
-
-class _Gate:
-    """Something that is open, or else makes everybody wait."""
-
-    def __init__(self) -> None:
-        self._opened = trio.Event()
-        self._opened.set()
-
-    def open(self) -> None:
-        self._opened.set()
-
-    def close(self) -> None:
-        if self._opened.is_set():
-            self._opened = trio.Event()
-
-    async def passed(self) -> None:
-        if not self._opened.is_set():
-            await self._opened.wait()

@@ -19,17 +19,22 @@ REPLAYED = [path for path in recordings() if name_of(path) not in NOT_REPLAYED]
 NOT_OF_A_CHANNEL = {
     "Content-Disposition",
     "Content-Length",
+    "Channel-Presence-ID",
     "Core-UUID",
     "Event-Name",
     "Event-Sequence",
+    "Event-Subclass",
     "FreeSWITCH-Hostname",
     "Reply-Text",
     "Unique-ID",
     "_body",
     "content-length",
+    "from-user",
     "rows",
+    "user",
 }
-"""What callctl reads besides the fields of a channel: told with each message, or of the switch itself."""
+"""What callctl reads besides the fields of a call: told with each message, of the switch itself, or of the
+registration of phones, of which the recordings have none (see test_phones.py)."""
 
 
 @cache
