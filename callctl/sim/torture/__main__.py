@@ -18,8 +18,9 @@ from callctl.sim.torture.hour import HourSettings, run_hour
 @click.option(
     "--crash-every", default=360.0, show_default=True, help="Seconds between two crashes, on average."
 )
+@click.option("--tell", default="", help="Tell the stories of violations that contain this text only.")
 @click.option("--verbose", is_flag=True, help="Say a line about every hour.")
-def command(hours: int, seed: str, first_hour: int, crash_every: float, verbose: bool) -> None:
+def command(hours: int, seed: str, first_hour: int, crash_every: float, tell: str, verbose: bool) -> None:
     """Run hours of a call centre in which callctl and everything around it crashes.
 
     \b
@@ -30,7 +31,7 @@ def command(hours: int, seed: str, first_hour: int, crash_every: float, verbose:
     violations = 0
     began = time.monotonic()
     for hour in range(first_hour, first_hour + hours):
-        result = run_hour(HourSettings(seed=f"{seed}/{hour}", crash_every=crash_every))
+        result = run_hour(HourSettings(seed=f"{seed}/{hour}", crash_every=crash_every, tell=tell))
         totals.update(result.counts)
         violations += len(result.violations)
         if verbose:

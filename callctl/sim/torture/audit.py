@@ -11,25 +11,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from callctl.model import OUTCOME_OF_REASON, Reason
+from callctl.sim.torture.timeline import Violation
 from callctl.sim.torture.truth import Story, Truth
 from callctl.store.loading import epoch, open_reader
 
 TALK_SECONDS = 2.0
 """How far a row's talk may be from the real one where callctl was there when it ended: events may be late."""
 
+AFTERWARDS_SECONDS = 30.0
+"""How much of what came after is told of a call that is wrong in the history."""
+
 LEADS_ON = frozenset(reason for reason in Reason if reason is not Reason.CALLER_HANGUP)
 """Reasons after which the same caller may be back on a visit of its own."""
 
 
-def audit(database: Path, truth: Truth, promised: set[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield what is wrong with the history, and whom it concerns; `promised` calls must have a row."""
+def audit(database: Path, truth: Truth, promised: set[str], now: float) -> Iterator[Violation]:
+    """Yield what is wrong with the history, as of when it came about; `promised` calls must have rows."""
     connection = open_reader(database)
     try:
         rows = connection.execute("SELECT * FROM calls ORDER BY joined_at, id").fetchall()
-        yield from _of_rows(rows)
-        yield from _of_callers(rows, truth)
+        yield from _of_rows(rows, now)
+        yield from _of_callers(rows, truth, now)
         for call in sorted(promised - {row["id"] for row in rows}):
-            yield f"the call {call} has no row", (call,)
+            yield Violation(now, f"the call {call} has no row", (call,))
         yield from _of_offers(connection)
         yield from _of_spans(connection)
     finally:
@@ -49,65 +53,68 @@ def count_outcomes(database: Path) -> dict[str, int]:
         connection.close()
 
 
-def _of_rows(rows: list[sqlite3.Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _of_rows(rows: list[sqlite3.Row], now: float) -> Iterator[Violation]:
     for row in rows:
-        about = (row["id"], row["uuid"])
+        what, at = "", now
         if row["ended_at"] is None or row["reason"] is None or row["state"] != "ended":
-            yield (
-                f"the call {row['id']} of {row['uuid']} was never ended: {row['state']}, {row['reason']}",
-                about,
-            )
+            what = f"was never ended: {row['state']}, {row['reason']}"
+            at = epoch(row["joined_at"]) + AFTERWARDS_SECONDS
         elif row["outcome"] != OUTCOME_OF_REASON[Reason(row["reason"])].value:
-            yield f"the call {row['id']} is {row['outcome']} with {row['reason']}", about
+            what = f"is {row['outcome']} with {row['reason']}"
         elif row["reason"] == Reason.ERROR.value:
-            yield f"the call {row['id']} of {row['uuid']} ended in an error", about
+            what, at = "ended in an error", epoch(row["ended_at"])
+        if what:
+            yield Violation(at, f"the call {row['id']} of {row['uuid']} {what}", (row["id"], row["uuid"]))
 
 
-def _of_callers(rows: list[sqlite3.Row], truth: Truth) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _of_callers(rows: list[sqlite3.Row], truth: Truth, now: float) -> Iterator[Violation]:
     visits: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in rows:
         visits[row["uuid"]].append(row)
     for uuid, own in visits.items():
+        about = (uuid, *(row["id"] for row in own))
         story = truth.stories.get(uuid)
         if story is None:
-            yield f"a row is about {uuid}, who never called", (uuid,)
+            yield Violation(now, f"a row is about {uuid}, who never called", about)
             continue
-        about = (uuid, *(row["id"] for row in own))
+        at = (story.ended_at or now) + AFTERWARDS_SECONDS
         for row in own[:-1]:
             if row["reason"] not in LEADS_ON:
-                yield f"{uuid} has {len(own)} rows, one of which ended with {row['reason']}", about
+                what = f"{uuid} has {len(own)} rows, one of which ended with {row['reason']}"
+                yield Violation(at, what, about)
         talks = [row for row in own if row["reason"] == Reason.BRIDGED.value]
         if len(talks) != len(story.talks):
-            yield f"{uuid} talked {len(story.talks)} times, and {len(talks)} rows say so", about
+            what = f"{uuid} talked {len(story.talks)} times, and {len(talks)} rows say so"
+            yield Violation(at, what, about)
         else:
-            yield from _of_talks(story, talks)
-        last = own[-1]
-        if not story.talks and story.ended_by == "caller" and last["reason"] == Reason.SWITCH_LOST.value:
-            yield f"{uuid} hung up, and the row says {last['reason']}", about
+            yield from _of_talks(story, talks, at)
+        if not story.talks and story.ended_by == "caller" and own[-1]["reason"] == Reason.SWITCH_LOST.value:
+            yield Violation(at, f"{uuid} hung up, and the row says {own[-1]['reason']}", about)
 
 
-def _of_talks(story: Story, rows: list[sqlite3.Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _of_talks(story: Story, rows: list[sqlite3.Row], at: float) -> Iterator[Violation]:
     for talk, row in zip(story.talks, rows, strict=True):
         about = (story.uuid, row["id"], talk.leg.agent)
         if row["agent"] != talk.leg.agent:
-            yield f"{story.uuid} talked to {talk.leg.agent}, and the row says {row['agent']}", about
+            what = f"{story.uuid} talked to {talk.leg.agent}, and the row says {row['agent']}"
+            yield Violation(at, what, about)
         if row["bridged_at"] is None or abs(epoch(row["bridged_at"]) - talk.began_at) > TALK_SECONDS:
-            yield f"the talk of {story.uuid} began at another time than {row['bridged_at']}", about
+            what = f"the talk of {story.uuid} began at another time than {row['bridged_at']}"
+            yield Violation(at, what, about)
 
 
-def _of_offers(connection: sqlite3.Connection) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for row in connection.execute("SELECT id, call_id, agent FROM offers WHERE ended_at IS NULL"):
-        yield (
-            f"the offer of {row['call_id']} to {row['agent']} was never ended",
-            (row["call_id"], row["agent"]),
-        )
+def _of_offers(connection: sqlite3.Connection) -> Iterator[Violation]:
+    for row in connection.execute("SELECT * FROM offers WHERE ended_at IS NULL"):
+        what = f"the offer of {row['call_id']} to {row['agent']} was never ended"
+        yield Violation(epoch(row["offered_at"]) + AFTERWARDS_SECONDS, what, (row["call_id"], row["agent"]))
 
 
-def _of_spans(connection: sqlite3.Connection) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _of_spans(connection: sqlite3.Connection) -> Iterator[Violation]:
     """A span ends when the next one begins, or earlier where callctl was away; no two overlap."""
     before: sqlite3.Row | None = None
     for row in connection.execute("SELECT * FROM agent_spans ORDER BY agent, started_at"):
         is_next = before is not None and before["agent"] == row["agent"]
         if before is not None and is_next and (before["ended_at"] or "9999") > row["started_at"]:
-            yield f"the spans of {row['agent']} overlap at {row['started_at']}", (row["agent"],)
+            what = f"the spans of {row['agent']} overlap at {row['started_at']}"
+            yield Violation(epoch(row["started_at"]), what, (row["agent"],))
         before = row

@@ -29,9 +29,9 @@ from callctl.sim.torture.crowd import Crowd
 from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
 from callctl.sim.torture.mishaps import Mishaps
-from callctl.sim.torture.timeline import Timeline, told
+from callctl.sim.torture.timeline import Timeline, Violation, told
 from callctl.sim.torture.truth import Truth
-from callctl.sim.torture.watch import Violation, Watch
+from callctl.sim.torture.watch import Watch
 from callctl.sim.torture.wires import Network
 
 EPOCH = 1_800_000_000.0
@@ -42,6 +42,9 @@ REST_SECONDS = 1800.0
 
 LAST_LOOK_SECONDS = 60.0
 """How long things are left alone after the last call, before they must be at rest."""
+
+STORIES = 3
+"""So many violations of an hour are told with all that led to them: mostly one comes of the other."""
 
 STORY_SECONDS = 180.0
 """How much of the time before a violation is told."""
@@ -65,6 +68,8 @@ class HourSettings:
     seed: str
     crash_every: float = 360.0
     seconds: float = 3600.0
+    tell: str = ""
+    """Which violations are told with all that led to them: those that contain this."""
     directory: Path = field(
         factory=lambda: Path("/dev/shm") if os.path.isdir("/dev/shm") else Path(tempfile.gettempdir())
     )
@@ -167,9 +172,7 @@ class _Hour:
         watch.look()
         violations += watch.violations
         now = clock.now()
-        violations += [
-            Violation(now, what, about) for what, about in audit(self._database, truth, watch.promised)
-        ]
+        violations += audit(self._database, truth, watch.promised, now)
         violations += [Violation(now, error, ()) for error in self._errors]
         counts = Counter(mishaps.counts)
         counts.update(
@@ -258,6 +261,7 @@ class _Hour:
         return what
 
     def _story(self, violations: list[Violation]) -> Iterator[str]:
-        for violation in violations[:3]:
+        wanted = [violation for violation in violations if self._settings.tell in violation.what]
+        for violation in wanted[:STORIES]:
             yield f"--- {self._timeline.readable(violation.what)}"
             yield from self._timeline.story(violation.about, STORY_SECONDS, violation.at)

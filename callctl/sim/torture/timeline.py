@@ -28,6 +28,15 @@ class Line:
     about: tuple[str, ...]
 
 
+@frozen
+class Violation:
+    """Something that must not be: when, in words, and whom it concerns."""
+
+    at: float
+    what: str
+    about: tuple[str, ...]
+
+
 class Timeline:
     """All lines of an hour. `begun_at` is in seconds since the epoch."""
 

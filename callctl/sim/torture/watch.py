@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import trio
-from attrs import frozen
 
 from callctl.acd.distributor import Distributor
 from callctl.acd.views import AgentView, MemberView
@@ -23,7 +22,7 @@ from callctl.sim.torture.crowd import Crowd
 from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
 from callctl.sim.torture.mishaps import Mishaps
-from callctl.sim.torture.timeline import Timeline
+from callctl.sim.torture.timeline import Timeline, Violation
 from callctl.sim.torture.truth import Truth
 
 STEP_SECONDS = 0.1
@@ -56,15 +55,6 @@ PLACE_SECONDS = 0.002
 """How much a time of joining may change on its way through a variable and a row, both to a millisecond."""
 
 ON_A_LEG = (AgentState.RESERVED, AgentState.RECEIVING, AgentState.IN_A_QUEUE_CALL)
-
-
-@frozen
-class Violation:
-    """Something that must not be: when, in words, and whom it concerns."""
-
-    at: float
-    what: str
-    about: tuple[str, ...]
 
 
 class Watch:
