@@ -3,7 +3,8 @@
 - `table`: the names of all commands, and where each lives.
 - `options`: what many commands share: `--config`, `--json`, and how values are read.
 - `output`: tables for people, JSON for programs.
-- `target`: where the roster is changed: in a running server, or in the database when none runs.
+- `target`: where a command works: on a running server, or on the database when none runs. `keepers`: both.
+- `probe`: asks a switch how it stands, for `check`. `stage`: server and stand-in, for `demo`.
 
 Every command prints errors in one line on stderr and exits 1 when what was asked did not work, 2 for wrong
 usage or configuration. A traceback means a defect of ours, never a user's mistake.

@@ -9,14 +9,15 @@ import attrs
 import click
 from attrs import evolve
 
+from callctl.cli.keepers import Roster
 from callctl.cli.options import config_option, json_option, number_pairs_option, one_line, pairs_option
 from callctl.cli.output import print_record, print_rows
-from callctl.cli.target import Roster, edit_roster, read_roster
+from callctl.cli.target import edit_roster, read_roster, refuse_agent_of_file
 from callctl.config import Config
 from callctl.errors import CallctlError
 from callctl.model import AgentRecord, AgentSettings, AgentStatus, Tier
 
-COLUMNS = ("name", "status", "state", "reason", "contact", "queues", "calls", "misses")
+COLUMNS = ("name", "status", "state", "reason", "contact", "queues", "calls_answered", "misses")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -112,12 +113,12 @@ def add(config: Config, name: str, status: str | None, reason: str | None, **set
     Example:
       callctl agent add 1001 --contact user/1001 --status Available
     """
-    with edit_roster(config) as editor:
+    with edit_roster(config) as keeper:
         agent = AgentSettings(name=name, **_given(settings))
-        _refuse_shared_contact(editor.roster, agent)
-        editor.add_agent(agent)
+        _refuse_shared_contact(keeper.roster(), agent)
+        keeper.add_agent(agent)
         if status is not None:
-            editor.set_status(name, AgentStatus(status), reason or "")
+            keeper.set_status(name, AgentStatus(status), reason or "", None)
     click.echo(f"agent {name} added, {status or AgentStatus.LOGGED_OUT.value}")
 
 
@@ -137,14 +138,15 @@ def set_(config: Config, name: str, status: str | None, reason: str | None, **se
     given = _given(settings)
     if not given and status is None and reason is None:
         raise click.UsageError("nothing to set")
-    with edit_roster(config) as editor:
-        record = editor.roster.agent(name)
+    with edit_roster(config) as keeper:
+        record = keeper.roster().agent(name)
         if given:
+            refuse_agent_of_file(config, name)
             agent = evolve(record.settings, **given)
-            _refuse_shared_contact(editor.roster, agent)
-            editor.set_agent(agent)
+            _refuse_shared_contact(keeper.roster(), agent)
+            keeper.set_agent(agent)
         if status is not None or reason is not None:
-            editor.set_status(name, AgentStatus(status or record.status), reason or "")
+            keeper.set_status(name, AgentStatus(status or record.status), reason or "", None)
     click.echo(f"agent {name} changed")
 
 
@@ -158,8 +160,9 @@ def remove(config: Config, name: str) -> None:
     Example:
       callctl agent remove 1001
     """
-    with edit_roster(config) as editor:
-        editor.remove_agent(name)
+    refuse_agent_of_file(config, name)
+    with edit_roster(config) as keeper:
+        keeper.remove_agent(name)
     click.echo(f"agent {name} removed")
 
 
@@ -175,9 +178,9 @@ def pause(config: Config, name: str, reason: str | None, minutes: float | None) 
     Example:
       callctl agent pause 1001 --reason lunch --minutes 30
     """
-    with edit_roster(config) as editor:
+    with edit_roster(config) as keeper:
         seconds = minutes * 60 if minutes is not None else None
-        editor.set_status(name, AgentStatus.ON_BREAK, reason or "", seconds)
+        keeper.set_status(name, AgentStatus.ON_BREAK, reason or "", seconds)
     click.echo(f"agent {name} is {AgentStatus.ON_BREAK.value}")
 
 
@@ -188,8 +191,8 @@ def _status_command(verb: str, status: AgentStatus, summary: str) -> None:
     @click.argument("name")
     @config_option
     def change(config: Config, name: str) -> None:
-        with edit_roster(config) as editor:
-            editor.set_status(name, status)
+        with edit_roster(config) as keeper:
+            keeper.set_status(name, status, "", None)
         click.echo(f"agent {name} is {status.value}")
 
 
@@ -215,7 +218,7 @@ def _row(record: AgentRecord, tiers: Iterable[Tier]) -> dict[str, Any]:
         "reason": record.reason,
         "contact": record.settings.contact,
         "queues": [tier.queue for tier in tiers if tier.agent == record.settings.name],
-        "calls": record.calls_answered,
+        "calls_answered": record.calls_answered,
         "talk_seconds": record.talk_seconds,
         "misses": record.misses,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,24 @@ import click
 from callctl.config import Config, load_config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def time_option(flag: str, name: str, help: str) -> Callable[[Function], Function]:
+    """Give a command an option for a moment, as seconds since the epoch; None if it is not given."""
+    return click.option(flag, name, metavar="TIME", type=moment, help=help)
+
+
+def moment(text: str) -> float:
+    """Return the moment that `text` names, in seconds since the epoch; without a time zone it is UTC."""
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    words = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}
+    try:
+        at = words.get(text.lower()) or datetime.fromisoformat(text)
+    except ValueError:
+        examples = "2026-11-22, 2026-11-22T15:30Z, today or yesterday"
+        raise click.BadParameter(f"{text!r} is no time; write {examples}") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def config_option(function: Function) -> Function:

@@ -26,7 +26,7 @@ def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) ->
     is_terminal = sys.stdout.isatty()
     shown = Table(box=box.SIMPLE_HEAD if is_terminal else None, header_style="bold", pad_edge=False)
     for column in columns:
-        shown.add_column(column, no_wrap=True)
+        shown.add_column(column, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(text_of(row[column])) for column in columns))
     console = Console(width=None if is_terminal else WIDTH_OF_A_PIPE, highlight=False)

@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, str] = {
     "check": "Check configuration, database, switches and dialplan.",
     "agent": "List and change the agents.",
     "tier": "List and change who serves which queue.",
+    "call": "List and steer calls, and show what happened to one.",
+    "report": "Report calls and agents.",
 }
 """Each command with its first line of help. It lives in the module of its name, as `command`."""
 

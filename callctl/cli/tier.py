@@ -9,7 +9,7 @@ from attrs import evolve
 from callctl.cli.options import config_option, json_option
 from callctl.cli.output import print_rows
 from callctl.cli.table import did_you_mean
-from callctl.cli.target import edit_roster, read_roster
+from callctl.cli.target import edit_roster, read_roster, refuse_tier_of_file
 from callctl.config import Config
 from callctl.errors import CallctlError, UnknownQueue
 from callctl.model import Tier
@@ -59,12 +59,12 @@ def add(config: Config, queue: str, agent: str, level: int | None, position: int
     """
     if queue not in config.queues:
         raise UnknownQueue(f"there is no queue {queue}{did_you_mean(queue, config.queues)}")
-    with edit_roster(config) as editor:
-        roster = editor.roster
+    with edit_roster(config) as keeper:
+        roster = keeper.roster()
         roster.agent(agent)
         if any((tier.queue, tier.agent) == (queue, agent) for tier in roster.tiers):
             raise CallctlError(f"agent {agent} serves queue {queue} already; callctl tier set changes it")
-        editor.add_tier(Tier(queue=queue, agent=agent, level=level or 1, position=position or 1))
+        keeper.put_tier(Tier(queue=queue, agent=agent, level=level or 1, position=position or 1))
     click.echo(f"agent {agent} serves queue {queue}")
 
 
@@ -83,10 +83,11 @@ def set_(config: Config, queue: str, agent: str, level: int | None, position: in
     """
     if level is None and position is None:
         raise click.UsageError("nothing to set; give --level or --position")
-    with edit_roster(config) as editor:
-        tier = editor.roster.tier(queue, agent)
+    refuse_tier_of_file(config, queue, agent)
+    with edit_roster(config) as keeper:
+        tier = keeper.roster().tier(queue, agent)
         tier = evolve(tier, level=level or tier.level, position=position or tier.position)
-        editor.set_tier(tier)
+        keeper.put_tier(tier)
     click.echo(f"agent {agent} serves queue {queue} at level {tier.level}, position {tier.position}")
 
 
@@ -101,6 +102,7 @@ def remove(config: Config, queue: str, agent: str) -> None:
     Example:
       callctl tier remove caller 1001
     """
-    with edit_roster(config) as editor:
-        editor.remove_tier(queue, agent)
+    refuse_tier_of_file(config, queue, agent)
+    with edit_roster(config) as keeper:
+        keeper.remove_tier(queue, agent)
     click.echo(f"agent {agent} no longer serves queue {queue}")

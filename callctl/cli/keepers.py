@@ -1,0 +1,174 @@
+"""Who keeps the agents and tiers: a running server, or the database while none runs. Both are asked alike."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+from attrs import frozen
+
+from callctl.api.client import ControlClient, path_of
+from callctl.errors import AgentExists, UnknownAgent, UnknownTier
+from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Tier
+from callctl.store import roster as store
+
+
+@frozen
+class Roster:
+    """All agents and tiers, as they stand."""
+
+    agents: Sequence[AgentRecord]
+    tiers: Sequence[Tier]
+
+    def agent(self, name: str) -> AgentRecord:
+        """Return one agent, or raise UnknownAgent."""
+        for record in self.agents:
+            if record.settings.name == name:
+                return record
+        raise UnknownAgent(f"there is no agent {name}; callctl agent list names them all")
+
+    def tier(self, queue: str, agent: str) -> Tier:
+        """Return one tier, or raise UnknownTier."""
+        for tier in self.tiers:
+            if (tier.queue, tier.agent) == (queue, agent):
+                return tier
+        raise UnknownTier(f"agent {agent} does not serve queue {queue}; callctl tier add lets it")
+
+
+class Keeper(Protocol):
+    """What can be asked of whoever keeps the roster. All raise CallctlError with words for people."""
+
+    def roster(self) -> Roster:
+        """Return how it stands."""
+        ...
+
+    def add_agent(self, settings: AgentSettings) -> None:
+        """Add an agent, logged out; raises AgentExists."""
+        ...
+
+    def set_agent(self, settings: AgentSettings) -> None:
+        """Replace an agent's settings; raises UnknownAgent."""
+        ...
+
+    def set_status(self, name: str, status: AgentStatus, reason: str, seconds: float | None) -> None:
+        """Give an agent a status, for so many seconds or for good; raises UnknownAgent."""
+        ...
+
+    def remove_agent(self, name: str) -> None:
+        """Remove an agent with its tiers; raises UnknownAgent."""
+        ...
+
+    def put_tier(self, tier: Tier) -> None:
+        """Let an agent serve a queue in this place; raises UnknownAgent."""
+        ...
+
+    def remove_tier(self, queue: str, agent: str) -> None:
+        """Let an agent no longer serve a queue; raises UnknownTier."""
+        ...
+
+
+class DatabaseKeeper:
+    """The database, open for a change by `store.roster.editing`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def roster(self) -> Roster:
+        """Return how it stands."""
+        return Roster(store.load_agents(self._connection), store.load_tiers(self._connection))
+
+    def add_agent(self, settings: AgentSettings) -> None:
+        """Add an agent, logged out; raises AgentExists."""
+        store.add_agent(self._connection, settings, time.time())
+
+    def set_agent(self, settings: AgentSettings) -> None:
+        """Replace an agent's settings; raises UnknownAgent."""
+        store.set_agent(self._connection, settings)
+
+    def set_status(self, name: str, status: AgentStatus, reason: str, seconds: float | None) -> None:
+        """Give an agent a status, for so many seconds or for good; raises UnknownAgent."""
+        now = time.time()
+        until = now + seconds if seconds is not None else None
+        store.set_status(self._connection, name, status, now, reason, until)
+
+    def remove_agent(self, name: str) -> None:
+        """Remove an agent with its tiers; raises UnknownAgent."""
+        store.remove_agent(self._connection, name, time.time())
+
+    def put_tier(self, tier: Tier) -> None:
+        """Let an agent serve a queue in this place; raises UnknownAgent."""
+        store.add_tier(self._connection, tier)
+
+    def remove_tier(self, queue: str, agent: str) -> None:
+        """Let an agent no longer serve a queue; raises UnknownTier."""
+        store.remove_tier(self._connection, queue, agent)
+
+
+class ServerKeeper:
+    """The running server, through its control socket: every change is in force when the call returns."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self._client = client
+
+    def roster(self) -> Roster:
+        """Return how it stands at this moment."""
+        shapes = self._client.get(path_of("agents"))["agents"]
+        tiers = [
+            Tier(queue=queue, agent=shape["name"], **place)
+            for shape in shapes
+            for queue, place in shape["tiers"].items()
+        ]
+        order = sorted(tiers, key=lambda tier: (tier.queue, tier.level, tier.position, tier.agent))
+        return Roster(tuple(_record(shape) for shape in shapes), tuple(order))
+
+    def add_agent(self, settings: AgentSettings) -> None:
+        """Add an agent, logged out; raises AgentExists."""
+        if any(record.settings.name == settings.name for record in self.roster().agents):
+            raise AgentExists(
+                f"there is an agent {settings.name!r} already; change it with callctl agent set"
+            )
+        self._client.put(path_of("agents", settings.name), _body(settings))
+
+    def set_agent(self, settings: AgentSettings) -> None:
+        """Replace an agent's settings; raises UnknownAgent."""
+        self._client.patch(path_of("agents", settings.name), _body(settings))
+
+    def set_status(self, name: str, status: AgentStatus, reason: str, seconds: float | None) -> None:
+        """Give an agent a status, for so many seconds or for good."""
+        change: dict[str, object] = {"status": status.value, "reason": reason}
+        if seconds is not None:
+            change["for_seconds"] = seconds
+        self._client.post(path_of("agents", name, "status"), change)
+
+    def remove_agent(self, name: str) -> None:
+        """Remove an agent with its tiers."""
+        self._client.delete(path_of("agents", name))
+
+    def put_tier(self, tier: Tier) -> None:
+        """Let an agent serve a queue in this place."""
+        place = {"level": tier.level, "position": tier.position}
+        self._client.put(path_of("queues", tier.queue, "tiers", tier.agent), place)
+
+    def remove_tier(self, queue: str, agent: str) -> None:
+        """Let an agent no longer serve a queue."""
+        self._client.delete(path_of("queues", queue, "tiers", agent))
+
+
+def _body(settings: AgentSettings) -> dict[str, object]:
+    return {name: value for name, value in attrs.asdict(settings).items() if name != "name"}
+
+
+def _record(shape: Mapping[str, Any]) -> AgentRecord:
+    names = (attribute.name for attribute in attrs.fields(AgentSettings))
+    return AgentRecord(
+        settings=AgentSettings(**{name: shape[name] for name in names}),
+        status=AgentStatus(shape["status"]),
+        state=AgentState(shape["state"]),
+        reason=shape["reason"],
+        misses=shape["misses"],
+        calls_answered=shape["calls_answered"],
+        talk_seconds=shape["talk_seconds"],
+    )

@@ -1,0 +1,157 @@
+"""Calls are listed, one is told step by step, and those that are alive can be steered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from callctl.cli import call
+from callctl.cli.stage import open_stage
+from callctl.model import QueueSettings
+from tests.cli.conftest import Run
+from tests.cli.history import ADA, BOB, CYD, morning, write
+
+
+@pytest.fixture(autouse=True)
+def history(run: Run) -> None:
+    write(Path("callctl.db"), morning())
+
+
+def test_calls_are_listed_newest_first(run: Run) -> None:
+    assert [row["uuid"] for row in run("call", "list", "--json").json] == [CYD, BOB, ADA]
+    head, *lines = run("call", "list").out.splitlines()
+    assert head.split() == [
+        "joined",
+        "call",
+        "queue",
+        "number",
+        "state",
+        "reason",
+        "agent",
+        "wait",
+        "talk",
+        "offers",
+    ]
+    assert lines[2].split() == [
+        "2026-11-22",
+        "09:00:00",
+        "aaaaaaaa",
+        *("caller", "4930111", "ended", "BRIDGED", "1001", "10", "40", "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--live"], [CYD]),
+        (["--queue", "sales"], [CYD]),
+        (["--agent", "1001"], [ADA]),
+        (["--number", "4930222"], [BOB]),
+        (["--outcome", "abandoned"], [BOB]),
+        (["--reason", "BRIDGED"], [ADA]),
+        (["--from", "2026-11-22T09:01"], [CYD, BOB]),
+        (["--from", "2026-11-22T10:01+01:00"], [CYD, BOB]),
+        (["--to", "2026-11-22T09:01Z"], [ADA]),
+        (["--limit", "1"], [CYD]),
+        (["--queue", "caller", "--limit", "1"], [BOB]),
+        (["--queue", "none"], []),
+    ],
+)
+def test_a_list_can_be_cut_down(run: Run, arguments: list[str], expected: list[str]) -> None:
+    assert [row["uuid"] for row in run("call", "list", *arguments, "--json").json] == expected
+
+
+def test_a_call_is_told_step_by_step(run: Run) -> None:
+    assert run("call", "show", ADA).out.splitlines() == [
+        f"call {ADA} from Ada 4930111",
+        "  visit visit-aaaa, queue caller, switch fs1, source sip_trunk",
+        "  2026-11-22T09:00:00.000Z  joined",
+        "      +1.000 s  offered: 1002  (busy after 1.0 s, USER_BUSY)",
+        "      +3.000 s  chose 1001 by top-down; not 1002: was busy",
+        "      +4.000 s  offered: 1001  (answered after 5.0 s)",
+        "  ended BRIDGED, hung up by agent, NORMAL_CLEARING, waited 10.0 s, talked 40.0 s with 1001, "
+        "on hold 20.0 s",
+    ]
+
+
+def test_a_call_that_is_alive_has_no_end_yet(run: Run) -> None:
+    assert run("call", "show", CYD).out.splitlines()[-1] == "  not ended: waiting"
+
+
+def test_the_beginning_of_a_uuid_is_enough(run: Run) -> None:
+    assert f"call {BOB} from 4930222" in run("call", "show", "bbbbbbbb").out
+
+
+def test_the_story_as_json_has_offers_and_steps(run: Run) -> None:
+    (visit,) = run("call", "show", "aaaaaaaa", "--json").json
+    assert (visit["uuid"], visit["skills"]) == (ADA, {"english": 2})
+    assert [offer["result"] for offer in visit["offers"]] == ["busy", "answered"]
+    assert len(visit["steps"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["show", "nobody"], 1, "there is no call 'nobody' in the history"),
+        (["list", "--from", "tomorrow-ish"], 2, "'tomorrow-ish' is no time; write 2026-11-22"),
+        (["list", "--outcome", "lost"], 2, "'lost' is not one of"),
+        (["list", "--limit", "0"], 2, "--limit"),
+        (["hangup", ADA], 1, "no server runs on"),
+        (["withdraw", ADA], 1, "no server runs on"),
+        (["transfer", ADA, "1000"], 1, "no server runs on"),
+        (["priority", ADA, "5"], 1, "no server runs on"),
+        (["priority", ADA, "much"], 2, "'much' is not a valid float"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    run: Run, arguments: list[str], code: int, expected: str
+) -> None:
+    ran = run("call", *arguments)
+    assert ran.code == code
+    assert expected in ran.err
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "body"),
+    [
+        (["hangup", ADA], f"/api/v1/calls/{ADA}/hangup", {"cause": "NORMAL_CLEARING"}),
+        (
+            ["hangup", "aaaaaaaa", "--cause", "USER_BUSY"],
+            f"/api/v1/calls/{ADA}/hangup",
+            {"cause": "USER_BUSY"},
+        ),
+        (["withdraw", CYD], f"/api/v1/calls/{CYD}/withdraw", None),
+        (["priority", "cccc", "300"], f"/api/v1/calls/{CYD}/priority", {"base_score": 300.0}),
+        (
+            ["transfer", CYD, "1000"],
+            f"/api/v1/calls/{CYD}/transfer",
+            {"extension": "1000", "context": "default"},
+        ),
+    ],
+)
+def test_an_order_goes_to_the_server(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], path: str, body: dict[str, object] | None
+) -> None:
+    posted: list[tuple[str, object]] = []
+
+    class Server:
+        def post(self, path: str, body: object) -> None:
+            posted.append((path, body))
+
+    monkeypatch.setattr(call, "need_server", lambda _config: Server())
+    ran = run("call", *arguments)
+    assert (ran.code, ran.err) == (0, "")
+    assert arguments[1] in ran.out
+    assert posted == [(path, body)]
+
+
+async def test_what_a_server_refuses_is_said_in_its_words(run: Run, tmp_path: Path) -> None:
+    await trio.Path("other.toml").write_text('[server]\ndatabase = "other.db"\n')
+    async with open_stage(tmp_path / "other.db", QueueSettings(name="caller"), seed=1):
+        ran = await trio.to_thread.run_sync(run, "call", "hangup", ADA, "--config", "other.toml")
+    assert ran.code == 1
+    assert ADA in ran.err
+    assert ran.err.count("\n") == 1

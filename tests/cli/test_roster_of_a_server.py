@@ -1,0 +1,105 @@
+"""While a server runs, agents and tiers are changed in it, at once, and its database follows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from callctl.cli.stage import Stage, open_stage
+from callctl.model import AgentStatus, QueueSettings
+from tests.cli.conftest import Ran, Run
+
+Ask = Callable[..., Awaitable[Ran]]
+
+
+@pytest.fixture
+async def stage(run: Run, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with open_stage(tmp_path / "callctl.db", QueueSettings(name="caller"), seed=1) as stage:
+        yield stage
+
+
+@pytest.fixture
+def ask(run: Run, stage: Stage) -> Ask:
+    """Run a command in a thread, as it waits for the server."""
+
+    async def run_aside(*arguments: str) -> Ran:
+        return await trio.to_thread.run_sync(run, *arguments)
+
+    return run_aside
+
+
+def status_of(stage: Stage, name: str) -> AgentStatus:
+    return stage.server.dispatcher.act(lambda distributor, now: distributor.agent(name, now)).status
+
+
+async def test_an_agent_is_added_shown_changed_and_removed(stage: Stage, ask: Ask) -> None:
+    ran = await ask(
+        *(
+            "agent",
+            "add",
+            "10/01 ä".replace("/", "-"),
+            "--contact",
+            "user/1001",
+            "--contact-on",
+            "fs2=user/1",
+        ),
+        *("--skill", "english=5", "--wrap-up-time", "7", "--status", "available"),
+    )
+    assert (ran.code, ran.out) == (0, "agent 10-01 ä added, Available\n")
+    assert status_of(stage, "10-01 ä") is AgentStatus.AVAILABLE
+    assert (await ask("agent", "set", "10-01 ä", "--busy-delay-time", "3")).code == 0
+    shown = (await ask("agent", "show", "10-01 ä", "--json")).json
+    assert (shown["contact"], shown["wrap_up_time"], shown["busy_delay_time"]) == ("user/1001", 7, 3)
+    assert (shown["contacts"], shown["skills"]) == ({"fs2": "user/1"}, {"english": 5})
+    assert (await ask("agent", "remove", "10-01 ä")).code == 0
+    assert (await ask("agent", "list", "--json")).json == []
+
+
+async def test_a_status_is_in_force_at_once(stage: Stage, ask: Ask) -> None:
+    await ask("agent", "add", "1001")
+    assert status_of(stage, "1001") is AgentStatus.LOGGED_OUT
+    await ask("agent", "login", "1001")
+    assert status_of(stage, "1001") is AgentStatus.AVAILABLE
+    assert (await ask("agent", "pause", "1001", "--reason", "lunch", "--minutes", "30")).code == 0
+    (row,) = (await ask("agent", "list", "--json")).json
+    assert (row["status"], row["reason"]) == ("On Break", "lunch")
+
+
+async def test_a_tier_is_added_changed_and_removed(ask: Ask) -> None:
+    await ask("agent", "add", "1001")
+    assert (await ask("tier", "add", "caller", "1001")).code == 0
+    assert (await ask("tier", "set", "caller", "1001", "--level", "3")).code == 0
+    tiers = (await ask("tier", "list", "--json")).json
+    assert tiers == [{"queue": "caller", "agent": "1001", "level": 3, "position": 1}]
+    assert (await ask("tier", "remove", "caller", "1001")).code == 0
+    assert (await ask("tier", "list", "--json")).json == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["agent", "show", "9"], "there is no agent 9"),
+        (["agent", "login", "9"], "there is no agent '9'"),
+        (["agent", "remove", "9"], "there is no agent '9'"),
+        (["agent", "add", "1001"], "there is an agent '1001' already"),
+        (["tier", "add", "caller", "9"], "there is no agent 9"),
+        (["tier", "remove", "caller", "1001"], "1001"),
+    ],
+)
+async def test_what_cannot_be_done_is_said_in_a_line(ask: Ask, arguments: list[str], expected: str) -> None:
+    await ask("agent", "add", "1001")
+    ran = await ask(*arguments)
+    assert ran.code == 1
+    assert expected in ran.err
+    assert ran.err.count("\n") == 1
+
+
+async def test_what_was_changed_outlives_the_server(run: Run, tmp_path: Path) -> None:
+    async with open_stage(tmp_path / "callctl.db", QueueSettings(name="caller"), seed=1):
+        await trio.to_thread.run_sync(run, "agent", "add", "1001", "--status", "available")
+        await trio.to_thread.run_sync(run, "tier", "add", "caller", "1001")
+    (row,) = run("agent", "list", "--json").json
+    assert (row["name"], row["status"], row["queues"]) == ("1001", "Available", ["caller"])
