@@ -29,12 +29,12 @@ def execute(application: str, argument: str = "", *, lock: bool = False, uuid: s
     return "\n".join(lines)
 
 
-async def arrive(here: World, destination: str = "resume", *commands: str) -> tuple[str, Client]:
-    """Let a caller in at an extension of the recordings, and connect to the caller's socket."""
+async def arrive(here: World, destination: str = "resume") -> tuple[str, Client]:
+    """Let a caller in at an extension of the recordings, and take the call."""
     uuid = here.switch.place_call(Caller(destination=destination))
     socket = await here.socket()
-    await socket.say("connect", *(commands or ("linger 5", "myevents json", execute("answer"))))
-    await socket.until(lambda: len(socket.messages) > 0)
+    await socket.say("connect", "linger 5", "myevents json", execute("answer"))
+    await socket.until(lambda: len(socket.replies()) == 3)
     return uuid, socket
 
 
