@@ -177,8 +177,8 @@ CREATE TABLE queue_targets (
 META = """
 CREATE TABLE meta (
   -- What is to be known about this file itself.
-  key TEXT NOT NULL PRIMARY KEY,  -- created_at, ...
-  value TEXT NOT NULL             -- in words, or UTC text
+  key TEXT NOT NULL PRIMARY KEY,  -- created_at; opened_at: by the last server
+  value TEXT NOT NULL             -- a time in UTC
 ) STRICT, WITHOUT ROWID
 """
 

@@ -29,6 +29,12 @@ WAL_LIMIT_BYTES = 64 << 20
 """To what size the write-ahead log shrinks again after a reader has held it open for long."""
 
 
+_OPENED = (
+    "INSERT INTO meta (key, value) VALUES ('opened_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+
+
 @frozen(kw_only=True)
 class Kept:
     """What became of a batch: in the database if `error` is None and `spilled_rows` is 0.
@@ -141,8 +147,8 @@ class Writer:
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
                 migrate(self._path, connection)
-                with transaction(connection):
-                    pass  # A file that may only be read is found out here, and not with the first call.
+                # A file that may only be read is found out here, and not with the first call.
+                connection.execute(_OPENED)
             except BaseException:
                 connection.close()
                 raise

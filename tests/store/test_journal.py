@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -23,7 +24,7 @@ from callctl.store.connections import connect
 from callctl.store.journal import BATCH_ROWS, BATCH_SECONDS, LAST_RETRY_SECONDS, Journal
 from callctl.store.loading import load_agents, load_open_calls, load_tiers, open_reader
 from callctl.store.writer import REPLAY_ROWS
-from tests.store.samples import NOON, agent, handled, span, waiting
+from tests.store.samples import NOON, agent, handled, no_file_grows_beyond, span, waiting
 
 Rows = list[tuple[object, ...]]
 
@@ -58,6 +59,11 @@ def locked(path: Path) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
+
+
+def write_a_letter(path: Path) -> None:
+    """Put something there that is no database at all."""
+    path.write_text("Dear Sir or Madam,\n" * 100)
 
 
 async def test_what_was_flushed_is_in_the_database(path: Path) -> None:
@@ -220,6 +226,140 @@ async def test_a_database_that_is_locked_at_the_start_is_refused_after_the_busy_
     await write(path, waiting("a"))
     with locked(path), pytest.raises(StoreError, match="locked by another program"):
         await journal_on(path).run()
+
+
+async def test_what_is_no_database_of_ours_is_refused_at_the_start(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+    with pytest.raises(StoreError, match="another program"):
+        await journal_on(path).run()
+    write_a_letter(path)
+    with pytest.raises(StoreError, match="is not a database; move it away"):
+        await journal_on(path).run()
+    with pytest.raises(StoreError, match=r"cannot create .*/no-such-folder/callctl\.db\.lock"):
+        await journal_on(path.parent / "no-such-folder" / "callctl.db").run()
+
+
+async def test_a_damaged_database_is_refused_at_the_start_with_what_to_do(path: Path) -> None:
+    await write(path, waiting("a"))
+    with path.open("r+b") as file:
+        file.seek(100)  # Behind the header, where the list of tables begins.
+        file.write(b"\xff" * 4000)
+    with pytest.raises(StoreError, match=r"is damaged; .* callctl restore FILE"):
+        await journal_on(path).run()
+
+
+async def test_a_database_that_may_only_be_read_is_refused_at_the_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(path, waiting("a"))
+
+    def connect_to_read(path: Path, busy_seconds: float) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+
+    # Permissions would not stop a test that is run by root.
+    monkeypatch.setattr("callctl.store.writer.connect", connect_to_read)
+    with pytest.raises(StoreError, match="cannot be written; give callctl the right"):
+        await journal_on(path).run()
+
+
+async def test_a_full_disk_costs_no_row_that_fits_in_memory(
+    path: Path, autojump_clock: trio.testing.MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = [waiting(f"call-{number}") for number in range(5000)]
+    async with trio.open_nursery() as nursery:
+        journal = journal_without_thread(path)
+        await nursery.start(journal.run)
+        with no_file_grows_beyond(10_000):
+            journal.record(*calls[:4000])
+            await trio.sleep(60)
+            journal.record(*calls[4000:])
+            with pytest.raises(StoreError):
+                await journal.flush()
+            assert journal.statistics().error is not None
+            assert journal.statistics().pending_rows == len(calls)
+        await journal.flush()
+        assert rows(path, "SELECT count(*) FROM calls") == [(len(calls),)]
+        assert journal.statistics().error is None
+        nursery.cancel_scope.cancel()
+    # One line when it began and one when it was over, and not one for each attempt.
+    logged = capsys.readouterr().out
+    assert logged.count("cannot be written now") == 1
+    assert logged.count("written again") == 1
+
+
+async def test_memory_is_bounded_and_what_is_lost_is_counted_and_said(
+    path: Path,
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("callctl.store.journal.MOST_PENDING_ROWS", 10)
+    async with trio.open_nursery() as nursery:
+        journal = journal_without_thread(path)
+        await nursery.start(journal.run)
+        with no_file_grows_beyond(0):
+            for number in range(25):
+                journal.record(waiting(f"call-{number}"))
+            await trio.sleep(60)
+            assert journal.statistics().pending_rows == 10
+            assert journal.statistics().lost_rows == 15
+            journal.record(evolve(waiting("call-9"), offers=3))  # It has its place in memory already.
+            assert journal.statistics().lost_rows == 15
+        await journal.flush()
+        nursery.cancel_scope.cancel()
+    assert rows(path, "SELECT count(*), max(offers) FROM calls") == [(10, 3)]
+    assert "history is being lost" in capsys.readouterr().out
+
+
+async def test_a_row_that_the_schema_forbids_holds_up_no_other_and_is_kept_beside(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    impossible = evolve(waiting("bad"), offers=-1)
+    beyond = evolve(waiting("worse"), offers=1 << 70)
+    never = waiting("worst", joined_at=float("nan"))
+    async with trio.open_nursery() as nursery:
+        journal = journal_on(path)
+        await nursery.start(journal.run)
+        journal.record(waiting("a"), impossible, beyond, never, waiting("b"))
+        await journal.flush()
+        assert journal.statistics().rejected_rows == 3
+        nursery.cancel_scope.cancel()
+    assert rows(path, "SELECT id FROM calls ORDER BY id") == [("a",), ("b",)]
+    kept = [json.loads(line) for line in path.with_name("callctl.db.rejected.jsonl").read_text().splitlines()]
+    assert [isinstance(line["row"], str) or line["row"]["id"] for line in kept] == [True, "bad", "worse"]
+    assert "CHECK constraint failed" in kept[1]["why"]
+    assert capsys.readouterr().out.count("the database forbids a row") == 3
+
+
+async def test_a_flush_after_the_end_says_that_nothing_was_written(path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        journal = journal_on(path)
+        await nursery.start(journal.run)
+        nursery.cancel_scope.cancel()
+    journal.record(waiting("late"))
+    assert journal.statistics().lost_rows == 1
+    with pytest.raises(StoreError, match="closed"):
+        await journal.flush()
+
+
+async def test_many_flushes_at_once_return_together(path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        journal = journal_on(path)
+        await nursery.start(journal.run)
+
+        async def record_and_flush(number: int) -> None:
+            journal.record(waiting(f"call-{number}"))
+            await journal.flush()
+            assert rows(path, f"SELECT id FROM calls WHERE id = 'call-{number}'")
+
+        async with trio.open_nursery() as flushes:
+            for number in range(50):
+                flushes.start_soon(record_and_flush, number)
+        assert journal.statistics().commits < 25
+        nursery.cancel_scope.cancel()
 
 
 WRITER = """
