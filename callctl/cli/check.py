@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from enum import StrEnum
 
 import attrs
@@ -16,8 +15,8 @@ from callctl.cli.output import print_json
 from callctl.cli.probe import SwitchAnswers, ask_switch, socket_actions
 from callctl.config import Config, SwitchSettings
 from callctl.errors import EslError, StoreError
-from callctl.store.connections import open_reader
-from callctl.store.schema import SCHEMA_VERSION, version_of
+from callctl.store.schema import SCHEMA_VERSION
+from callctl.store.upkeep import integrity
 
 MODULES = ("mod_commands", "mod_dptools", "mod_dialplan_xml")
 """What callctl needs of FreeSWITCH in any case."""
@@ -72,10 +71,11 @@ async def _collect(config: Config, is_printed: bool) -> list[Finding]:
 
 async def _findings(config: Config) -> AsyncIterator[Finding]:
     yield _configuration(config)
-    yield _database(config)
+    for finding in _database(config):
+        yield finding
     for switch in config.switches:
-        async for finding in _switch(switch, config):
-            yield finding
+        async for answer in _switch(switch, config):
+            yield answer
 
 
 def _configuration(config: Config) -> Finding:
@@ -83,21 +83,23 @@ def _configuration(config: Config) -> Finding:
     return Finding("configuration", Verdict.OK, place)
 
 
-def _database(config: Config) -> Finding:
+def _database(config: Config) -> Iterator[Finding]:
     path = config.server.database
     if not path.exists():
         if not path.parent.is_dir():
-            return Finding("database", Verdict.WRONG, f"there is no directory {path.parent}; create it")
-        return Finding("database", Verdict.OK, f"{path} is not there yet; callctl serve creates it")
+            yield Finding("database", Verdict.WRONG, f"there is no directory {path.parent}; create it")
+        else:
+            yield Finding("database", Verdict.OK, f"{path} is not there yet; callctl serve creates it")
+        return
     try:
-        with closing(open_reader(path)) as connection:
-            version = version_of(connection, path)
+        problems = integrity(path)
     except StoreError as error:
-        return Finding("database", Verdict.WRONG, str(error))
-    if version < SCHEMA_VERSION:
-        words = f"{path} has version {version}; callctl serve brings it to {SCHEMA_VERSION}, after a copy"
-        return Finding("database", Verdict.OK, words)
-    return Finding("database", Verdict.OK, f"{path}, version {version}")
+        yield Finding("database", Verdict.WRONG, str(error))
+        return
+    for problem in problems:
+        yield Finding("database", Verdict.WRONG, f"{path} {problem}")
+    if not problems:
+        yield Finding("database", Verdict.OK, f"{path}, version {SCHEMA_VERSION}, sound")
 
 
 async def _switch(switch: SwitchSettings, config: Config) -> AsyncIterator[Finding]:

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
+from callctl.acd.check import check_queues
 from callctl.config import Config, load_config
+from callctl.errors import ConfigError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -96,4 +98,16 @@ def _number_pairs(
 def _read_config(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Config | None:
     if ctx.resilient_parsing:  # a shell asks for completions; it needs no configuration
         return None
-    return load_config(Path(value) if value is not None else None, os.environ)
+    return checked_config(Path(value) if value is not None else None)
+
+
+def checked_config(path: Path | None) -> Config:
+    """Return the configuration, also checked for what only the distributor knows, such as loops of overflows.
+
+    Raises ConfigError.
+    """
+    config = load_config(path, os.environ)
+    problems = check_queues(config.queues.values())
+    if problems:
+        raise ConfigError(f"{config.path or 'the environment'}: {'; '.join(problems)}")
+    return config

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import click
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -49,6 +51,38 @@ def print_record(record: Row, *, as_json: bool) -> None:
 def print_json(value: object) -> None:
     """Print `value` as JSON that people can read, too."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that is told what is being done, how much, and of how much; it shows that on stderr.
+
+    On a terminal it is a bar; elsewhere a line for each thing that is begun.
+    """
+    if not sys.stderr.isatty():
+        yield _progress_lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+def _progress_lines() -> Callable[[str, int, int], None]:
+    begun: set[str] = set()
+
+    def show(what: str, done: int, total: int) -> None:
+        if what not in begun:
+            begun.add(what)
+            click.echo(f"{what} …", err=True)
+
+    return show
 
 
 def text_of(value: object) -> str:

@@ -19,10 +19,21 @@ COMMANDS: Mapping[str, str] = {
     "check": "Check configuration, database, switches and dialplan.",
     "agent": "List and change the agents.",
     "tier": "List and change who serves which queue.",
+    "queue": "Show how the queues stand.",
     "call": "List and steer calls, and show what happened to one.",
     "report": "Report calls and agents.",
+    "export": "Export calls as CSV, JSON or Asterisk's queue_log, to stdout.",
+    "backup": "Copy the database to a new file, also while a server writes.",
+    "restore": "Put a backup in the place of the database.",
+    "migrate": "Bring the database to this callctl's version.",
+    "prune": "Remove calls, and agents' time, that are older than so many days.",
 }
-"""Each command with its first line of help. It lives in the module of its name, as `command`."""
+"""Each command with its first line of help. It lives in the module of its name, as `command`, but for:"""
+
+ELSEWHERE: Mapping[str, tuple[str, str]] = {
+    name: ("upkeep", name) for name in ("export", "backup", "restore", "migrate", "prune")
+}
+"""Commands that share a module, with the module and their name in it."""
 
 
 class CommandTable(click.Group):
@@ -36,8 +47,8 @@ class CommandTable(click.Group):
         """Return the command, imported now, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"callctl.cli.{_module_name(cmd_name)}")
-        command = module.command
+        module, attribute = ELSEWHERE.get(cmd_name, (cmd_name, "command"))
+        command = getattr(importlib.import_module(f"callctl.cli.{module}"), attribute)
         assert isinstance(command, click.Command)
         return command
 
@@ -59,8 +70,3 @@ def did_you_mean(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
     """Return a question that names the one of `known` nearest to `name`, or nothing."""
     meant = difflib.get_close_matches(name, list(known), n=1)
     return f'; did you mean "{meant[0]}"?' if meant else ""
-
-
-def _module_name(command: str) -> str:
-    # "import" is a word of the language and cannot be a module's name in an import statement.
-    return "import_" if command == "import" else command

@@ -199,7 +199,8 @@ def test_the_command_fails_when_something_is_wrong(run: Run, monkeypatch: pytest
 
 class TestDatabase:
     def look(self, config: Config) -> Finding:
-        return check._database(config)
+        [finding] = check._database(config)
+        return finding
 
     def test_one_that_is_not_there_will_be_made(self, config: Config) -> None:
         assert self.look(config).verdict is Verdict.OK
@@ -207,7 +208,7 @@ class TestDatabase:
 
     def test_one_that_is_there_says_its_version(self, run: Run, config: Config) -> None:
         run("agent", "add", "1001")
-        assert self.look(config).words.endswith(f"version {check.SCHEMA_VERSION}")
+        assert self.look(config).words.endswith(f"version {check.SCHEMA_VERSION}, sound")
 
     def test_another_programs_is_wrong(self, config: Config) -> None:
         connection = sqlite3.connect(config.server.database)
@@ -215,6 +216,15 @@ class TestDatabase:
         connection.close()
         assert self.look(config).verdict is Verdict.WRONG
         assert "another program" in self.look(config).words
+
+    def test_a_damaged_one_is_wrong(self, run: Run, config: Config) -> None:
+        run("agent", "add", "1001")
+        content = bytearray(config.server.database.read_bytes())
+        content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
+        config.server.database.write_bytes(content)
+        findings = list(check._database(config))
+        assert {finding.verdict for finding in findings} == {Verdict.WRONG}
+        assert "callctl restore" in findings[0].words
 
     def test_a_directory_that_is_missing_is_wrong(self, config: Config, tmp_path: Path) -> None:
         elsewhere = evolve(config, server=evolve(config.server, database=tmp_path / "no" / "where.db"))
