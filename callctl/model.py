@@ -177,7 +177,9 @@ class QueueSettings:
 
     `announce_sound` are played in turn, every `announce_frequency`; the place in the queue is said every
     `announce_interval`. With `accept_key` an agent gets the caller only after pressing it, within
-    `accept_timeout`, so that no voicemail takes a call.
+    `accept_timeout`, so that no voicemail takes a call. A caller who presses `callback_key` hangs up, keeps
+    the place, and is called at `callback_dialstring` (`{number}` is the caller's) once an agent is there;
+    `callback_offer` is the announcement that says so.
     """
 
     name: str
@@ -195,6 +197,13 @@ class QueueSettings:
     accept_key: str = ""
     accept_timeout: float = 10
     record_template: str = ""
+    callback_key: str = ""
+    callback_dialstring: str = ""
+    callback_attempts: int = 3
+    callback_retry_interval: float = 300
+    callback_expiry: float = 7200
+    callback_offer: str = ""
+    callback_offer_after: float = 60
     weight: float = 1.0
     time_base_score: str = "queue"
     tier_rules_apply: bool = False

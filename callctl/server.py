@@ -153,6 +153,7 @@ class Server:
             nursery.start_soon(self._outside.service_manager.keep_watchdog_quiet)
             nursery.start_soon(self.dispatcher.run)
             await nursery.start(self.reception.run)
+            self.reception.resume_callbacks()
             for switch in self.switches.values():
                 switch.reconcile = partial(self._reconcile, recovery)
                 switch.on_other_event = partial(self._phones.take, switch)

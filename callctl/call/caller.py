@@ -73,6 +73,11 @@ class CallerLeg:
         self._log = log.bind(uuid=uuid, switch=switch.name)
 
     @property
+    def uuid(self) -> str:
+        """The caller's channel; "" while a callback has none."""
+        return self._uuid
+
+    @property
     def is_answered(self) -> bool:
         """Say whether the caller's leg is answered, and billed."""
         return self._is_answered

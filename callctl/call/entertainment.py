@@ -29,6 +29,7 @@ SILENCE = "silence_stream://-1"
 
 TIMER_SOUND = "announce-sound"
 TIMER_PLACE = "announce-place"
+TIMER_OFFER = "callback-offer"
 
 
 class Entertainment:
@@ -63,6 +64,8 @@ class Entertainment:
             effects.append(StartTimer(TIMER_SOUND, self._queue.announce_frequency))
         if self._says_the_place:
             effects.append(StartTimer(TIMER_PLACE, self._queue.announce_interval))
+        if self._queue.callback_key and self._queue.callback_offer:
+            effects.append(StartTimer(TIMER_OFFER, self._queue.callback_offer_after))
         return effects
 
     # --- music ---
@@ -87,6 +90,8 @@ class Entertainment:
             return [Announce((sound,)), StartTimer(TIMER_SOUND, self._queue.announce_frequency)]
         if timer == TIMER_PLACE:
             return [AskPlace(), StartTimer(TIMER_PLACE, self._queue.announce_interval)]
+        if timer == TIMER_OFFER:
+            return [Announce((self._queue.callback_offer,))]
         return []
 
     def place_told(self, event: PlaceTold, now: float) -> list[Effect]:

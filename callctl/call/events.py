@@ -143,6 +143,22 @@ class PlaceTold:
 
 
 @frozen
+class CallerReached:
+    """The caller who asked to be called back has answered, as channel `uuid`."""
+
+    offer_id: str
+    uuid: str
+
+
+@frozen
+class CallerUnreached:
+    """The caller who asked to be called back did not answer."""
+
+    offer_id: str
+    cause: str
+
+
+@frozen
 class TimerFired:
     """The time that a `StartTimer` asked for is over."""
 
@@ -168,6 +184,8 @@ CallHappening = (
     | MusicEnded
     | KeyPressed
     | PlaceTold
+    | CallerReached
+    | CallerUnreached
     | TimerFired
 )
 
@@ -264,6 +282,27 @@ class MoveToQueue:
 
 
 @frozen
+class KeepForCallback:
+    """Let the caller hang up, and begin a visit that keeps the place until the caller is called back."""
+
+    variables: Mapping[str, str]
+
+
+@frozen
+class CallBack:
+    """Ring the caller who waits for a callback: this offer's agent is there."""
+
+    offer: Offer
+
+
+@frozen
+class Postpone:
+    """Have the distributor offer this call to nobody for `seconds`."""
+
+    seconds: float
+
+
+@frozen
 class RecordTalk:
     """Record the two, into a file whose name follows `template`."""
 
@@ -311,7 +350,9 @@ class ReportTalkEnded:
 
 @frozen
 class LeaveQueue:
-    """Tell the distributor that the caller waits no more."""
+    """Tell the distributor that the caller waits no more; one who `abandoned` may come back to the place."""
+
+    abandoned: bool
 
 
 @frozen
@@ -355,6 +396,9 @@ Effect = (
     | SettleCaller
     | HandBack
     | MoveToQueue
+    | KeepForCallback
+    | CallBack
+    | Postpone
     | RecordTalk
     | HangUpCaller
     | ReleaseOffer

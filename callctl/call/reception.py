@@ -113,7 +113,18 @@ class Reception:
         while (visit := session.next_visit) is not None:
             session = self._session(visit, switch)
             self._start(session, session.run)
+            if visit.callback:
+                return
             await session.drive(socket)
+
+    def resume_callbacks(self) -> None:
+        """Let the callbacks of before a restart wait on."""
+        for record in list(self._known_calls.values()):
+            arrival = record.arrival
+            switch = self._switches.get(arrival.switch)
+            if arrival.callback and not record.bridged_at and switch is not None:
+                session = self._session(arrival, switch)
+                self._start(session, session.run)
 
     def adopt(self, arrival: Arrival, switch: Switch, offer: Offer, bridged_at: float) -> None:
         """Follow a talk that was found on the switch."""

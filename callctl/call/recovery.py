@@ -69,10 +69,14 @@ class Recovery:
         return channels
 
     async def _settle_leg(self, switch: Switch, leg: Event, channels: Mapping[str, Event]) -> None:
-        caller = channels.get(leg.variable("cc_member_uuid"))
-        if caller is None or leg.get("Channel-State") != "CS_EXCHANGE_MEDIA":
+        if leg.get("Channel-State") != "CS_EXCHANGE_MEDIA":
             log.warning("hanging up a leg that rings for nobody", leg=leg.uuid, switch=switch.name)
             await switch.hang_up(leg.uuid, "ORIGINATOR_CANCEL")
+            return
+        # A caller who was called back has another channel than the one that asked for it.
+        caller = channels.get(leg.variable("cc_member_uuid")) or channels.get(leg.variable("bridge_uuid"))
+        if caller is None:
+            log.warning("an agent talks with somebody whom we do not know", leg=leg.uuid, switch=switch.name)
             return
         self._adopt(switch, leg, caller)
 

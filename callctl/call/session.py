@@ -8,6 +8,7 @@ orders that always run to their end, also when the call is over, so that no leg 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import structlog
 import trio
@@ -16,11 +17,12 @@ from attrs import evolve, frozen
 from callctl.call import events as ev
 from callctl.call.caller import CallerLeg
 from callctl.call.dispatcher import Dispatcher
-from callctl.call.flow import CallFlow, Stage
+from callctl.call.flow import CallFlow
+from callctl.call.stages import Stage
 from callctl.call.switch import AgentUnreached, LegState, Switch
 from callctl.call.variables import prelude_of, recording_path
 from callctl.clock import SteadyClock
-from callctl.errors import CallctlError, EslError, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
+from callctl.errors import CallctlError, EslError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
 from callctl.model import Arrival, CallEvent, CallRecord, Fact, Ids, Offer, QueueSettings, Reason
@@ -60,14 +62,7 @@ class CallSession:
         self._desk = desk
         self._flow = CallFlow(arrival, queue, known)
         self._send, self._receive = trio.open_memory_channel[ev.CallHappening | None](INBOX_EVENTS)
-        self._caller = CallerLeg(
-            arrival.uuid,
-            switch=switch,
-            ids=desk.ids,
-            deliver=self.deliver,
-            own_music=arrival.moh_sound,
-            wants_keys=bool(arrival.exit_keys or queue.exit_keys),
-        )
+        self._caller = self._caller_leg(arrival.uuid)
         self._timers: dict[str, trio.CancelScope] = {}
         self._orders: set[trio.CancelScope] = set()
         self._legs: set[str] = set()
@@ -75,6 +70,17 @@ class CallSession:
         self._is_over = False
         self._over = trio.Event()
         self._log = log.bind(call=arrival.call, uuid=arrival.uuid, switch=arrival.switch, queue=arrival.queue)
+
+    def _caller_leg(self, uuid: str) -> CallerLeg:
+        queue, own_keys = self._queue, self._arrival.exit_keys
+        return CallerLeg(
+            uuid,
+            switch=self._switch,
+            ids=self._desk.ids,
+            deliver=self.deliver,
+            own_music=self._arrival.moh_sound,
+            wants_keys=bool(own_keys or queue.exit_keys or queue.callback_key),
+        )
 
     @property
     def arrival(self) -> Arrival:
@@ -155,6 +161,8 @@ class CallSession:
         dispatcher, arrival = self._desk.dispatcher, self._arrival
         try:
             position = dispatcher.act(lambda distributor, now: distributor.join(arrival, now))
+        except QueueClosed as closed:
+            return self._refuse(Reason.EMPTY, closed, self._queue.closed_target)
         except QueueFull as full:
             return self._refuse(Reason.FULL, full)
         except QueueEmpty as empty:
@@ -164,9 +172,9 @@ class CallSession:
         self._log.info("call joined", position=position, resumes=arrival.resumes)
         return self._flow.begin(position, self._desk.clock.now())
 
-    def _refuse(self, reason: Reason, why: CallctlError) -> list[ev.Effect]:
+    def _refuse(self, reason: Reason, why: CallctlError, target: str = "") -> list[ev.Effect]:
         self._log.warning("call refused", reason=reason.value, why=str(why))
-        return self._flow.refuse(reason, self._desk.clock.now())
+        return self._flow.refuse(reason, self._desk.clock.now(), target)
 
     async def _live(self, nursery: trio.Nursery) -> None:
         while not self._is_over or self._orders:
@@ -232,10 +240,19 @@ class CallSession:
                 self._order(nursery, self._caller.hand_back, variables)
             case ev.MoveToQueue(queue):
                 self._order(nursery, self._move_on, queue)
+            case ev.KeepForCallback(variables):
+                self._next_visit = self._visit_after(
+                    self._arrival.queue, uuid="", callback=True, came_through=()
+                )
+                self._order(nursery, self._caller.hand_back, variables)
+            case ev.CallBack(offer):
+                self._order(nursery, self._call_back, offer)
+            case ev.Postpone(seconds):
+                act(lambda d, now: d.postpone(self._arrival.call, now + seconds, now))
             case ev.RecordTalk(template, offer):
                 self._order(nursery, self._record_talk, template, offer)
             case ev.HangUpCaller(cause):
-                self._order(nursery, self._switch.hang_up, self._arrival.uuid, cause)
+                self._order(nursery, self._switch.hang_up, self._caller.uuid, cause)
             case ev.ReleaseOffer(offer_id, result, cause):
                 act(lambda d, now: d.offer_failed(offer_id, result, cause, now))
             case ev.ReportBridged(offer_id):
@@ -244,8 +261,8 @@ class CallSession:
                 act(lambda d, now: d.bridge_failed(offer_id, now, caller_gone=caller_gone))
             case ev.ReportTalkEnded(offer_id):
                 act(lambda d, now: d.talk_ended(offer_id, now))
-            case ev.LeaveQueue():
-                act(lambda d, now: d.leave(self._arrival.call, now))
+            case ev.LeaveQueue(abandoned):
+                act(lambda d, now: d.leave(self._arrival.call, now, abandoned=abandoned))
             case ev.StartTimer(timer, seconds):
                 self._start_timer(nursery, timer, seconds)
             case ev.StopTimer(timer):
@@ -265,7 +282,7 @@ class CallSession:
         self._is_over = True
         if self._caller.is_watched:
             self._caller.stop_watching()
-            self._order(nursery, self._switch.unfollow, self._arrival.uuid)
+            self._order(nursery, self._switch.unfollow, self._caller.uuid)
         for timer in list(self._timers):
             self._stop_timer(timer)
         if not self._orders:
@@ -307,7 +324,7 @@ class CallSession:
             variables = {**variables, "transfer_after_bridge": self._caller.way_back}
         try:
             await self._switch.bridge(
-                self._arrival.uuid, offer.leg_uuid, variables, answer_first=not self._caller.is_answered
+                self._caller.uuid, offer.leg_uuid, variables, answer_first=not self._caller.is_answered
             )
         except WaitEnded as ended:
             self._log.warning("bridge unknown", agent=offer.agent, why=str(ended))
@@ -331,21 +348,37 @@ class CallSession:
     async def _move_on(self, queue: str) -> None:
         """Prepare the visit to another queue, which begins when this one is over."""
         await self._caller.fall_silent()
+        through = (*self._arrival.came_through, self._arrival.queue)
+        self._next_visit = self._visit_after(queue, came_through=through)
+
+    def _visit_after(self, queue: str, **what: Any) -> Arrival:
+        """Return the visit to `queue` that goes on from this one, with the place kept."""
         before = self._arrival
-        self._next_visit = evolve(
+        return evolve(
             before,
             call=self._desk.ids.uuid(),
             queue=queue,
             joined_at=self._desk.clock.now(),
             place_since=before.joined_at if before.place_since is None else before.place_since,
-            came_through=(*before.came_through, before.queue),
             resumes=0,
+            **what,
         )
+
+    async def _call_back(self, offer: Offer) -> None:
+        """Ring the caller, whose agent is there."""
+        uuid = self._desk.ids.uuid()
+        self._caller = self._caller_leg(uuid)
+        try:
+            uuid = await self._switch.ring_caller(uuid, self._queue.callback_dialstring, self._arrival)
+        except AgentUnreached as unreached:
+            self.deliver(ev.CallerUnreached(offer.id, unreached.cause))
+        else:
+            self.deliver(ev.CallerReached(offer.id, uuid))
 
     async def _record_talk(self, template: str, offer: Offer) -> None:
         path = recording_path(template, self._arrival, offer, self._desk.clock.now())
         try:
-            await self._switch.record(self._arrival.uuid, path)
+            await self._switch.record(self._caller.uuid, path)
         except EslError as error:
             self._log.warning("talk not recorded", why=str(error))
             return

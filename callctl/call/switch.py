@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 from random import Random
@@ -16,7 +17,7 @@ from random import Random
 import structlog
 import trio
 
-from callctl.call.variables import Prelude, leg_variables
+from callctl.call.variables import Prelude, callback_variables, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.inbound import SwitchLink
@@ -46,6 +47,9 @@ PHONE_FILTERS = (("Channel-Presence-ID", "/./"), ("Event-Subclass", "/^sofia::/"
 
 JOB_GRACE_SECONDS = 5.0
 """What an originate may take beyond its own timeout before its result counts as lost."""
+
+CALLER_RING_SECONDS = 20.0
+"""How long a caller who is called back may take to answer, with an agent on the line."""
 
 SETTLE_INTERVAL_SECONDS = 0.25
 """How often a leg is asked for while it is unknown whether it was answered."""
@@ -250,6 +254,32 @@ class Switch:
         finally:
             del self._parked[offer.leg_uuid]
         return leg_uuid
+
+    async def ring_caller(self, uuid: str, dialstring: str, arrival: Arrival) -> str:
+        """Call a caller back as channel `uuid`; return its UUID once answered, and parked.
+
+        Raises AgentUnreached with FreeSWITCH's cause. Where the result is lost, the leg is hung up.
+        """
+        if not re.fullmatch(r"\+?\d{1,20}", arrival.caller_number):
+            raise AgentUnreached(OfferResult.FAILED, "the caller's number cannot be dialled")
+        self._dialling.add(uuid)
+        try:
+            order = commands.originate(
+                leg_uuid=uuid,
+                dialstring=dialstring.replace("{number}", arrival.caller_number),
+                timeout=CALLER_RING_SECONDS,
+                variables=callback_variables(arrival),
+            )
+            job = await self.link.job(order, timeout_seconds=CALLER_RING_SECONDS + JOB_GRACE_SECONDS)
+        except WaitEnded as ended:
+            raise AgentUnreached(OfferResult.UNKNOWN, str(ended)) from ended
+        except CallctlError as refused:
+            raise AgentUnreached(OfferResult.FAILED, str(refused)) from refused
+        finally:
+            self._dialling.discard(uuid)
+        if not job.ok:
+            raise AgentUnreached(OfferResult.FAILED, job.text.removeprefix("-ERR").strip())
+        return job.text.removeprefix("+OK").strip() or uuid
 
     async def _dial(self, offer: Offer, arrival: Arrival, prelude: Prelude) -> str:
         self._dialling.add(offer.leg_uuid)

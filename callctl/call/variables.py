@@ -150,6 +150,17 @@ def leg_variables(arrival: Arrival, offer: Offer) -> dict[str, str]:
     }
 
 
+def callback_variables(arrival: Arrival) -> dict[str, str]:
+    """What the leg of a caller who is called back carries."""
+    return {
+        "callctl_call": arrival.call,
+        "cc_queue": arrival.queue,
+        "ignore_early_media": "true",
+        "lead_number": harmless(arrival.lead_number),
+        "account_id": harmless(arrival.account_id),
+    }
+
+
 @frozen
 class Prelude:
     """What an agent hears, or has to do, between answering and getting the caller.

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callctl.call import events as ev
-from callctl.call.flow import (
+from callctl.call.flow import TABLE, CallFlow
+from callctl.call.stages import (
     BRIDGE_PROOF_SECONDS,
+    CALLBACK,
     FAREWELL_SECONDS,
     RETURN_SECONDS,
-    TABLE,
     TIMER_BRIDGE,
+    TIMER_EXPIRY,
     TIMER_FAREWELL,
     TIMER_RETURN,
-    CallFlow,
     Stage,
 )
 from callctl.call.variables import (
@@ -223,7 +224,7 @@ def test_an_agents_leg_that_outlives_the_talk_is_hung_up() -> None:
 def test_a_caller_who_hangs_up_while_waiting_is_abandoned() -> None:
     flow = waiting()
     effects = flow.handle(ev.CallerHungUp("ORIGINATOR_CANCEL", HungUpBy.CALLER), T + 5)
-    assert orders(effects) == [ev.LeaveQueue(), ev.End()]
+    assert orders(effects) == [ev.LeaveQueue(abandoned=True), ev.End()]
     assert flow.record.outcome is Outcome.ABANDONED
     assert flow.record.reason is Reason.CALLER_HANGUP
     assert flow.record.hangup_cause == "ORIGINATOR_CANCEL"
@@ -233,7 +234,7 @@ def test_a_caller_who_hangs_up_while_agents_ring_has_every_leg_cancelled() -> No
     flow = ringing("1001", "1002")
     effects = flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 5)
     assert orders(effects) == [
-        ev.LeaveQueue(),
+        ev.LeaveQueue(abandoned=True),
         ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
         ev.HangUpLeg("leg-1002", "ORIGINATOR_CANCEL"),
         ev.End(),
@@ -365,7 +366,7 @@ def test_a_caller_gone_in_the_instant_of_the_bridge_leaves_no_leg_behind() -> No
         ev.StopTimer(TIMER_BRIDGE),
         ev.ReportBridgeFailed("offer-1001", caller_gone=True),
         ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
-        ev.LeaveQueue(),
+        ev.LeaveQueue(abandoned=True),
         ev.End(),
     ]
     assert flow.record.outcome is Outcome.ABANDONED
@@ -391,7 +392,7 @@ def test_a_wait_that_is_over_gives_the_caller_back_to_the_dialplan(reason: Reaso
     flow = ringing()
     effects = flow.handle(ev.WaitOver(reason, "voicemail:100"), T + 30)
     assert orders(effects) == [
-        ev.LeaveQueue(),
+        ev.LeaveQueue(abandoned=False),
         ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
         ev.HandBack(hand_back_variables(reason, T + 30, target="voicemail:100")),
         ev.End(),
@@ -410,7 +411,7 @@ def test_a_caller_who_is_transferred_away_is_let_go_without_breaking_off_what_fo
     effects = flow.handle(ev.CallerTaken(), T + 7)
     assert orders(effects) == [
         ev.SetCallerVariables({"socket_resume": "false", "callctl_call": ""}),
-        ev.LeaveQueue(),
+        ev.LeaveQueue(abandoned=False),
         ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
         ev.End(),
     ]
@@ -483,7 +484,7 @@ def test_an_exit_key_gives_the_caller_back_with_the_key() -> None:
     flow = waiting(QueueSettings(name="caller", exit_keys="90"))
     assert orders(flow.handle(ev.KeyPressed("5"), T + 2)) == []
     assert orders(flow.handle(ev.KeyPressed("9"), T + 3)) == [
-        ev.LeaveQueue(),
+        ev.LeaveQueue(abandoned=False),
         ev.HandBack(hand_back_variables(Reason.EXIT_WITH_KEY, T + 3, exit_key="9")),
         ev.End(),
     ]
@@ -558,6 +559,78 @@ def test_a_talk_found_after_a_restart_is_followed_to_its_end() -> None:
     assert (flow.record.bridged_at, flow.record.ended_at, flow.record.offers) == (T + 3.05, T + 50, 2)
 
 
+WITH_CALLBACK = QueueSettings(name="caller", callback_key="1", callback_attempts=2)
+CALLED_BACK = evolve(ARRIVAL, uuid="", callback=True, caller_number="4930123")
+
+
+def callback_whose_agent_answered() -> CallFlow:
+    flow = CallFlow(CALLED_BACK, WITH_CALLBACK)
+    flow.begin(1, T)
+    flow.handle(ev.Offered(an_offer()), T + 1)
+    flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
+    return flow
+
+
+def test_a_caller_who_presses_the_callback_key_hangs_up_and_keeps_the_place() -> None:
+    flow = waiting(WITH_CALLBACK, evolve(ARRIVAL, caller_number="4930123"))
+    variables = hand_back_variables(Reason.EXIT_WITH_KEY, T + 5, target=CALLBACK, exit_key="1")
+    assert orders(flow.handle(ev.KeyPressed("1"), T + 5)) == [
+        ev.LeaveQueue(abandoned=False),
+        ev.KeepForCallback(variables),
+        ev.End(),
+    ]
+
+
+def test_a_caller_without_a_number_cannot_be_called_back() -> None:
+    assert orders(waiting(WITH_CALLBACK).handle(ev.KeyPressed("1"), T + 5)) == []
+
+
+def test_a_callback_waits_without_music_until_it_expires() -> None:
+    flow = CallFlow(CALLED_BACK, WITH_CALLBACK)
+    assert orders(flow.begin(2, T)) == [ev.StartTimer(TIMER_EXPIRY, WITH_CALLBACK.callback_expiry)]
+    flow.handle(ev.TimerFired(TIMER_EXPIRY), T + WITH_CALLBACK.callback_expiry)
+    assert (flow.record.reason, flow.record.hung_up_by) == (Reason.TIMEOUT, HungUpBy.CALLCTL)
+
+
+def test_a_callback_rings_the_agent_first_and_then_the_caller() -> None:
+    flow = CallFlow(CALLED_BACK, WITH_CALLBACK)
+    flow.begin(1, T)
+    assert orders(flow.handle(ev.Offered(an_offer()), T + 1)) == [ev.Ring(an_offer())]
+    answered = flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
+    assert orders(answered) == [ev.CallBack(an_offer())]
+    assert orders(flow.handle(ev.CallerReached("offer-1001", "new"), T + 8)) == [
+        ev.SettleCaller(),
+        ev.Bridge(an_offer(), bridge_variables(an_offer())),
+        ev.StartTimer(TIMER_BRIDGE, BRIDGE_PROOF_SECONDS),
+    ]
+    flow.handle(ev.Bridged("leg-1001"), T + 8)
+    assert (flow.record.outcome, flow.record.arrival.uuid) == (Outcome.HANDLED, "new")
+
+
+def test_a_caller_who_is_not_reached_is_tried_again_later_and_then_given_up() -> None:
+    flow = callback_whose_agent_answered()
+    effects = flow.handle(ev.CallerUnreached("offer-1001", "NO_ANSWER"), T + 30)
+    assert orders(effects) == [
+        ev.ReportBridgeFailed("offer-1001", caller_gone=False),
+        ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+        ev.HangUpCaller("ORIGINATOR_CANCEL"),
+        ev.Postpone(WITH_CALLBACK.callback_retry_interval),
+    ]
+    flow.handle(ev.Offered(an_offer("1002")), T + 400)
+    flow.handle(ev.AgentAnswered("offer-1002", "leg-1002", won=True), T + 402)
+    assert ev.End() in flow.handle(ev.CallerUnreached("offer-1002", "NO_ANSWER"), T + 430)
+    assert flow.record.outcome is Outcome.ABANDONED
+
+
+def test_an_agent_who_leaves_while_the_caller_is_rung_lets_the_caller_go() -> None:
+    flow = callback_whose_agent_answered()
+    effects = flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 5)
+    assert ev.HangUpCaller("ORIGINATOR_CANCEL") in effects
+    assert orders(flow.handle(ev.CallerReached("offer-1001", "new"), T + 6)) == [
+        ev.HangUpCaller("ORIGINATOR_CANCEL")
+    ]
+
+
 EVERY_EVENT: list[ev.CallHappening] = [
     ev.Offered(an_offer()),
     ev.Offered(an_offer("1002")),
@@ -581,6 +654,8 @@ EVERY_EVENT: list[ev.CallHappening] = [
     ev.MusicEnded(played=True),
     ev.KeyPressed("1"),
     ev.PlaceTold(2, 90.0),
+    ev.CallerReached("offer-1001", "caller"),
+    ev.CallerUnreached("offer-1001", "NO_ANSWER"),
     ev.TimerFired(TIMER_BRIDGE),
     ev.TimerFired(TIMER_RETURN),
     ev.TimerFired(TIMER_FAREWELL),

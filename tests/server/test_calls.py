@@ -269,6 +269,40 @@ async def test_with_ring_all_the_first_to_answer_wins_and_the_others_are_let_go(
     assert all(row["status"] == "Available" for row in t.rows("agents"))
 
 
+async def test_a_caller_who_asks_for_a_callback_is_called_when_an_agent_is_there(theatre) -> None:
+    queue = QueueSettings(
+        name="caller", callback_key="1", callback_dialstring="trunk/{number}", callback_retry_interval=0.1
+    )
+    async with theatre(queue) as t:
+        answers = iter([Endpoint.busy(), Endpoint(answer_after=0.1, talk_seconds=0.1)])
+        t.stage.switch.add_endpoint("trunk/4930123", lambda: next(answers))
+        t.stage.switch.place_call(Caller(number="4930123", presses=((0.2, "1"),)))
+        await t.until(lambda: len(t.stage.switch.channels()) > 0)
+        await t.until(lambda: not t.stage.switch.channels())
+        t.hire("1001", Endpoint(answer_after=0.05))
+        await t.stage.server.reception.wait_empty()
+    asked, called = t.rows("calls")
+    assert (asked["reason"], asked["outcome"]) == ("EXIT_WITH_KEY", "overflowed")
+    assert (called["reason"], called["callback"], called["agent"]) == ("BRIDGED", 1, "1001")
+    assert [row["result"] for row in t.rows("offers")] == ["failed", "answered"]
+    assert called["hung_up_by"] in ("caller", "agent")
+
+
+async def test_a_caller_who_calls_in_meanwhile_takes_the_place_of_the_callback(theatre) -> None:
+    queue = QueueSettings(name="caller", callback_key="1", callback_dialstring="trunk/{number}")
+    async with theatre(queue) as t:
+        t.stage.switch.place_call(Caller(number="4930123", presses=((0.2, "1"),)))
+        await t.until(lambda: len(t.stage.switch.channels()) > 0)
+        await t.until(lambda: not t.stage.switch.channels())
+        t.hire("1001", Endpoint(answer_after=0.3, talk_seconds=0.1))
+        await t.call(Caller(number="4930123"))
+    assert sorted((row["reason"], row["callback"]) for row in t.rows("calls")) == [
+        ("BRIDGED", 0),
+        ("EXIT_WITH_KEY", 0),
+        ("WITHDRAWN", 1),
+    ]
+
+
 async def test_a_blind_transfer_by_the_agent_ends_a_handled_call(theatre) -> None:
     async with theatre() as t:
         t.hire("1001", Endpoint(answer_after=0.05, transfer_after=0.1))
