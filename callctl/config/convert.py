@@ -222,7 +222,8 @@ def _toml_value(value: EnvironmentText, path: KeyPath, places: Places) -> object
 
 
 def _not_negative(value: object) -> str | None:
-    is_negative = isinstance(value, int | float) and value < 0
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else (value,)
+    is_negative = any(isinstance(each, int | float) and each < 0 for each in values)
     return "must not be negative" if is_negative else None
 
 

@@ -221,6 +221,8 @@ CHECKS: Mapping[type, Mapping[str, Check]] = {
         "exit_keys": keys,
         "accept_key": keys,
         "accept_timeout": between(1, 600),
+        "callback_key": keys,
+        "callback_attempts": at_least(1),
     },
     Tier: {"level": at_least(1), "position": at_least(1)},
 }
