@@ -1,21 +1,23 @@
-"""`/calls`: the calls that are alive, and what may be done to one of them."""
+"""`/calls`: the calls that are alive and those of the past, and what may be done to a living one."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 
+from attrs import frozen
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from callctl.acd.views import MemberView
 from callctl.api.house import House
 from callctl.api.reading import Hangup, Transfer, number_of, read, read_body
-from callctl.api.shapes import Shape, by_call, call_shape
-from callctl.errors import ConfigError, UnknownCall, WrongMoment
-from callctl.model import CallEvent, CallState
-
-FILTERS = ("queue", "agent", "account_id", "switch", "state", "caller_number")
-"""The columns of a call by which a list can be cut down."""
+from callctl.api.selection import passes, selection_of
+from callctl.api.shapes import Shape, call_shape, decision_shape, offer_shape, step_shape
+from callctl.errors import ConfigError, StoreError, UnknownCall, WrongMoment
+from callctl.model import CallEvent, CallRecord
+from callctl.store.timeline import Page, Visit, call_timeline, list_calls
 
 _CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,60}")
 
@@ -27,19 +29,36 @@ class Calls:
         self._house = house
 
     async def list_all(self, request: Request) -> Response:
-        """GET /calls: those that are alive, longest first, cut down by any of FILTERS."""
-        unknown = sorted(set(request.query_params) - set(FILTERS))
-        if unknown:
-            raise ConfigError(f"unknown filter {unknown[0]!r}; known are {', '.join(FILTERS)}")
-        wanted = dict(request.query_params)
-        if "state" in wanted and wanted["state"] not in list(CallState):
-            raise ConfigError(f"state: {wanted['state']!r} is none of {', '.join(CallState)}")
-        calls = [call for call in self._live() if all(call[name] == text for name, text in wanted.items())]
-        return JSONResponse({"calls": calls})
+        """GET /calls: newest first, cut down and in pages; `live=true` gives all that are alive at once."""
+        wanted = selection_of(request.query_params)
+        if wanted.calls.live:
+            alive = sorted(self._house.calls.live(), key=lambda each: each.arrival.joined_at, reverse=True)
+            page = Page(calls=tuple(each for each in alive if passes(each, wanted.calls)), next_cursor="")
+        else:
+            page = await self._house.look_up(
+                lambda db: list_calls(db, wanted.calls, limit=wanted.limit, cursor=wanted.cursor)
+            )
+        now = self._now()
+        return JSONResponse(
+            {"calls": [now.shape(call) for call in page.calls], "next_cursor": page.next_cursor}
+        )
 
     async def show(self, request: Request) -> Response:
-        """GET /calls/{uuid}."""
-        return JSONResponse(self._show(request.path_params["uuid"]))
+        """GET /calls/{uuid}: each visit to a queue, with its offers and every step of it.
+
+        For one who waits `explanation` says why each agent is not being rung at the moment.
+        """
+        visits = await self._visits(request.path_params["uuid"])
+        now = self._now()
+        return JSONResponse(
+            {
+                "uuid": visits[0].call.arrival.uuid,
+                "visits": [
+                    {**now.story(visit), "explanation": self._explain(visit.call.arrival.call)}
+                    for visit in visits
+                ],
+            }
+        )
 
     async def hang_up(self, request: Request) -> Response:
         """POST /calls/{uuid}/hangup: end the call."""
@@ -73,7 +92,24 @@ class Calls:
         except UnknownCall as error:
             raise WrongMoment(f"the call {call} waits no more, so it has no place in a queue") from error
         self._note(call, "priority-changed", f"base score {score:g}")
-        return JSONResponse(self._show(call))
+        return JSONResponse(self._now().shape(record))
+
+    async def _visits(self, uuid: str) -> list[Visit]:
+        await self._house.written()
+        try:
+            return await self._house.look_up(lambda db: call_timeline(db, uuid))
+        except (UnknownCall, StoreError):
+            # While the database takes no rows, or none can be read, a living call is known all the same.
+            for call in self._house.calls.live():
+                if uuid in (call.arrival.uuid, call.arrival.call):
+                    return [Visit(call=call, wait_seconds=None, talk_seconds=None, offers=(), steps=())]
+            raise
+
+    def _explain(self, call: str) -> Shape | None:
+        try:
+            return decision_shape(self._house.act(lambda distributor, now: distributor.explain(call, now)))
+        except UnknownCall:
+            return None
 
     def _accepted(self, request: Request) -> Response:
         """The order is given; what becomes of it is for the switch, and for GET to show."""
@@ -83,12 +119,30 @@ class Calls:
     def _note(self, call: str, event: str, detail: str) -> None:
         self._house.record(CallEvent(call=call, at=self._house.now(), event=event, detail=detail))
 
-    def _live(self) -> list[Shape]:
-        places = by_call(self._house.act(lambda distributor, now: distributor.members(now)))
-        records = sorted(self._house.calls.live(), key=lambda record: record.arrival.joined_at)
-        return [call_shape(record, places.get(record.arrival.call)) for record in records]
+    def _now(self) -> _Now:
+        members = self._house.act(lambda distributor, now: distributor.members(now))
+        return _Now(
+            {record.arrival.call: record for record in self._house.calls.live()},
+            {member.call: member for member in members},
+        )
 
-    def _show(self, uuid: str) -> Shape:
-        record = self._house.calls.find(uuid)
-        places = by_call(self._house.act(lambda distributor, now: distributor.members(now)))
-        return call_shape(record, places.get(record.arrival.call))
+
+@frozen
+class _Now:
+    """What is true at this moment, which goes over what the history says: living calls and their places."""
+
+    alive: Mapping[str, CallRecord]
+    places: Mapping[str, MemberView]
+
+    def shape(self, call: CallRecord) -> Shape:
+        """Return a call as it stands."""
+        key = call.arrival.call
+        return call_shape(self.alive.get(key, call), self.places.get(key), is_live=key in self.alive)
+
+    def story(self, visit: Visit) -> Shape:
+        """Return a visit with all that happened in it."""
+        return {
+            **self.shape(visit.call),
+            "rings": [offer_shape(offer) for offer in visit.offers],
+            "steps": [step_shape(step) for step in visit.steps],
+        }

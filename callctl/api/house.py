@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from callctl.acd.distributor import Distributor
 from callctl.errors import StoreError
 from callctl.model import CallRecord, Fact, QueueSettings
+from callctl.store.connections import open_reader
 from callctl.store.journal import Journal
 
 log = structlog.get_logger(__name__)
@@ -21,6 +25,9 @@ T = TypeVar("T")
 
 WRITTEN_SECONDS = 2.0
 """How long an answer waits for the commit, which takes 20 ms and a disk's time."""
+
+MOST_READERS = 4
+"""How many may read the history at once; more would only take the disk from each other and the journal."""
 
 
 class Act(Protocol):
@@ -83,6 +90,7 @@ class House:
     switches: Callable[[], Iterable[SwitchView]]
     is_stopping: Callable[[], bool]
     healed_leases: Callable[[], int]
+    _readers: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(MOST_READERS), init=False)
 
     async def written(self) -> None:
         """Return when what was changed stands in the database, or cannot stand there at the moment.
@@ -98,3 +106,15 @@ class House:
             except StoreError as error:
                 why = str(error)
         log.warning("a change is in force, but not in the database yet", why=why)
+
+    async def look_up(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `query` finds in the history, in a thread and on a connection of its own.
+
+        Raises StoreError when the database cannot be read. A cancellation waits for the query's end.
+        """
+        return await trio.to_thread.run_sync(partial(_look_up, self.database, query), limiter=self._readers)
+
+
+def _look_up(database: Path, query: Callable[[sqlite3.Connection], T]) -> T:
+    with closing(open_reader(database)) as connection:
+        return query(connection)

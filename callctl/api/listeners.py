@@ -128,7 +128,7 @@ async def _serve(app: Starlette, listeners: list[trio.SocketListener]) -> None:
         streams.add(stream)
         try:
             # It takes any stream that has a socket, and says that it wants one with TLS.
-            await TCPServer(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
+            await _Connection(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
         except Exception:
             log.exception("a connection failed")
         finally:
@@ -150,6 +150,16 @@ def _config() -> HypercornConfig:
     # What goes wrong in a request is logged where it is answered, in the house's own form.
     config.errorlog = None
     return config
+
+
+class _Connection(TCPServer):
+    """HTTP on one connection, which is over when the client has gone."""
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        # It would stay on for IDLE_SECONDS, waiting for a request of nobody; a script that gives one
+        # order after another would soon have used up all connections.
+        await self.idle_task.stop()
 
 
 class _PatientStream:

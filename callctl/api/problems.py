@@ -19,6 +19,7 @@ from callctl.errors import (
     CommandRefused,
     ConfigError,
     LocalProtocolError,
+    ReportError,
     StoreError,
     UnknownAgent,
     UnknownCall,
@@ -44,6 +45,7 @@ STATUS_OF: Mapping[type[CallctlError], HTTPStatus] = {
     CommandRefused: HTTPStatus.CONFLICT,
     ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
     LocalProtocolError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ReportError: HTTPStatus.UNPROCESSABLE_ENTITY,
     WaitEnded: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
 }

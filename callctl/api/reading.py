@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
@@ -75,7 +76,7 @@ async def read_body(request: Request) -> Body:
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "the body must be a JSON object: {…}")
-    return {_key(name): each for name, each in value.items()}
+    return {key_of_name(name): each for name, each in value.items()}
 
 
 def record_of(kind: type[Record], body: Body, **given: object) -> Record:
@@ -88,9 +89,9 @@ def record_of(kind: type[Record], body: Body, **given: object) -> Record:
 
 def number_of(body: Body, name: str) -> float:
     """Return the number that must be all there is in `body`; it may be negative. Raises ConfigError."""
-    if list(body) != [_key(name)]:
+    if list(body) != [key_of_name(name)]:
         raise ConfigError(f'the body must be {{"{name}": NUMBER}}')
-    number: float = convert(body[_key(name)], float, (name,), NOWHERE)
+    number: float = convert(body[key_of_name(name)], float, (name,), NOWHERE)
     return number
 
 
@@ -98,7 +99,7 @@ def body_of(settings: AgentSettings) -> Body:
     """Return these settings as the body that describes them, without the name."""
     values = attrs.asdict(settings, recurse=False)
     return {
-        _key(name): dict(value) if isinstance(value, Mapping) else value
+        key_of_name(name): dict(value) if isinstance(value, Mapping) else value
         for name, value in values.items()
         if name != "name"
     }
@@ -111,19 +112,21 @@ def check_name(name: str) -> str:
     return name
 
 
-def _key(name: str) -> str:
+def key_of_name(name: str) -> str:
+    """Return a name as it is spelt in callctl.toml."""
     return name.replace("_", "-")
 
 
 async def _content(request: Request) -> bytes:
     content = bytearray()
     with trio.move_on_after(BODY_SECONDS) as patience:
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > MOST_BODY_BYTES:
-                raise HTTPException(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MOST_BODY_BYTES} bytes"
-                )
+        async with aclosing(request.stream()) as chunks:
+            async for chunk in chunks:
+                content += chunk
+                if len(content) > MOST_BODY_BYTES:
+                    raise HTTPException(
+                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MOST_BODY_BYTES} bytes"
+                    )
     if patience.cancelled_caught:
         raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:g} s")
     return bytes(content)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import attrs
 
 from callctl.acd.views import AgentView, MemberView, QueueView
 from callctl.clock import iso_utc
-from callctl.model import CallRecord, QueueSettings, Tier
+from callctl.model import CallEvent, CallRecord, Decision, OfferRecord, QueueSettings, Tier
 from callctl.store.rows import entries_of
 
 Shape = dict[str, object]
 
-JSON_COLUMNS = frozenset({"skills", "variables", "came_through", "contacts"})
+JSON_COLUMNS = frozenset({"skills", "variables", "came_through"})
 """Columns that hold JSON as text in the database, and stand here as what they are."""
 
 
@@ -88,27 +88,37 @@ def member_shape(member: MemberView) -> Shape:
     }
 
 
-def call_shape(record: CallRecord, place: MemberView | None) -> Shape:
-    """Return a living call as its row in `calls` says, and the `place` of one that waits."""
+def call_shape(record: CallRecord, place: MemberView | None, *, is_live: bool) -> Shape:
+    """Return a call as its row in `calls` says, and the `place` of one that waits."""
     [entry] = entries_of(record)
-    return {
-        **row_shape(entry.row),
-        "is_live": True,
-        "place": None if place is None else member_shape(place),
-    }
-
-
-def row_shape(row: Mapping[str, object]) -> Shape:
-    """Return a row of the database."""
-    return {
+    row = {
         name: json.loads(value) if name in JSON_COLUMNS and isinstance(value, str) else value
-        for name, value in row.items()
+        for name, value in entry.row.items()
     }
+    return {**row, "is_live": is_live, "place": None if place is None else member_shape(place)}
 
 
-def by_call(members: Iterable[MemberView]) -> Mapping[str, MemberView]:
-    """Return the waiting callers by their call."""
-    return {member.call: member for member in members}
+def offer_shape(offer: OfferRecord) -> Shape:
+    """Return one ring of one agent, as its row in `offers` says."""
+    [entry] = entries_of(offer)
+    return dict(entry.row)
+
+
+def step_shape(step: CallEvent | Decision) -> Shape:
+    """Return a step of a call's timeline: what happened, or who was chosen and why not the others."""
+    if isinstance(step, CallEvent):
+        return {"at": iso_utc(step.at), "event": step.event, "detail": step.detail}
+    return {"at": iso_utc(step.at), "event": "decision", "detail": "", **decision_shape(step)}
+
+
+def decision_shape(decision: Decision) -> Shape:
+    """Return who was chosen for a call, and of each of the others why not."""
+    return {
+        "strategy": decision.strategy,
+        "chosen": list(decision.chosen),
+        "order": list(decision.order),
+        "passed_over": {each.agent: each.why for each in decision.passed_over},
+    }
 
 
 def _time(at: float | None) -> str | None:

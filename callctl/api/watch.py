@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import structlog
 import trio
 
@@ -11,8 +9,10 @@ from callctl.acd.distributor import Distributor
 from callctl.acd.invariants import Violation
 from callctl.api.house import House
 from callctl.api.metrics import Metrics
-from callctl.errors import StoreError
-from callctl.store.connections import open_reader
+from callctl.clock import iso_utc
+from callctl.errors import StoreError, UnknownCall
+from callctl.model import CallEvent, Decision
+from callctl.store.timeline import call_timeline
 
 log = structlog.get_logger(__name__)
 
@@ -47,30 +47,26 @@ def _violations(distributor: Distributor, now: float) -> list[Violation]:
 
 
 async def _tell(house: House, violation: Violation) -> None:
-    timeline: list[str] = []
-    if violation.call:
-        await house.written()
-        timeline = await trio.to_thread.run_sync(_timeline, house.database, violation.call)
     log.error(
         "invariant violated",
         invariant=violation.invariant,
         what=violation.words,
         call=violation.call,
-        timeline=timeline,
+        timeline=await _timeline(house, violation.call) if violation.call else [],
     )
 
 
-def _timeline(database: Path, call: str) -> list[str]:
+async def _timeline(house: House, call: str) -> list[str]:
     """Return the last steps of a call, oldest first, as far as the history can be read."""
+    await house.written()
     try:
-        connection = open_reader(database)
-    except StoreError as error:
+        visits = await house.look_up(lambda connection: call_timeline(connection, call))
+    except (StoreError, UnknownCall) as error:
         return [str(error)]
-    try:
-        rows = connection.execute(
-            "SELECT at, event, detail FROM call_events WHERE call_id = ? ORDER BY id DESC LIMIT ?",
-            (call, TIMELINE_STEPS),
-        ).fetchall()
-    finally:
-        connection.close()
-    return [f"{at} {event} {detail}".strip() for at, event, detail in reversed(rows)]
+    return [_words(step) for visit in visits for step in visit.steps][-TIMELINE_STEPS:]
+
+
+def _words(step: CallEvent | Decision) -> str:
+    if isinstance(step, CallEvent):
+        return f"{iso_utc(step.at)} {step.event} {step.detail}".rstrip()
+    return f"{iso_utc(step.at)} decision for {', '.join(step.chosen) or 'nobody'}"

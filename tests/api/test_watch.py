@@ -1,0 +1,71 @@
+"""The watch over the invariants: each violation is counted once and logged with its call's timeline."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from attrs import evolve
+from structlog.testing import capture_logs
+
+from callctl.acd.distributor import Distributor
+from callctl.acd.invariants import Violation
+from callctl.api.watch import watch_invariants
+from callctl.model import CallEvent
+from tests.api.house import Visited
+
+IDLE = Violation("idle-agent", "the call c1 waits in caller while 1001 is free", "c1")
+ORDER = Violation("order", "the queue caller is not in the order of the scores")
+
+
+def count(visited: Visited, invariant: str) -> float | None:
+    return visited.metrics.registry.get_sample_value(
+        "callctl_invariant_violations_total", {"invariant": invariant}
+    )
+
+
+async def test_a_sound_floor_violates_nothing(visited: Visited) -> None:
+    visited.hire("1001")
+    visited.join("c1")
+    with trio.move_on_after(0.02):
+        await watch_invariants(visited.house, visited.metrics)
+    assert "callctl_invariant_violations_total{" not in (await visited.public.get("/metrics")).text
+
+
+async def test_a_violation_counts_once_while_it_lasts_and_is_logged_with_the_timeline(
+    visited: Visited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visited.house.record(visited.join("c1"))
+    visited.house.record(CallEvent(call="c1", at=visited.house.now(), event="joined", detail="position 1"))
+    checks: list[list[Violation]] = [[IDLE, ORDER], [IDLE], [IDLE], [], [IDLE]]
+    checked = trio.Event()
+
+    def check(distributor: Distributor, now: float) -> list[Violation]:
+        if not checks:
+            checked.set()
+        return checks.pop(0) if checks else [IDLE]
+
+    monkeypatch.setattr(Distributor, "check_invariants", check)
+    monkeypatch.setattr("callctl.api.watch.CHECK_SECONDS", 0.001)
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_invariants, visited.house, visited.metrics)
+            with trio.fail_after(5):
+                await checked.wait()
+            nursery.cancel_scope.cancel()
+
+    assert (count(visited, "idle-agent"), count(visited, "order")) == (2, 1)
+    idle, order = (
+        next(line for line in logs if line.get("invariant") == invariant)
+        for invariant in ("idle-agent", "order")
+    )
+    assert (idle["log_level"], idle["call"], idle["what"]) == ("error", "c1", IDLE.words)
+    assert idle["timeline"][-1].endswith("joined position 1")
+    assert (order["call"], order["timeline"]) == ("", [])
+
+
+async def test_a_healed_lease_counts_as_a_violation(visited: Visited) -> None:
+    healed = 2
+    house = evolve(visited.house, healed_leases=lambda: healed)
+    with trio.move_on_after(0.02):
+        await watch_invariants(house, visited.metrics)
+    assert count(visited, "lease") == 2
