@@ -153,6 +153,7 @@ async def _myevents(listener: Listener, argument: str, _command: CommandMessage)
         # An unknown UUID delivers every channel's events: a trap, kept as it is.
         listener.only_uuid = words[0] if listener.switch.locate(words[0]) else None
     listener.event_names |= MYEVENTS
+    listener.enlist()
     if "json" in argument.lower():
         listener.format = "json"
     return reply("+OK Events Enabled")
@@ -194,6 +195,7 @@ async def _noevents(listener: Listener, _argument: str, _command: CommandMessage
         return reply("-ERR not listening for events")
     listener.event_names.clear()
     listener.only_uuid = None
+    listener.enlist()
     return reply("+OK no longer listening for events")
 
 
@@ -206,12 +208,14 @@ async def _filter(listener: Listener, argument: str, _command: CommandMessage) -
             for kept in listener.filters
             if not (name.lower() == "all" or (kept[0].lower() == name.lower() and value in ("", kept[1])))
         ]
+        listener.enlist()
         return reply(f"+OK filter deleted. [{name}][{value}]")
     if name.lower() == "add" and value:
         name, _, value = value.partition(" ")
     if not value:
         return reply("-ERR invalid syntax")
     listener.filters.append((name, value))
+    listener.enlist()
     return reply(f"+OK filter added. [{name}]=[{value}]")
 
 

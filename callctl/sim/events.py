@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 VERSION = "1.10.12-release+git~20240802T210227Z~a88d069d6f~64bit"
 """The version that the recordings come from."""
 
+ANY = ""
+"""In place of a channel's UUID: every channel, and what belongs to none."""
+
 EventFields = dict[str, str | list[str]]
 
 
@@ -52,11 +55,42 @@ class EventSource:
     """Makes events in the order of their numbers and hands each to the listeners that asked for it."""
 
     def __init__(self, identity: Identity, now: Callable[[], float]) -> None:
-        self.listeners: list[Listener] = []
+        self._listeners: dict[str, dict[Listener, None]] = {ANY: {}}
+        """The listeners by the one channel that they follow, or ANY: a switch has one for each call. (A dict
+        serves as a set that keeps its order.)"""
+        self._channel_of: dict[Listener, str] = {}
         self.counts = EventCounts()
         self._identity = identity.fields()
         self._now = now
         self._sequence = 0
+
+    def enlist(self, listener: Listener, uuid: str = ANY) -> None:
+        """Let a listener hear of one channel alone, or of everything."""
+        self._forget(listener)
+        self._listeners.setdefault(uuid, {})[listener] = None
+        self._channel_of[listener] = uuid
+
+    def dismiss(self, listener: Listener) -> None:
+        """Tell a listener no more; nothing happens when it is told nothing."""
+        self._forget(listener)
+        self._channel_of.pop(listener, None)
+
+    def _forget(self, listener: Listener) -> None:
+        uuid = self._channel_of.get(listener, ANY)
+        self._listeners[uuid].pop(listener, None)
+        if uuid != ANY and not self._listeners[uuid]:
+            del self._listeners[uuid]
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """All listeners, oldest first."""
+        return list(self._channel_of)
+
+    def _interested(self, name: str, subclass: str, uuid: str) -> list[Listener]:
+        found = [listener for listener in self._listeners[ANY] if listener.wants(name, subclass)]
+        if uuid in self._listeners and uuid != ANY:
+            found += [listener for listener in self._listeners[uuid] if listener.wants(name, subclass)]
+        return found
 
     def fire(
         self,
@@ -70,17 +104,18 @@ class EventSource:
         """Tell everybody who asked for events of this `name`; nothing is built where nobody did."""
         self._sequence += 1
         self.counts.made += 1
-        subclass = (extra or {}).get("Event-Subclass", "")
-        interested = [listener for listener in self.listeners if listener.wants(name, subclass)]
+        about = extra or {}
+        uuid = channel.uuid if channel is not None else about.get("Job-Owner-UUID", ANY)
+        interested = self._interested(name, about.get("Event-Subclass", ""), uuid)
         if not interested:
             return
         fields = self.stamp(name)
         if channel is not None:
-            if extra and "Bridge-A-Unique-ID" in extra:
+            if "Bridge-A-Unique-ID" in about:
                 # switch_ivr_bridge.c adds these before the channel's own data.
-                fields.update(extra)
+                fields.update(about)
             fields.update(channel_fields(channel, bare=bare))
-        fields.update(extra or {})
+        fields.update(about)
         if body:
             fields["_body"] = body
         for listener in interested:

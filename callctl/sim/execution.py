@@ -40,6 +40,7 @@ async def execute(channel: Channel, name: str, argument: str, event_uuid: str = 
         about["Application-Data"] = argument
     about["Application-UUID"] = event_uuid or switch.ids.uuid()
     channel.fire("CHANNEL_EXECUTE", about)
+    switch.observe(f"runs {name} {argument}".rstrip(), channel)
     channel.set_variable("current_application_response", "")
     await application(channel, argument)
     if switch.random.random() < switch.faults.missing_completions:

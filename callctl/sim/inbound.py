@@ -15,12 +15,8 @@ if TYPE_CHECKING:
 async def serve_inbound(switch: Switch, stream: trio.abc.Stream) -> None:
     """Serve one client to the end of its connection. Cancellation cuts it without a word."""
     listener = Listener(switch, stream)
-    switch.events.listeners.append(listener)
-    switch.listeners.add(listener)
-    try:
-        await listener.run()
-    finally:
-        switch.listeners.discard(listener)
+    listener.enlist()
+    await listener.run()
 
 
 async def listen_inbound(

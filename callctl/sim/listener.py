@@ -23,6 +23,7 @@ from callctl.esl.wire import (
 )
 from callctl.sim.channel import Channel, State
 from callctl.sim.commands import answer_command
+from callctl.sim.events import ANY
 
 if TYPE_CHECKING:
     from callctl.sim.events import EventFields
@@ -46,6 +47,11 @@ EVENTS_IN_ONE_WRITE = 64
 GOODBYE = b"Disconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n"
 SHUTDOWN = b"The system is being shut down.\n"
 ACCESS_DENIED = b"Access Denied, go away.\n"
+
+
+def _any_case(fields: EventFields, name: str) -> str | list[str] | None:
+    """Return a field by its name in any case, as FreeSWITCH looks for it."""
+    return next((value for key, value in fields.items() if key.lower() == name.lower()), None)
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -118,6 +124,12 @@ class Listener:
 
     # --- what events it wants --------------------------------------------------------------------
 
+    def enlist(self) -> None:
+        """Get into the switch's table of listeners, under the one channel if it is only one."""
+        plain = [value for name, value in self.filters if name.lower() == "unique-id"]
+        is_one = len(plain) == len(self.filters) == 1 and not plain[0].startswith(("/", "+", "-", " "))
+        self.switch.events.enlist(self, self.only_uuid or (plain[0] if is_one else ANY))
+
     def wants(self, name: str, subclass: str = "") -> bool:
         """Say whether this connection asked for events of a name."""
         if "ALL" in self.event_names:
@@ -128,7 +140,10 @@ class Listener:
         """Queue an event, unless a filter or a fault keeps it away; say whether it was queued."""
         if not self._passes_filters(fields):
             return False
-        if self.only_uuid is not None and fields.get("Unique-ID") != self.only_uuid:
+        if self.only_uuid is not None and self.only_uuid not in (
+            fields.get("Unique-ID"),
+            fields.get("Job-Owner-UUID"),
+        ):
             return False
         switch, faults = self.switch, self.switch.faults
         chance = faults.lost_jobs if name == "BACKGROUND_JOB" else faults.lost_events
@@ -144,10 +159,9 @@ class Listener:
         """Say whether one filter matches, and none that is negative (event_handler in mod_event_socket.c)."""
         if not self.filters:
             return True
-        lowered = {name.lower(): value for name, value in fields.items()}
         passes = False
         for name, pattern in self.filters:
-            value = lowered.get(name.lower())
+            value = fields.get(name) or _any_case(fields, name)
             if value is None:
                 continue
             wanted = pattern.lstrip("+- ")
@@ -188,6 +202,7 @@ class Listener:
                     nursery.cancel_scope.cancel()
         finally:
             self._let_go_of_channel()
+            self.switch.events.dismiss(self)
             self.finished.set()
             if self.channel is not None:
                 self.channel.wake()
@@ -346,11 +361,9 @@ class Listener:
         await self.send(encode_message(headers, self._goodbye))
 
     def _let_go_of_channel(self) -> None:
-        """Leave the table of listeners; a channel that is to resume is broken off now (CS_RESET)."""
+        """Hear no more; a channel that is to resume is broken off now (CS_RESET)."""
         self.is_running = False
         self._events.clear()
-        if self in self.switch.events.listeners:
-            self.switch.events.listeners.remove(self)
         channel = self.channel
         if channel is None or self not in channel.listeners:
             return

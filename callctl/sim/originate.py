@@ -7,6 +7,7 @@ rings both at once and a bar goes on to the next when nobody answered.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import trio
@@ -15,6 +16,7 @@ from attrs import field, frozen
 from callctl.sim.channel import Channel, Profile, State
 from callctl.sim.directory import presence_id
 from callctl.sim.people import AgentPhone, Loopback
+from callctl.sim.separate import closing_brace, separate
 
 if TYPE_CHECKING:
     from callctl.sim.switch import Switch
@@ -32,8 +34,7 @@ class OriginateOrder:
 
     attempts: tuple[tuple[str, ...], ...]
     variables: dict[str, str] = field(factory=dict)
-    application: str = "park"
-    argument: str = ""
+    applications: tuple[tuple[str, str], ...] = (("park", ""),)
     extension: str = ""
     context: str = "default"
 
@@ -66,31 +67,38 @@ def split_outside(text: str, separator: str) -> list[str]:
 
 def parse_variables(text: str) -> dict[str, str]:
     """Return the variables of a pair of brackets, `a=1,b='two, three'` (switch_event_create_brackets)."""
-    pairs = (part.partition("=") for part in split_outside(text, ",") if part)
-    return {name.strip(): _unquoted(value) for name, _, value in pairs}
-
-
-def _unquoted(value: str) -> str:
-    if len(value) > 1 and value[0] == value[-1] == "'":
-        value = value[1:-1]
-    plain = {"n": "\n", "r": "\r", "t": "\t", "s": " "}
-    return re.sub(r"\\(.)", lambda found: plain.get(found[1], found[1]), value)
+    pairs = (separate(part, "=", 2) for part in separate(text, ","))
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 def parse_originate(text: str) -> OriginateOrder:
     """Read the argument of `originate` or `bridge`."""
-    target, *rest = [part for part in split_outside(text, " ") if part]
+    target, *rest = separate(text, " ", 10)
     variables: dict[str, str] = {}
     while target.startswith("{"):
-        inside, _, target = target[1:].partition("}")
-        variables.update(parse_variables(inside))
+        end = closing_brace(target)
+        variables.update(parse_variables(target[1:end]))
+        target = target[end + 1 :]
     attempts = tuple(tuple(split_outside(attempt, ",")) for attempt in split_outside(target, "|"))
     application = rest[0] if rest else "&park()"
     if application.startswith("&"):
-        name, _, argument = application[1:].removesuffix(")").partition("(")
-        return OriginateOrder(attempts=attempts, variables=variables, application=name, argument=argument)
+        name, _, argument = application[1:].partition(")")[0].partition("(")
+        return OriginateOrder(attempts=attempts, variables=variables, applications=((name, argument),))
+    if rest[1:2] == ["inline"]:
+        inline = tuple(_inline_applications(application))
+        return OriginateOrder(attempts=attempts, variables=variables, applications=inline)
     context = rest[2] if len(rest) > 2 else "default"
     return OriginateOrder(attempts=attempts, variables=variables, extension=application, context=context)
+
+
+def _inline_applications(text: str) -> Iterator[tuple[str, str]]:
+    """The applications of the dialplan `inline`, `app:arg,app:arg`; `m:^:` makes ^ the delimiter."""
+    delimiter = ","
+    if text.startswith("m:") and text[3:4] == ":":
+        delimiter, text = text[2], text[4:]
+    for part in separate(text, delimiter, 128):
+        name, _, argument = part.partition(":")
+        yield name, argument
 
 
 class Originate:
@@ -139,7 +147,7 @@ class Originate:
         if self.order.extension:
             leg.transfer(self.order.extension, self.order.context)
         else:
-            leg.extension = [(self.order.application, self.order.argument)]
+            leg.extension = list(self.order.applications)
             leg.next_action = 0
             leg.set_state(State.EXECUTE)
 

@@ -92,7 +92,6 @@ class Switch:
         self.hold_music = hold_music
         self.clock = clock or SteadyClock()
         self.started_at = self.now()
-        self.listeners: set[Listener] = set()
         self.core_uuid = ids.uuid()
         self.events = EventSource(Identity(name=name, core_uuid=self.core_uuid), self.now)
         self.directory = Directory(self.events)
@@ -122,8 +121,6 @@ class Switch:
                     task_status.started()
                     is_first = False
             self._core = None
-            self.listeners.clear()
-            self.events.listeners.clear()
             await self._restart.wait()
 
     def _spawn(self, function: Callable[..., Awaitable[None]], *arguments: object) -> None:
@@ -157,7 +154,7 @@ class Switch:
     def crash(self) -> None:
         """Be gone at once: every channel and connection is cut, and nothing is said. `restart` ends it."""
         self._restart = trio.Event()
-        for listener in list(self.listeners):
+        for listener in self.events.listeners:
             listener.kill(None)
         if self._core is not None:
             self._core.cancel_scope.cancel()
@@ -184,7 +181,7 @@ class Switch:
         self.crash()
 
     def _end_listeners(self) -> None:
-        for listener in list(self.listeners):
+        for listener in self.events.listeners:
             listener.kill(SHUTDOWN)
 
     def reload_event_socket(self) -> None:
@@ -193,7 +190,7 @@ class Switch:
 
     def drop_connections(self) -> None:
         """Cut every client off, without a word; the calls go on."""
-        for listener in list(self.listeners):
+        for listener in self.events.listeners:
             listener.kill(None)
 
     def stall(self) -> None:
@@ -260,7 +257,7 @@ class Switch:
             len(self._channels),
             self._peak_channels,
             self._session_id,
-            len(self.listeners),
+            len(self.events.listeners),
             self.events.counts.made,
             self.events.counts.told,
         )
@@ -345,15 +342,8 @@ class Switch:
 
     def serve(self, listener: Listener) -> None:
         """Serve an outbound connection."""
-        self.events.listeners.append(listener)
-        self.listeners.add(listener)
-        self._spawn(self._serve, listener)
-
-    async def _serve(self, listener: Listener) -> None:
-        try:
-            await listener.run()
-        finally:
-            self.listeners.discard(listener)
+        listener.enlist()
+        self._spawn(listener.run)
 
     async def dial(self, host: str, port: int) -> trio.abc.Stream:
         """Connect to a controller; raises OSError where nobody listens."""
