@@ -117,8 +117,10 @@ class Metrics:
             return
         call = self._calls.get(key)
         if call is None:
-            # Who is found talking after a restart has waited before it, and was counted then.
-            call = self._calls[key] = _Call(self._label(record.arrival.queue), record.reason is None)
+            # Who is found talking after a restart has waited before it, and was counted then. Who is to be
+            # called back does not wait on the line.
+            waits = record.reason is None and not record.arrival.callback
+            call = self._calls[key] = _Call(self._label(record.arrival.queue), waits)
         if record.reason is not None and call.was_waiting:
             call.was_waiting = False
             waited_until = record.ended_at if record.bridged_at is None else record.bridged_at

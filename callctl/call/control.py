@@ -32,8 +32,10 @@ class CallControl:
         return self._session(uuid).record
 
     def hang_up(self, uuid: str, cause: str) -> None:
-        """Hang the caller up, with FreeSWITCH's `cause`. Raises UnknownCall."""
-        self._session(uuid).deliver(ev.HangupOrdered(cause))
+        """Hang the caller up, with FreeSWITCH's `cause`. Raises UnknownCall, WrongMoment."""
+        session = self._session(uuid)
+        _require_caller(session)
+        session.deliver(ev.HangupOrdered(cause))
 
     def withdraw(self, uuid: str) -> None:
         """End a wait; the dialplan goes on with the caller. Raises UnknownCall, WrongMoment."""
@@ -54,7 +56,8 @@ class CallControl:
         session = self._session(uuid)
         if session.record.state is CallState.BRIDGING:
             raise WrongMoment(f"the call {uuid} is just being connected to {session.record.agent}; try again")
-        arrival = session.arrival
+        _require_caller(session)
+        arrival = session.record.arrival
         switch = self._switches[arrival.switch]
         await switch.link.api(commands.uuid_transfer(arrival.uuid, extension, dialplan, context))
 
@@ -62,8 +65,14 @@ class CallControl:
         sessions = self._reception.sessions
         found = sessions.get(uuid)
         if found is None or found.is_over:
-            alive = (each for each in sessions.values() if each.arrival.uuid == uuid and not each.is_over)
-            found = next(alive, None)
+            alive = (each for each in sessions.values() if not each.is_over)
+            found = next((each for each in alive if each.record.arrival.uuid == uuid), None)
         if found is None:
             raise UnknownCall(f"no call {uuid!r} is waiting or talking")
         return found
+
+
+def _require_caller(session: CallSession) -> None:
+    """Raise WrongMoment for a callback that waits: nobody is on the line."""
+    if not session.record.arrival.uuid:
+        raise WrongMoment(f"the caller of {session.arrival.call} is yet to be called back; withdraw it")

@@ -143,6 +143,13 @@ def test_a_talk_that_was_found_after_a_restart_counts_and_its_wait_does_not() ->
     assert value(metrics, "callctl_queue_wait_seconds_count", queue="caller") is None
 
 
+def test_a_callback_counts_and_has_not_waited_on_the_line() -> None:
+    arrival = evolve(WAITING.arrival, callback=True)
+    metrics = observed(*(evolve(record, arrival=arrival) for record in (WAITING, TALKING, ENDED)))
+    assert value(metrics, "callctl_calls_total", queue="caller", outcome="handled", reason="BRIDGED") == 1
+    assert value(metrics, "callctl_queue_wait_seconds_count", queue="caller") is None
+
+
 def test_queues_that_are_not_configured_share_one_label() -> None:
     arrival = evolve(WAITING.arrival, queue="whatever-4930123456")
     metrics = observed(evolve(ABANDONED, arrival=arrival))
