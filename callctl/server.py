@@ -33,9 +33,9 @@ from callctl.call.variables import prelude_of
 from callctl.clock import SteadyClock
 from callctl.config import Config
 from callctl.esl.outbound import serve_outbound
-from callctl.model import AgentRecord, CallRecord, Fact, Ids, QueueSettings, Tier
+from callctl.model import AgentRecord, CallRecord, Fact, Ids, OfferRecord, QueueSettings, Tier
 from callctl.store.journal import Journal
-from callctl.store.loading import load_agents, load_open_calls, load_tiers, open_reader
+from callctl.store.loading import load_agents, load_open_calls, load_open_offers, load_tiers, open_reader
 from callctl.systemd import ServiceManager
 
 log = structlog.get_logger(__name__)
@@ -70,6 +70,7 @@ class _Roster:
     agents: list[AgentRecord]
     tiers: list[Tier]
     open_calls: dict[str, CallRecord]
+    open_offers: list[OfferRecord]
 
 
 class Server:
@@ -147,6 +148,7 @@ class Server:
             desk=desk,
             reception=self.reception,
             known_calls=known.open_calls,
+            known_offers=known.open_offers,
             default_queue=self._config.server.default_queue,
         )
         async with trio.open_nursery() as nursery:
@@ -268,6 +270,7 @@ def _read_roster(database: Path) -> _Roster:
             agents=load_agents(connection),
             tiers=load_tiers(connection),
             open_calls={record.arrival.call: record for record in load_open_calls(connection)},
+            open_offers=load_open_offers(connection),
         )
     finally:
         connection.close()

@@ -9,7 +9,7 @@ dialplan keeps knocking.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 
 import structlog
 from attrs import evolve
@@ -28,6 +28,8 @@ from callctl.model import (
     CallRecord,
     CallState,
     HungUpBy,
+    OfferRecord,
+    OfferResult,
     Reason,
 )
 
@@ -43,30 +45,58 @@ class Recovery:
         desk: Desk,
         reception: Reception,
         known_calls: MutableMapping[str, CallRecord],
+        known_offers: Sequence[OfferRecord],
         default_queue: str,
     ) -> None:
+        """`known_calls` and `known_offers` are the rows that had not ended when callctl did."""
         self._desk = desk
         self._reception = reception
         self._known_calls = known_calls
+        self._known_offers = list(known_offers)
         self._default_queue = default_queue
 
     async def reconcile(self, switch: Switch) -> None:
         """Compare with `switch`, and heal. Raises WaitEnded when the connection is lost meanwhile."""
-        channels = await self._channels(switch)
+        offers = self._take_offers_of(switch)
+        channels = await self._channels(switch, [offer.leg_uuid for offer in offers])
+        self._close_offers(offers, channels)
         for leg in channels.values():
             if leg.variable("cc_side") == "agent" and not switch.listens(leg.uuid):
                 await self._settle_leg(switch, leg, channels)
         await self._close_rows(switch, channels)
 
-    async def _channels(self, switch: Switch) -> dict[str, Event]:
+    def _take_offers_of(self, switch: Switch) -> list[OfferRecord]:
+        """Return the open rows of agents who were rung on `switch`; each is settled once."""
+        calls = {call for call, record in self._known_calls.items() if record.arrival.switch == switch.name}
+        offers = [offer for offer in self._known_offers if offer.call in calls]
+        self._known_offers = [offer for offer in self._known_offers if offer.call not in calls]
+        return offers
+
+    async def _channels(self, switch: Switch, legs: Sequence[str]) -> dict[str, Event]:
+        """Return the channels that live: those that are shown, and those of ours that the rows name.
+
+        `show channels` reads a table that FreeSWITCH writes up to a second later.
+        """
         shown = json.loads(await switch.link.api(commands.show_channels()))
-        uuids = [row["uuid"] for row in shown.get("rows", [])]
+        records = [record for record in self._known_calls.values() if record.arrival.switch == switch.name]
+        uuids = {row["uuid"] for row in shown.get("rows", [])}
+        uuids.update(legs, (record.arrival.uuid for record in records))
+        uuids.update(record.agent_uuid for record in records if record.agent_uuid)
         channels = {}
         for uuid, pending in zip(uuids, switch.link.post_api(*map(commands.uuid_dump, uuids)), strict=True):
             reply = await pending.wait()
-            if reply.ok:  # else it ended meanwhile
+            if reply.ok:  # else it has ended
                 channels[uuid] = Event("CHANNEL_DATA", json.loads(reply.text))
         return channels
+
+    def _close_offers(self, offers: Sequence[OfferRecord], channels: Mapping[str, Event]) -> None:
+        """End the rows of agents who were being rung when nobody was there to hear of it."""
+        now = self._desk.clock.now()
+        for offer in offers:
+            leg = channels.get(offer.leg_uuid)
+            is_bridged = leg is not None and leg.get("Channel-State") == "CS_EXCHANGE_MEDIA"
+            result = OfferResult.ANSWERED if is_bridged else OfferResult.UNKNOWN
+            self._desk.record(evolve(offer, ended_at=now, result=result, cause="callctl was restarted"))
 
     async def _settle_leg(self, switch: Switch, leg: Event, channels: Mapping[str, Event]) -> None:
         if leg.get("Channel-State") != "CS_EXCHANGE_MEDIA":

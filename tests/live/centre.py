@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -102,6 +101,7 @@ class CallCentre:
         ports = self.freeswitch.ports
         self._configuration.write_text(
             f'[server]\nlisten = "127.0.0.1:{ports.callctl}"\ndatabase = "{self._database}"\n'
+            f'[http]\nlisten = "127.0.0.1:{ports.http}"\n'
             f'[[freeswitch]]\nname = "live"\nport = {ports.event_socket}\npassword = "{password}"\n{queues}'
         )
 
@@ -146,9 +146,8 @@ class CallCentre:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "CALLCTL_LOG_FORMAT": "json", "CALLCTL_LOG_LEVEL": "info"},
             )
-        await until(lambda: '"serving"' in log.read_text())
+        await until(lambda: "serving" in log.read_text())
 
     async def kill(self) -> None:
         """Kill that process: nothing of callctl's is closed, said or written any more."""
@@ -267,6 +266,8 @@ class CallCentre:
 
     async def check_all_is_over(self) -> None:
         """See that no leg, no reservation and no open row is left, and that the history adds up."""
+        if self._server is None:
+            await self.start()
         await self._check_channels()
         sessions = self.server.reception.sessions
         await until(lambda: not sessions)

@@ -30,8 +30,8 @@ WELCOME_MODULES = ("mod_logfile", "mod_local_stream", "mod_say_en", "mod_callcen
 """Loaded where they are installed; without mod_local_stream callers wait in silence."""
 
 PASSWORD = "live-password"
-AWAY_SECONDS = 1
-"""How often the dialplan knocks while callctl is away."""
+AWAY_SECONDS = 2
+"""How often the dialplan knocks while callctl is away; FreeSWITCH ignores a playback_timeout_sec under 2."""
 
 RTP_PORTS = (34000, 38000)
 """Apart from FreeSWITCH's usual ones, so that another FreeSWITCH may run on the same machine."""
@@ -58,6 +58,7 @@ class Ports:
 
     event_socket: int = field(factory=_free_tcp_port)
     callctl: int = field(factory=_free_tcp_port)
+    http: int = field(factory=_free_tcp_port)
     trunk: int = field(factory=_free_sip_port)
     phones: int = field(factory=_free_sip_port)
 

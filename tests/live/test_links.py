@@ -1,0 +1,129 @@
+"""The connections between callctl and FreeSWITCH: one breaks, or was never right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from callctl.model import AgentState
+from tests.live.centre import QUEUES, CallCentre, open_centre
+from tests.live.freeswitch import FreeSwitch
+from tests.live.patience import until
+
+
+def drop_inbound(centre: CallCentre) -> None:
+    """Break the inbound connection as a network would."""
+    connection = centre.server.switches["live"].link._connection
+    assert connection is not None
+    connection.close("the test broke it")
+
+
+async def test_a_talk_goes_on_while_the_inbound_connection_is_lost(centre: CallCentre) -> None:
+    centre.agent("1001", "ring100")
+    caller = await centre.call()
+    await centre.row(caller, "state = 'talking'")
+    drop_inbound(centre)
+    await until(lambda: centre.server.switches["live"].is_ready)
+    await trio.sleep(0.5)
+    assert await centre.is_on_the_line(caller)
+    await centre.hang_up(caller)
+    row = await centre.row(caller)
+    assert (row["reason"], row["hung_up_by"], row["resumes"]) == ("BRIDGED", "caller", 0)
+
+
+async def test_an_agent_who_hangs_up_while_the_inbound_connection_is_lost_is_free_again(
+    centre: CallCentre,
+) -> None:
+    centre.agent("1001", "ring100talk800")
+    caller = await centre.call()
+    await centre.row(caller, "state = 'talking'")
+    drop_inbound(centre)
+    row = await centre.row(caller)
+    assert row["reason"] == "BRIDGED"
+    await until(lambda: centre.agent_view("1001").state is AgentState.WAITING)
+
+
+async def test_an_answer_that_was_lost_with_the_inbound_connection_is_found_by_asking(
+    centre: CallCentre,
+) -> None:
+    centre.agent("1001", "ring500")
+    caller = await centre.call()
+    await centre.row(caller, "state = 'ringing'")
+    await trio.sleep(0.2)
+    drop_inbound(centre)
+    talking = await centre.row(caller, "state = 'talking'")
+    assert talking["offers"] == 1
+    await centre.hang_up(caller)
+    assert (await centre.row(caller))["reason"] == "BRIDGED"
+
+
+async def test_who_waits_is_served_when_the_inbound_connection_is_back(centre: CallCentre) -> None:
+    caller = await centre.call()
+    await centre.row(caller, "state = 'waiting'")
+    drop_inbound(centre)
+    centre.agent("1001", "ring100")
+    talking = await centre.row(caller, "state = 'talking'")
+    assert talking["resumes"] == 0
+    await centre.hang_up(caller)
+    await centre.row(caller)
+
+
+async def test_a_restart_of_freeswitch_loses_its_calls_and_frees_their_agents(
+    centre: CallCentre, freeswitch: FreeSwitch
+) -> None:
+    centre.agent("1001", "ring100")
+    talking = await centre.call()
+    await centre.row(talking, "state = 'talking'")
+    waiting = await centre.call()
+    await centre.row(waiting, "state = 'waiting'")
+    await trio.to_thread.run_sync(freeswitch.kill)
+    freeswitch.start()
+    await freeswitch.wait_ready()
+    lost = await centre.row(waiting)
+    assert (lost["reason"], lost["outcome"], lost["hung_up_by"]) == ("SWITCH_LOST", "failed", "switch")
+    cut = await centre.row(talking)
+    assert (cut["reason"], cut["hung_up_by"]) == ("BRIDGED", "switch")
+    await until(lambda: centre.agent_view("1001").state is AgentState.WAITING)
+    caller = await centre.call()
+    await centre.row(caller, "state = 'talking'")
+    await centre.hang_up(caller)
+    await centre.row(caller)
+
+
+@pytest.mark.parametrize("destination", ["not-full", "not-async"])
+async def test_a_socket_that_is_not_async_full_is_refused_with_what_to_write(
+    centre: CallCentre, destination: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caller = await centre.call(destination, wait=False)
+    said = ""
+
+    def has_said_so() -> bool:
+        nonlocal said
+        said += capsys.readouterr().out
+        return "socket host:port async full" in said
+
+    await until(has_said_so)
+    await until(lambda: is_behind(centre))
+    assert centre.rows("SELECT * FROM calls") == []
+    await centre.hang_up(caller)
+
+
+async def is_behind(centre: CallCentre) -> bool:
+    """Say whether a call has come past the socket, to what stands behind it."""
+    places = [
+        await centre.console.variable(row["uuid"], "live_place") for row in await centre.console.channels()
+    ]
+    return "behind" in places
+
+
+async def test_a_wrong_password_is_said_in_one_line(
+    freeswitch: FreeSwitch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with open_centre(freeswitch, tmp_path) as centre:
+        centre.configure(QUEUES, password="wrong")
+        await centre.start()
+        lines = [line for line in capsys.readouterr().out.splitlines() if "refused the password" in line]
+        assert lines
+        assert all("wrong" not in line.replace("invalid", "") for line in lines)
