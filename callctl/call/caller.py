@@ -13,7 +13,7 @@ import trio
 
 from callctl.call import events as ev
 from callctl.call.switch import Switch
-from callctl.call.variables import hold_seconds, way_back, who_hung_up
+from callctl.call.variables import way_back, who_hung_up
 from callctl.errors import EslError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.outbound import CallSocket, ChannelEnded
@@ -143,8 +143,7 @@ class CallerLeg:
             case "CHANNEL_UNBRIDGE":
                 self._deliver(ev.Unbridged())
             case "CHANNEL_HANGUP_COMPLETE":
-                cause = event.get("Hangup-Cause")
-                self._deliver(ev.CallerHungUp(cause, who_hung_up(event), hold_seconds(event)))
+                self._deliver(ev.CallerHungUp(event.get("Hangup-Cause"), who_hung_up(event)))
             case "DTMF":
                 self._deliver(ev.KeyPressed(event.get("DTMF-Digit")))
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application") == "socket":
@@ -171,23 +170,32 @@ class CallerLeg:
         """Play `sound`, and tell when it has ended."""
         self._music_uuid = self._ids.uuid()
         # What the administrator wrote may hold ${…}; what came with the call may not.
-        self._execute("playback", sound, self._music_uuid, expand=sound != self._own_music)
+        expand = sound != self._own_music
+        # Without a lock, or announcements would wait for the end of the music.
+        self._execute("playback", sound, self._music_uuid, expand=expand, event_lock=False)
 
-    async def announce(self, sounds: tuple[str, ...]) -> None:
-        """Play `sounds` over the music. One that cannot be ordered is left out: the call is worth more."""
+    async def announce(self, sound: str) -> None:
+        """Play `sound` over the music. One that cannot be ordered is left out: the call is worth more."""
         try:
-            for sound in sounds:
-                await self._switch.link.api(commands.uuid_broadcast(self._uuid, sound))
+            await self._switch.link.api(commands.uuid_broadcast(self._uuid, sound))
         except EslError as error:
             self._log.info("announcement left out", why=str(error))
 
     def _execute(
-        self, application: str, argument: str = "", event_uuid: str = "", *, expand: bool = False
+        self,
+        application: str,
+        argument: str = "",
+        event_uuid: str = "",
+        *,
+        expand: bool = False,
+        event_lock: bool = True,
     ) -> None:
         if self._socket is None:
             return
         try:
-            order = commands.execute(application, argument, event_uuid=event_uuid, expand=expand)
+            order = commands.execute(
+                application, argument, event_uuid=event_uuid, expand=expand, event_lock=event_lock
+            )
             self._socket.post(order)
         except WaitEnded:
             self._log.debug("socket ended before an order", application=application)

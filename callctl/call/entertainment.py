@@ -87,38 +87,42 @@ class Entertainment:
             sounds = self._queue.announce_sound
             sound = sounds[self._sounds_played % len(sounds)]
             self._sounds_played += 1
-            return [Announce((sound,)), StartTimer(TIMER_SOUND, self._queue.announce_frequency)]
+            return [Announce(sound), StartTimer(TIMER_SOUND, self._queue.announce_frequency)]
         if timer == TIMER_PLACE:
             return [AskPlace(), StartTimer(TIMER_PLACE, self._queue.announce_interval)]
         if timer == TIMER_OFFER:
-            return [Announce((self._queue.callback_offer,))]
+            return [Announce(self._queue.callback_offer)]
         return []
 
     def place_told(self, event: PlaceTold, now: float) -> list[Effect]:
         """Say the place as far as the queue says it, and as far as it is better than what was said."""
-        sounds = [*self._position_sounds(event.position), *self._wait_sounds(event, now)]
-        return [Announce(tuple(sounds))] if sounds else []
+        position, minutes = self._position_to_say(event.position), self._minutes_to_say(event, now)
+        if position is not None and minutes is not None:
+            return [Announce(f"phrase::callctl_position_and_wait,{position}:{minutes}")]
+        if position is not None:
+            return [Announce(f"phrase::callctl_position,{position}")]
+        return [] if minutes is None else [Announce(f"phrase::callctl_wait,{minutes}")]
 
     @property
     def _says_the_place(self) -> bool:
         return self._queue.announce_position != "no" or self._queue.announce_wait != "no"
 
-    def _position_sounds(self, position: int) -> list[str]:
+    def _position_to_say(self, position: int) -> int | None:
         said, rule = self._said_position, self._queue.announce_position
         if rule == "no" or (rule == "only-up" and said is not None and position >= said):
-            return []
+            return None
         self._said_position = position
-        return [f"phrase::callctl_position,{position}"]
+        return position
 
-    def _wait_sounds(self, event: PlaceTold, now: float) -> list[str]:
+    def _minutes_to_say(self, event: PlaceTold, now: float) -> int | None:
         """The expected wait in whole minutes: never a rise, and never a guess where there is no estimate."""
         rule, expected = self._queue.announce_wait, event.expected_wait_seconds
         if rule == "no" or expected is None or (rule == "once" and self._said_wait_at is not None):
-            return []
+            return None
         minutes = max(1, math.ceil(expected / 60))
         if self._said_wait_at is not None:
             said_minutes, said_at = self._said_wait_at
             still_promised = max(1, math.ceil(said_minutes - (now - said_at) / 60))
             minutes = min(minutes, still_promised)
         self._said_wait_at = (minutes, now)
-        return [f"phrase::callctl_wait,{minutes}"]
+        return minutes

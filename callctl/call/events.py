@@ -50,10 +50,11 @@ class AgentUnavailable:
 
 @frozen
 class AgentHungUp:
-    """The agent's answered leg is gone."""
+    """The agent's answered leg is gone, after the agent had the caller on hold for so long in all."""
 
     leg_uuid: str
     cause: str
+    hold_seconds: float = 0.0
 
 
 @frozen
@@ -78,11 +79,10 @@ class Unbridged:
 
 @frozen
 class CallerHungUp:
-    """The caller's leg is gone: who ended it, with which cause, and how long it was on hold in all."""
+    """The caller's leg is gone: who ended it, and with which cause."""
 
     cause: str
     by: HungUpBy
-    hold_seconds: float = 0.0
 
 
 @frozen
@@ -215,9 +215,12 @@ class Greet:
 
 @frozen
 class Announce:
-    """Play `sounds` over the music, one after the other; a sound may be `application::argument`."""
+    """Play `sound` over the music; it may be `application::argument`.
 
-    sounds: tuple[str, ...]
+    Two at once would not follow each other: FreeSWITCH plays the second inside the first.
+    """
+
+    sound: str
 
 
 @frozen

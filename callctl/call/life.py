@@ -398,7 +398,9 @@ class CallLife:
     def agent_left_talk(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
-        ended = self._end_talk(now, hung_up_by=HungUpBy.AGENT, hangup_cause=event.cause)
+        ended = self._end_talk(
+            now, hung_up_by=HungUpBy.AGENT, hangup_cause=event.cause, hold_seconds=event.hold_seconds
+        )
         return [*self._free_agent(), *ended]
 
     def unbridged(self, event: ev.Unbridged, now: float) -> list[Effect]:
@@ -431,7 +433,7 @@ class CallLife:
     def agent_parted(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
-        freed = self._free_agent()
+        freed = [*self._free_agent(), self._ledger.change(hold_seconds=event.hold_seconds)]
         return [*freed, *self.finish(event, now)] if self._caller_is_gone else freed
 
     def caller_parted(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
@@ -442,7 +444,7 @@ class CallLife:
         elif by is HungUpBy.SWITCH:
             # With hangup_after_bridge the switch ends the caller's leg because the agent's has ended.
             by = HungUpBy.AGENT
-        parted = self._ledger.change(hung_up_by=by, hangup_cause=event.cause, hold_seconds=event.hold_seconds)
+        parted = self._ledger.change(hung_up_by=by, hangup_cause=event.cause)
         return [parted, *(self.finish(event, now) if self._taken is None else [])]
 
     def farewell(self, event: ev.TimerFired, now: float) -> list[Effect]:

@@ -20,7 +20,7 @@ from callctl.call.dispatcher import Dispatcher
 from callctl.call.flow import CallFlow
 from callctl.call.stages import Stage
 from callctl.call.switch import AgentUnreached, LegState, Switch
-from callctl.call.variables import prelude_of, recording_path
+from callctl.call.variables import hold_seconds, prelude_of, recording_path
 from callctl.clock import SteadyClock
 from callctl.errors import CallctlError, EslError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
 from callctl.esl.outbound import CallSocket
@@ -127,7 +127,7 @@ class CallSession:
 
     def _on_leg_event(self, event: Event) -> None:
         if event.name == "CHANNEL_HANGUP_COMPLETE":
-            self.deliver(ev.AgentHungUp(event.uuid, event.get("Hangup-Cause")))
+            self.deliver(ev.AgentHungUp(event.uuid, event.get("Hangup-Cause"), hold_seconds(event)))
         elif event.name == "CHANNEL_BRIDGE":
             # Where the caller had no media yet, FreeSWITCH turns the two around.
             self.deliver(ev.Bridged(event.uuid))
@@ -219,8 +219,8 @@ class CallSession:
                 self._caller.greet(sound)
             case ev.PlayMusic(sound):
                 self._caller.play_music(sound)
-            case ev.Announce(sounds):
-                self._order(nursery, self._caller.announce, sounds)
+            case ev.Announce(sound):
+                self._order(nursery, self._caller.announce, sound)
             case ev.AskPlace():
                 self.deliver(self._place())
             case ev.SetCallerVariables(variables):

@@ -126,6 +126,12 @@ def sound_seconds(channel: Channel, path: str) -> float | None:
     return channel.switch.sound_seconds(path)
 
 
+async def phrase(channel: Channel, argument: str) -> None:
+    """Say a phrase: `macro,data`; it takes as long as any sound."""
+    await play(channel, argument, channel.switch.sound_seconds(argument) or 0.0)
+    channel.variables["current_application_response"] = "PHRASE PLAYED"
+
+
 async def play_and_get_digits(channel: Channel, argument: str) -> None:
     """Ask for digits: `min max tries timeout terminators file invalid_file variable regexp digit_timeout`."""
     minimum, maximum, tries, timeout, terminators, sound, invalid, variable, pattern, *rest = argument.split()
@@ -180,6 +186,7 @@ APPLICATIONS: Mapping[str, Application] = {
     "log": log,
     "multiset": set_variables,
     "park": park_application,
+    "phrase": phrase,
     "playback": playback,
     "play_and_get_digits": play_and_get_digits,
     "pre_answer": pre_answer,

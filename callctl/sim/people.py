@@ -20,7 +20,8 @@ class Endpoint:
     """How an agent's phone behaves when it is rung. Durations are in seconds, None is never.
 
     It rings `answer_after` and answers, or refuses with a cause of FreeSWITCH (`USER_BUSY`,
-    `CALL_REJECTED`, …). `hang_up_after` counts from the answer, `talk_seconds` from when somebody is heard.
+    `CALL_REJECTED`, …). `presses` and `hang_up_after` count from the answer, `talk_seconds` from when
+    somebody is heard.
     """
 
     answer_after: float | None = 2.0
@@ -31,6 +32,7 @@ class Endpoint:
     hang_up_after: float | None = None
     hold_after: float | None = None
     hold_seconds: float = 5.0
+    presses: tuple[tuple[float, str], ...] = ()
     transfer_after: float | None = None
     transfer_to: str = "answer"
 
@@ -178,6 +180,8 @@ class AgentPhone(Person):
         if self._is_over:
             return
         self._soon(self.channel.answer)
+        for at, digit in self.endpoint.presses:
+            self._after(at, partial(self.channel.press, digit))
         if self.endpoint.hang_up_after is not None:
             self._after(self.endpoint.hang_up_after, self.hang_up)
 

@@ -26,7 +26,7 @@ def entertainment(arrival: Arrival = ARRIVAL, **queue: object) -> Entertainment:
 
 def said(sounds: Entertainment, position: int, wait: float | None, at: float) -> tuple[str, ...]:
     effects = sounds.place_told(PlaceTold(position, wait), T + at)
-    return tuple(sound for effect in effects if isinstance(effect, Announce) for sound in effect.sounds)
+    return tuple(effect.sound for effect in effects if isinstance(effect, Announce))
 
 
 def test_a_greeting_is_heard_once_before_the_music() -> None:
@@ -48,7 +48,7 @@ def test_announcements_are_played_in_turn() -> None:
     sounds = entertainment(announce_sound=("a", "b"), announce_frequency=20)
     assert StartTimer(TIMER_SOUND, 20) in sounds.begin(T)
     played = [sounds.timer_fired(TIMER_SOUND) for _ in range(3)]
-    assert played == [[Announce((sound,)), StartTimer(TIMER_SOUND, 20)] for sound in ("a", "b", "a")]
+    assert played == [[Announce(sound), StartTimer(TIMER_SOUND, 20)] for sound in ("a", "b", "a")]
 
 
 def test_nothing_is_announced_where_the_queue_asks_for_nothing() -> None:
@@ -91,3 +91,8 @@ def test_the_wait_is_said_once_where_the_queue_says_once() -> None:
     sounds = entertainment(announce_wait="once")
     assert said(sounds, 1, 61.0, 0) == ("phrase::callctl_wait,2",)
     assert said(sounds, 1, 61.0, 30) == ()
+
+
+def test_position_and_wait_are_one_announcement_or_they_would_be_played_inside_each_other() -> None:
+    sounds = entertainment(announce_position="yes", announce_wait="yes")
+    assert said(sounds, 3, 100.0, 0) == ("phrase::callctl_position_and_wait,3:2",)

@@ -158,12 +158,12 @@ def test_the_main_path_ends_as_a_handled_call_with_all_its_times() -> None:
         ev.ReportBridged("offer-1001"),
         ev.SetCallerVariables(talk_variables(T + 3.05)),
     ]
-    assert orders(flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 60)) == [
+    assert orders(flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING", 4.5), T + 60)) == [
         ev.ReportTalkEnded("offer-1001"),
         ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
     ]
     assert orders(flow.handle(ev.Unbridged(), T + 60.01)) == []
-    goodbye = ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.SWITCH, hold_seconds=4.5)
+    goodbye = ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.SWITCH)
     assert orders(flow.handle(goodbye, T + 60.02)) == [ev.StopTimer(TIMER_FAREWELL), ev.End()]
     assert flow.record == CallRecord(
         arrival=ARRIVAL,

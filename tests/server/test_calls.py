@@ -3,74 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 
-from callctl.cli.stage import Stage, open_stage
 from callctl.model import AgentSettings, OverflowRule, QueueSettings, Strategy, WaitMedia
 from callctl.sim.people import Caller, Endpoint
-
-CALLER = QueueSettings(name="caller", ring_timeout=2)
-ANSWERS = Endpoint(answer_after=0.05)
-HANGS_UP = Endpoint(answer_after=0.05, talk_seconds=0.1)
-
-Row = dict[str, Any]
-
-
-class Theatre:
-    """A stage, and what the database said when it closed."""
-
-    def __init__(self, stage: Stage, database: Path) -> None:
-        self.stage = stage
-        self._database = database
-
-    def hire(self, name: str, phone: Endpoint, queue: str = "caller", **settings: Any) -> None:
-        self.stage.hire(AgentSettings(name=name, contact=f"user/{name}", **settings), queue, phone)
-
-    async def call(self, caller: Caller) -> None:
-        """Place one call and wait until nothing is left of it."""
-        self.stage.switch.place_call(caller)
-        stage = self.stage
-        await self.until(lambda: bool(stage.server.reception.sessions) or not stage.switch.channels())
-        with trio.fail_after(10):
-            await self.stage.server.reception.wait_empty()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds: for what no event tells of."""
-        for _ in range(1000):
-            if condition():
-                return
-            await trio.sleep(0.01)
-        raise trio.TooSlowError
-
-    def rows(self, table: str) -> list[Row]:
-        with sqlite3.connect(self._database) as connection:
-            connection.row_factory = sqlite3.Row
-            found = [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid")]
-        connection.close()
-        return found
-
-    def invariants(self) -> list[str]:
-        return self.stage.server.dispatcher.act(lambda d, now: d.check_invariants(now))
-
-
-@pytest.fixture
-def theatre(tmp_path: Path) -> Callable[..., Any]:
-    @asynccontextmanager
-    async def open_theatre(*queues: QueueSettings) -> AsyncIterator[Theatre]:
-        database = tmp_path / "callctl.db"
-        async with open_stage(database, *(queues or (CALLER,)), seed=1) as stage:
-            theatre = Theatre(stage, database)
-            yield theatre
-            assert theatre.invariants() == []
-
-    return open_theatre
+from tests.server.conftest import ANSWERS, HANGS_UP
 
 
 async def test_an_answered_call_is_in_the_history_with_all_that_the_dialplan_said(theatre) -> None:

@@ -1,0 +1,217 @@
+"""What callers hear and agents go through, once each over real sockets."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from callctl.model import AgentStatus, OpeningHours, QueueSettings, Strategy, Tier
+from callctl.sim.people import Caller, Endpoint
+from tests.server.conftest import ANSWERS, HANGS_UP
+
+
+async def test_a_greeting_comes_before_the_music(theatre) -> None:
+    async with theatre(QueueSettings(name="caller", greeting="hello.wav", moh_sound="moh.wav")) as t:
+        await t.call(Caller(patience=2.5))
+    runs = [name for name in t.seen if name.startswith("runs playback")]
+    assert runs == ["runs playback hello.wav", "runs playback moh.wav"]
+
+
+async def test_the_music_of_the_call_goes_over_the_queues(theatre) -> None:
+    async with theatre() as t:
+        await t.call(Caller(patience=0.3, variables={"cc_moh_override": "mine.wav"}))
+    assert "runs playback mine.wav" in t.seen
+
+
+async def test_announcements_are_heard_over_the_music_and_the_place_is_said(theatre) -> None:
+    queue = QueueSettings(
+        name="caller",
+        announce_sound=("one.wav", "two.wav"),
+        announce_frequency=0.3,
+        announce_position="yes",
+        announce_interval=0.4,
+        moh_sound="local_stream://moh",
+    )
+    async with theatre(queue) as t:
+        t.stage.switch.add_sound("one.wav", 0.05)
+        t.stage.switch.add_sound("two.wav", 0.05)
+        t.stage.switch.add_sound("callctl_position,1", 0.05)
+        await t.call(Caller(patience=1.2))
+    runs = [name for name in t.seen if "wav" in name or "phrase" in name]
+    assert runs[:3] == ["runs playback one.wav", "runs phrase callctl_position,1", "runs playback two.wav"]
+
+
+async def test_an_announcement_does_not_delay_the_bridge(theatre) -> None:
+    queue = QueueSettings(name="caller", announce_sound=("long.wav",), announce_frequency=0.1)
+    async with theatre(queue) as t:
+        t.stage.switch.add_sound("long.wav", 60.0)
+        t.hire("1001", Endpoint(answer_after=0.5, talk_seconds=0.1))
+        await t.call(Caller())
+    [call] = t.rows("calls")
+    assert "runs playback long.wav" in t.seen
+    assert call["wait_seconds"] < 1.0
+
+
+async def test_an_agent_hears_the_whisper_before_the_caller(theatre) -> None:
+    async with theatre(QueueSettings(name="caller", agent_announce="sales.wav")) as t:
+        t.stage.switch.add_sound("sales.wav", 0.3)
+        t.hire("1001", HANGS_UP)
+        await t.call(Caller())
+    assert t.seen.index("runs playback sales.wav") < t.seen.index("bridged")
+    [call] = t.rows("calls")
+    assert call["wait_seconds"] > 0.3
+
+
+async def test_an_agent_gets_the_call_only_by_pressing_the_key(theatre) -> None:
+    queue = QueueSettings(name="caller", accept_key="1", accept_timeout=1)
+    async with theatre(queue) as t:
+        t.hire("1001", ANSWERS, no_answer_delay_time=60)
+        t.hire("1002", Endpoint(answer_after=0.05, talk_seconds=0.2, presses=((0.3, "1"),)))
+        await t.call(Caller())
+    assert [(row["agent"], row["result"]) for row in t.rows("offers")] == [
+        ("1001", "no-answer"),
+        ("1002", "answered"),
+    ]
+
+
+async def test_a_talk_is_recorded_into_the_file_that_the_template_names(theatre) -> None:
+    async with theatre(QueueSettings(name="caller", record_template="/rec/{agent}-{caller_number}.wav")) as t:
+        t.hire("1001", HANGS_UP)
+        await t.call(Caller(number="../../4930123"))
+    details = [row["detail"] for row in t.rows("call_events") if row["event"] == "recording"]
+    assert details == ["/rec/1001-______4930123.wav"]
+
+
+async def test_a_higher_base_score_is_served_first(theatre) -> None:
+    async with theatre() as t:
+        t.stage.switch.place_call(Caller(number="1", name="first"))
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        t.stage.switch.place_call(Caller(number="2", variables={"cc_base_score": "100"}))
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 2)
+        t.hire("1001", HANGS_UP)
+        await t.stage.server.reception.wait_empty()
+    bridged = sorted(t.rows("calls"), key=lambda row: row["bridged_at"])
+    assert [row["caller_number"] for row in bridged] == ["2", "1"]
+
+
+async def test_a_caller_who_was_cut_off_comes_back_to_the_old_place(theatre) -> None:
+    queue = QueueSettings(name="caller", abandoned_resume_allowed=True)
+    async with theatre(queue) as t:
+        await t.call(Caller(number="1", patience=0.2))
+        t.stage.switch.place_call(Caller(number="2"))
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        t.stage.switch.place_call(Caller(number="1"))
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 2)
+        t.hire("1001", HANGS_UP)
+        await t.stage.server.reception.wait_empty()
+    bridged = sorted((row for row in t.rows("calls") if row["bridged_at"]), key=lambda row: row["bridged_at"])
+    assert [row["caller_number"] for row in bridged] == ["1", "2"]
+
+
+async def test_a_call_that_needs_a_skill_waits_for_who_has_it(theatre) -> None:
+    async with theatre() as t:
+        t.hire("1001", HANGS_UP, skills={"english": 3})
+        t.hire("1002", Endpoint(answer_after=0.3, talk_seconds=0.1), skills={"english": 5, "billing": 1})
+        await t.call(Caller(variables={"callctl_skills": "english:5,billing"}))
+    [offer] = t.rows("offers")
+    assert offer["agent"] == "1002"
+    assert "billing" in str(t.rows("decisions")[0]["passed_over"])
+
+
+async def test_a_caller_gets_the_agent_of_the_last_talk(theatre) -> None:
+    queue = QueueSettings(
+        name="caller", strategy=Strategy.SEQUENTIALLY_BY_AGENT_ORDER, preferred_agent_seconds=600
+    )
+    async with theatre(queue) as t:
+        t.hire("1002", HANGS_UP)
+        await t.call(Caller(number="4930123"))
+        t.hire("1001", HANGS_UP)
+        await t.call(Caller(number="4930123"))
+    assert [row["agent"] for row in t.rows("offers")] == ["1002", "1002"]
+
+
+async def test_a_closed_queue_sends_the_caller_where_it_says(theatre) -> None:
+    days = {f"{date(2024, 1, 1) + timedelta(day):%m-%d}" for day in range(366)}
+    always_closed = OpeningHours(holidays=tuple(sorted(days)))
+    closed = QueueSettings(name="day", hours=always_closed, closed_target="queue:night")
+    async with theatre(closed, QueueSettings(name="night")) as t:
+        t.hire("1001", HANGS_UP, queue="night")
+        await t.call(Caller(variables={"queue": "day"}))
+    assert [(row["queue"], row["reason"]) for row in t.rows("calls")] == [
+        ("day", "OVERFLOW"),
+        ("night", "BRIDGED"),
+    ]
+
+
+async def test_with_tier_rules_the_second_level_is_rung_when_the_first_has_had_its_time(theatre) -> None:
+    queue = QueueSettings(
+        name="caller", tier_rules_apply=True, tier_rule_wait_second=0.3, tier_rule_no_agent_no_wait=False
+    )
+    async with theatre(queue) as t:
+        t.hire("1001", Endpoint.busy(), busy_delay_time=60)
+        t.hire("1002", HANGS_UP)
+        second = Tier(queue="caller", agent="1002", level=2)
+        t.stage.server.dispatcher.act(lambda d, now: d.put_tier(second, now))
+        await t.call(Caller())
+    offers = t.rows("offers")
+    assert [row["agent"] for row in offers] == ["1001", "1002"]
+    [call] = t.rows("calls")
+    assert call["wait_seconds"] >= 0.3
+
+
+async def test_ring_progressively_rings_one_more_after_the_delay(theatre) -> None:
+    queue = QueueSettings(name="caller", strategy=Strategy.RING_PROGRESSIVELY, ring_progressively_delay=0.3)
+    async with theatre(queue) as t:
+        t.hire("1001", Endpoint.silent())
+        t.hire("1002", Endpoint(answer_after=0.1, talk_seconds=0.1))
+        await t.call(Caller())
+    assert {row["agent"]: row["result"] for row in t.rows("offers")} == {
+        "1001": "cancelled",
+        "1002": "answered",
+    }
+
+
+async def test_wrap_up_of_the_queue_keeps_the_agent_and_can_be_ended_early(theatre) -> None:
+    async with theatre(QueueSettings(name="caller", wrap_up_time=30)) as t:
+        t.hire("1001", HANGS_UP)
+        await t.call(Caller())
+        t.stage.switch.place_call(Caller())
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        assert [row["state"] for row in t.rows("calls")][-1] != "ringing"
+        t.stage.server.dispatcher.act(lambda d, now: d.end_wrap_up("1001", now))
+        await t.stage.server.reception.wait_empty()
+    assert [row["outcome"] for row in t.rows("calls")] == ["handled", "handled"]
+    assert "Wrap-up" in {row["state"] for row in t.rows("agent_spans", order="started_at")}
+
+
+async def test_hold_is_counted_apart_from_talk(theatre) -> None:
+    async with theatre() as t:
+        t.hire("1001", Endpoint(answer_after=0.05, hold_after=0.1, hold_seconds=0.4, talk_seconds=0.8))
+        await t.call(Caller())
+    [call] = t.rows("calls")
+    assert call["hold_seconds"] == pytest.approx(0.4, abs=0.15)
+    assert call["talk_seconds"] == pytest.approx(0.4, abs=0.2)
+
+
+async def test_the_agent_sees_the_callers_name_with_its_prefix(theatre) -> None:
+    async with theatre() as t:
+        t.hire("1001", ANSWERS)
+        t.stage.switch.place_call(
+            Caller(name="Ada", talk_seconds=0.3, variables={"cc_outbound_cid_name_prefix": "SALES "})
+        )
+        await t.until(lambda: any(c.is_outbound for c in t.stage.switch.channels()))
+        [leg] = [c for c in t.stage.switch.channels() if c.is_outbound]
+        assert leg.profile.caller_id_name == "SALES Ada"
+        await t.stage.server.reception.wait_empty()
+
+
+async def test_an_agent_available_on_demand_goes_idle_after_one_call(theatre) -> None:
+    async with theatre() as t:
+        t.hire("1001", HANGS_UP)
+        t.stage.server.dispatcher.act(
+            lambda d, now: d.set_status("1001", AgentStatus.AVAILABLE_ON_DEMAND, now)
+        )
+        await t.call(Caller())
+    [agent] = t.rows("agents")
+    assert agent["state"] == "Idle"
