@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from callctl.acd.agent import Agent, Phase, Reservation, Seat
-from callctl.acd.choose import Choice, choices, needs_of, passed_over
+from callctl.acd.choose import NAMED_AT_MOST, Choice, choices, needs_of, passed_over
 from callctl.acd.delays import OFFER_INTERVAL_SECONDS, consequence
 from callctl.acd.effects import AgentLeaseExpired, Effect, Noted, Offered, OfferWithdrawn, WaitOver
 from callctl.acd.limits import NEVER
@@ -41,9 +41,6 @@ BRIDGE_LEASE_SECONDS = 30.0
 RELEASE_SECONDS = 1.0
 """How long a cancelled leg is waited for before its agent is offered the next call: no leg lives longer
 without its caller, and a phone that still rings would answer the next call with busy."""
-
-DECIDED_AT_MOST = 50
-"""How many agents the order in a decision names: more nobody reads."""
 
 
 class Floor:
@@ -145,9 +142,11 @@ class Floor:
         self.effects.append(Offered(offer))
 
     def adopt(self, arrival: Arrival, agent: Agent, leg_uuid: str, bridged_at: float, now: float) -> Offer:
-        """Let `agent` be in a queue call that began before we were started."""
-        if agent.reservation is not None and agent.reservation.is_ringing:
-            self.withdraw(agent.reservation, "ORIGINATOR_CANCEL", now)
+        """Let `agent` be in a queue call that began before we were started, and in nothing else."""
+        if agent.reservation is not None:
+            if agent.reservation.phase not in (Phase.TALKING, Phase.WITHDRAWN):
+                self.withdraw(agent.reservation, "ORIGINATOR_CANCEL", now)
+            self.release(agent.reservation)
         offer = Offer(
             id=self.ids.uuid(),
             call=arrival.call,
@@ -336,7 +335,7 @@ class Floor:
             queue=choice.member.queue.name,
             strategy=choice.member.queue.settings.strategy,
             chosen=tuple(seat.name for seat in choice.chosen),
-            order=tuple(seat.name for seat in choice.order[:DECIDED_AT_MOST]),
+            order=tuple(seat.name for seat in choice.order[:NAMED_AT_MOST]),
             passed_over=passed_over(choice, now),
         )
 

@@ -133,8 +133,6 @@ def _refuse_overlaps(week: list[list[Span]]) -> None:
         for day, spans in enumerate(week)
         for start, end in spans
     )
-    if not spans:
-        return
     first = spans[0]
     around = [*spans, (first[0] + MINUTES_A_WEEK, first[1] + MINUTES_A_WEEK)]
     for (_, end), (start, _) in pairwise(around):

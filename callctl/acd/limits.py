@@ -75,9 +75,7 @@ def relaxed_by(settings: QueueSettings, joined_at: float, now: float) -> int:
         return 0
     levels = max(0, int((now - joined_at) / step))
     # The division may be off by a hair from the sum that `next_relaxation_at` gave.
-    if joined_at + step * (levels + 1) <= now:
-        return levels + 1
-    return levels - 1 if levels and joined_at + step * levels > now else levels
+    return levels + 1 if joined_at + step * (levels + 1) <= now else levels
 
 
 def next_relaxation_at(settings: QueueSettings, highest_level: int, joined_at: float, now: float) -> float:

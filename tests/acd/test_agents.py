@@ -261,5 +261,6 @@ def test_an_agent_removed_and_added_again_still_has_its_call() -> None:
     centre.d.remove_agent("anna", 2.0)
     centre.agent("anna", 3.0)
     assert centre.view("anna").state is AgentState.IN_A_QUEUE_CALL
+    assert centre.view("anna").call == "c1"
     centre.d.talk_ended(offer.id, 4.0)
     assert centre.view("anna").state is AgentState.WAITING

@@ -253,8 +253,6 @@ class Floor(RuleBasedStateMachine):
 
     @rule(agent=st.sampled_from(AGENTS), queue=st.sampled_from(QUEUES))
     def adopt(self, agent: str, queue: str) -> None:
-        if next(view for view in self.d.agents(self.now) if view.name == agent).offer is not None:
-            return
         self.joined += 1
         call = f"c{self.joined}"
         arrival = Arrival(

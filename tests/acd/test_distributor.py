@@ -64,6 +64,13 @@ def test_the_whole_way_from_offer_to_the_next_call() -> None:
     assert centre.pairs() == [("c2", "anna")]
 
 
+def test_a_lease_leaves_time_for_accepting_by_key() -> None:
+    centre = Centre(ring_timeout=20, accept_key="1", accept_timeout=12)
+    centre.agent("anna")
+    centre.join("c1", 100.0)
+    assert centre.offer().lease_until == 137.0
+
+
 def test_a_lease_that_runs_out_frees_the_agent_and_the_caller() -> None:
     centre = Centre(ring_timeout=20)
     centre.agent("anna")
@@ -132,6 +139,18 @@ def test_a_bridge_that_fails_leaves_the_caller_in_the_old_place() -> None:
     centre.d.bridge_failed(offer.id, 6.0, caller_gone=False)
     view = centre.view("anna", 6.0)
     assert (view.misses, view.calls_answered) == (0, 0)
+    assert centre.pairs() == [("c1", "anna")]
+
+
+def test_a_bridge_that_fails_at_once_is_not_tried_again_at_once() -> None:
+    centre = Centre()
+    centre.agent("anna")
+    centre.join("c1", 0.0)
+    offer = centre.offer()
+    assert centre.d.offer_answered(offer.id, 0.1)
+    centre.d.bridge_failed(offer.id, 0.2, caller_gone=False)
+    assert centre.offers() == []
+    centre.d.advance(1.0)
     assert centre.pairs() == [("c1", "anna")]
 
 
@@ -242,6 +261,22 @@ def test_a_talk_found_after_a_restart_is_taken_over() -> None:
     centre.d.talk_ended(offer.id, 60.0)
     view = centre.view("anna", 60.0)
     assert (view.state, view.talk_seconds, view.calls_answered) == (AgentState.WRAP_UP, 140.0, 7)
+
+
+def test_a_talk_that_is_found_takes_the_agent_from_a_ring_and_the_caller_from_the_queue() -> None:
+    centre = Centre()
+    centre.agent("anna")
+    centre.join("c1", 0.0)
+    centre.join("c2", 0.0)
+    offer = centre.offer()
+    arrival = Arrival(call="c2", uuid="u", switch="fs1", queue="q", arrived_at=0.0, joined_at=0.0)
+    talk = centre.d.adopt_talk(arrival, "anna", "leg-1", 1.0, 2.0)
+    assert centre.effects() == [OfferWithdrawn(offer, "ORIGINATOR_CANCEL")]
+    assert [view.call for view in centre.d.members(2.0)] == ["c1"]
+    assert (centre.view("anna").offer, centre.view("anna").call) == (talk, "c2")
+    assert centre.d.check_invariants(2.0) == []
+    centre.d.offer_failed(offer.id, OfferResult.CANCELLED, "", 2.1)
+    assert centre.view("anna").state is AgentState.IN_A_QUEUE_CALL
 
 
 def test_the_members_of_a_removed_queue_are_served_until_they_are_gone() -> None:

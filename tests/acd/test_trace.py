@@ -181,6 +181,25 @@ def test_members_out_of_order_or_counted_wrongly_are_violations(centre: Centre) 
     assert "bookkeeping" in violated(centre)
 
 
+def test_a_member_who_is_gone_and_a_queue_wrong_about_its_agents_are_violations(centre: Centre) -> None:
+    member = centre.d._floor.members.pop("c2")
+    assert [(v.invariant, str(v)) for v in centre.d.check_invariants(1.0)] == [
+        ("bookkeeping", "the queue q keeps a member who is gone")
+    ]
+    centre.d._floor.members["c2"] = member
+    centre.d._floor.queues["q"].agentless_since = 1.0
+    assert violated(centre) == {"bookkeeping"}
+
+
+def test_a_wrap_up_that_does_not_end_is_a_violation(centre: Centre) -> None:
+    offer = centre.offer()
+    centre.queue("q", wrap_up_time=5)
+    centre.answer(offer, 1.0)
+    centre.d.talk_ended(offer.id, 2.0)
+    assert violated(centre, 7.0) == set()
+    assert violated(centre, 7.001) == {"agent-state"}
+
+
 def test_a_reservation_past_its_lease_is_a_violation(centre: Centre) -> None:
     offer = centre.offer()
     assert violated(centre, offer.lease_until + 1) == {"lease"}
