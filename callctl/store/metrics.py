@@ -6,7 +6,7 @@ the name of its formula and its threshold. A ratio is between 0 and 1, or None w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from attrs import frozen
@@ -59,6 +59,11 @@ def service_level(
             return ratio(answered_in_t + abandoned_in_t, offered)
         case Formula.ANSWERED_ONLY:
             return ratio(answered_in_t, answered)
+
+
+def percentile(waits: Sequence[float], percent: int) -> float | None:
+    """Return the nearest-rank percentile of `waits`, which are sorted: one of them, or None of none."""
+    return waits[max(0, -(-percent * len(waits) // 100) - 1)] if waits else None
 
 
 @frozen(kw_only=True)

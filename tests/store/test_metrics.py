@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callctl.store.metrics import Formula, ratio, service_level
+from callctl.store.metrics import Formula, percentile, ratio, service_level
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,16 @@ def test_a_ratio_of_nothing_is_not_a_number_but_unknown() -> None:
 
 def test_every_formula_says_how_it_is_computed() -> None:
     assert all("answered in T" in formula.words for formula in Formula)
+
+
+@pytest.mark.parametrize(
+    ("percent", "wait"),
+    # Of ten waits, the fifth is not exceeded by half of them, and the tenth by 91 percent and more.
+    [(1, 1), (50, 5), (51, 6), (80, 8), (90, 9), (91, 10), (99, 10), (100, 10)],
+)
+def test_a_percentile_is_the_nearest_rank(percent: int, wait: int) -> None:
+    assert percentile(range(1, 11), percent) == wait
+
+
+def test_there_is_no_percentile_of_nothing() -> None:
+    assert percentile([], 50) is None
