@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -220,6 +221,17 @@ async def test_nothing_is_left_when_the_server_has_stopped(tmp_path: Path) -> No
     assert not control_socket(centre.database).exists()
     with pytest.raises(OSError, match=r"connect"):
         await trio.open_tcp_stream("127.0.0.1", port)
+
+
+async def test_systemd_hears_of_the_servers_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+        async with open_centre(tmp_path / "callctl.db") as centre:
+            assert (await centre.control.get("/readyz")).status_code == 200
+            assert {systemd.recv(100), systemd.recv(100)} == {b"WATCHDOG=1", b"READY=1"}
+        assert systemd.recv(100) == b"STOPPING=1"
 
 
 async def test_a_port_that_is_taken_is_a_clear_error(centre: Centre, tmp_path: Path) -> None:
