@@ -353,6 +353,10 @@ class OfferRecord:
     cause: str = ""
 
 
+HEALED = "healed"
+"""The timeline's word for a state that was found wrong, and put right."""
+
+
 @frozen(kw_only=True)
 class CallEvent:
     """A row of `call_events`, the timeline: what happened to a call, when, and with what detail."""

@@ -8,8 +8,10 @@ store, when everything is written.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random as random_module
+import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -130,6 +132,7 @@ class Server:
                 password=settings.password,
                 ids=self._outside.ids,
                 random=self._outside.random,
+                owner=_owner(self._config.server.database),
                 has_preludes=any(map(prelude_of, self._queues.values())),
                 watches_phones=any(queue.skip_agents_with_external_calls for queue in self._queues.values()),
                 open_stream=self._outside.open_stream,
@@ -160,6 +163,7 @@ class Server:
                 switch.reconcile = partial(self._reconcile, recovery)
                 switch.on_other_event = partial(self._phones.take, switch)
                 nursery.start_soon(switch.run)
+                nursery.start_soon(recovery.watch, switch)
             await self._first_contact()
             if self._outside.serve_api is not None:
                 self.http_port = await nursery.start(
@@ -250,6 +254,12 @@ class Server:
         async with trio.open_nursery() as nursery:
             for session in self.reception.sessions.values():
                 nursery.start_soon(session.hang_up_unbridged_legs)
+
+
+def _owner(database: Path) -> str:
+    """Return a name for the callctl of this database: the same after a restart, another for another one."""
+    where = f"{socket.gethostname()}:{database.resolve()}"
+    return hashlib.sha256(where.encode()).hexdigest()[:16]
 
 
 def _view(switch: Switch) -> SwitchView:

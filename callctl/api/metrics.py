@@ -16,8 +16,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from callctl.api.house import House
 from callctl.model import (
+    HEALED,
     AgentSpan,
     AgentState,
+    CallEvent,
     CallRecord,
     CallState,
     Fact,
@@ -110,6 +112,8 @@ class Metrics:
                 self._observe_offer(fact)
             case AgentSpan():
                 self._observe_span(fact)
+            case CallEvent(event=event) if event == HEALED:
+                self.violated(HEALED)
 
     def _observe_call(self, record: CallRecord) -> None:
         key = record.arrival.call

@@ -12,16 +12,19 @@ import json
 from collections.abc import Mapping, MutableMapping, Sequence
 
 import structlog
+import trio
 from attrs import evolve
 
+from callctl.call.events import CallerHungUp
 from callctl.call.reception import Reception
 from callctl.call.session import Desk
 from callctl.call.switch import Switch
 from callctl.call.variables import arrival_from
-from callctl.errors import UnknownAgent
+from callctl.errors import UnknownAgent, WaitEnded
 from callctl.esl import commands
 from callctl.esl.wire import Event
 from callctl.model import (
+    HEALED,
     OUTCOME_OF_REASON,
     Arrival,
     CallEvent,
@@ -32,6 +35,9 @@ from callctl.model import (
     OfferResult,
     Reason,
 )
+
+WATCH_SECONDS = 30.0
+"""How often a switch is compared with what we believe of it: one command for each call."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,9 +67,45 @@ class Recovery:
         channels = await self._channels(switch, [offer.leg_uuid for offer in offers])
         self._close_offers(offers, channels)
         for leg in channels.values():
-            if leg.variable("cc_side") == "agent" and not switch.listens(leg.uuid):
+            if switch.is_own_leg(leg) and not switch.listens(leg.uuid):
                 await self._settle_leg(switch, leg, channels)
         await self._close_rows(switch, channels)
+
+    async def watch(self, switch: Switch) -> None:
+        """Compare with `switch` for ever, and heal what no event told of: a fault elsewhere, each time."""
+        missing_before: set[str] = set()
+        while True:
+            await trio.sleep(WATCH_SECONDS)
+            if not switch.is_ready:
+                missing_before = set()
+                continue
+            try:
+                await self.reconcile(switch)
+                missing_before = await self._miss_callers(switch, missing_before)
+            except WaitEnded as ended:
+                log.info("the watch was cut short", switch=switch.name, why=str(ended))
+
+    async def _miss_callers(self, switch: Switch, missing_before: set[str]) -> set[str]:
+        """End the calls whose caller was gone twice in a row; return those who are gone for the first time.
+
+        Once is not enough: the hangup may be on its way to us.
+        """
+        missing = set()
+        for session in list(self._reception.sessions.values()):
+            arrival = session.record.arrival
+            if session.is_over or arrival.switch != switch.name or not arrival.uuid:
+                continue
+            if await switch.exists(arrival.uuid):
+                continue
+            missing.add(arrival.call)
+            if arrival.call in missing_before:
+                self._heal(arrival.call, "the caller is gone, and no event said so")
+                session.deliver(CallerHungUp("", HungUpBy.CALLER))
+        return missing
+
+    def _heal(self, call: str, what: str) -> None:
+        log.warning("healed", call=call, what=what)
+        self._desk.record(CallEvent(call=call, at=self._desk.clock.now(), event=HEALED, detail=what))
 
     def _take_offers_of(self, switch: Switch) -> list[OfferRecord]:
         """Return the open rows of agents who were rung on `switch`; each is settled once."""
@@ -100,7 +142,7 @@ class Recovery:
 
     async def _settle_leg(self, switch: Switch, leg: Event, channels: Mapping[str, Event]) -> None:
         if leg.get("Channel-State") != "CS_EXCHANGE_MEDIA":
-            log.warning("hanging up a leg that rings for nobody", leg=leg.uuid, switch=switch.name)
+            self._heal(leg.variable("callctl_call"), f"leg {leg.uuid} rang for nobody, and was hung up")
             await switch.hang_up(leg.uuid, "ORIGINATOR_CANCEL")
             return
         # A caller who was called back has another channel than the one that asked for it.

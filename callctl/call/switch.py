@@ -123,16 +123,19 @@ class Switch:
         password: str,
         ids: Ids,
         random: Random,
+        owner: str = "",
         has_preludes: bool = False,
         watches_phones: bool = False,
         open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None,
     ) -> None:
-        """`has_preludes`: agents of some queue hear or press something before they get a caller.
+        """`owner` names this callctl on the legs that it rings, so that another one lets them be.
+        `has_preludes`: agents of some queue hear or press something before they get a caller.
         `watches_phones`: also hear of registrations, and of calls of the directory's users.
 
         `open_stream` connects to a host and port; None means TCP.
         """
         self.host = host
+        self._owner = owner
         self.link = SwitchLink(
             name=name,
             host=host,
@@ -221,6 +224,10 @@ class Switch:
         else:
             self.on_other_event(event)
 
+    def is_own_leg(self, leg: Event) -> bool:
+        """Say whether an agent's leg was rung by this callctl, before a restart or after."""
+        return leg.variable("cc_side") == "agent" and leg.variable("callctl_owner") == self._owner
+
     async def follow(self, uuid: str) -> None:
         """Have the events of channel `uuid` come on this connection, until it is lost."""
         await self.link.add_filter("Unique-ID", uuid)
@@ -288,7 +295,7 @@ class Switch:
                 leg_uuid=offer.leg_uuid,
                 dialstring=offer.contact,
                 timeout=offer.ring_timeout,
-                variables=leg_variables(arrival, offer),
+                variables=leg_variables(arrival, offer, self._owner),
                 applications=_applications(prelude),
             )
             job = await self.link.job(order, timeout_seconds=offer.ring_timeout + JOB_GRACE_SECONDS)

@@ -134,8 +134,8 @@ def hand_back_variables(
     return variables
 
 
-def leg_variables(arrival: Arrival, offer: Offer) -> dict[str, str]:
-    """What an agent's leg carries: who it rings for, and whom the phone shows as the caller."""
+def leg_variables(arrival: Arrival, offer: Offer, owner: str) -> dict[str, str]:
+    """What an agent's leg carries: who it rings for, which callctl rings it, and whom the phone shows."""
     name = f"{arrival.cid_name_prefix}{arrival.caller_name or arrival.caller_number}"
     return {
         "cc_side": "agent",
@@ -144,6 +144,7 @@ def leg_variables(arrival: Arrival, offer: Offer) -> dict[str, str]:
         "cc_member_uuid": arrival.uuid,
         "callctl_call": arrival.call,
         "callctl_offer": offer.id,
+        "callctl_owner": owner,
         "ignore_early_media": "true",
         "origination_caller_id_name": harmless(name),
         "origination_caller_id_number": harmless(arrival.caller_number),
