@@ -15,8 +15,11 @@ from callctl.call.reception import Reception
 from callctl.call.recovery import Recovery
 from callctl.call.session import Desk
 from callctl.clock import SteadyClock
+from callctl.esl.wire import Event
 from callctl.model import (
+    HEALED,
     Arrival,
+    CallEvent,
     CallRecord,
     CallState,
     Fact,
@@ -66,6 +69,9 @@ class Channels:
 
     def listens(self, uuid: str) -> bool:
         return False
+
+    def is_own_leg(self, leg: Event) -> bool:
+        return leg.variable("callctl_owner", "us") == "us" and leg.variable("cc_side") == "agent"
 
     async def hang_up(self, leg_uuid: str, cause: str) -> None:
         self.hung_up.append(leg_uuid)
@@ -123,8 +129,17 @@ async def test_a_switch_that_was_restarted_has_lost_its_callers() -> None:
 @pytest.mark.parametrize("shown", [["leg"], []], ids=["in the table", "not in the table yet"])
 async def test_a_phone_that_rings_for_nobody_is_silenced_and_its_offer_is_closed(shown: list[str]) -> None:
     switch = Channels(shown=shown, alive={"caller": CALLER, "leg": RINGING_LEG})
-    [row] = await reconcile(switch, an_open_call(), offers=[AN_OPEN_OFFER])
+    row, healing = await reconcile(switch, an_open_call(), offers=[AN_OPEN_OFFER])
     assert switch.hung_up == ["leg"]
+    assert isinstance(healing, CallEvent)
+    assert healing.event == HEALED
     assert isinstance(row, OfferRecord)
     assert (row.id, row.result) == ("offer-1", OfferResult.UNKNOWN)
     assert row.ended_at == pytest.approx(NOW, abs=1)
+
+
+async def test_a_leg_that_another_callctl_rings_is_none_of_our_business() -> None:
+    theirs = {**RINGING_LEG, "variable_callctl_owner": "them"}
+    switch = Channels(shown=["leg"], alive={"leg": theirs})
+    assert await reconcile(switch) == []
+    assert switch.hung_up == []
