@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from callctl.model import AgentRemoved, AgentState, CallEvent, Fact, Tier
 from callctl.store.connections import connect
 from callctl.store.journal import BATCH_ROWS, BATCH_SECONDS, LAST_RETRY_SECONDS, Journal
 from callctl.store.loading import load_agents, load_open_calls, load_tiers, open_reader
-from callctl.store.writer import REPLAY_ROWS
+from callctl.store.writer import REPLAY_ROWS, Kept, Writer
 from tests.store.samples import NOON, agent, handled, no_file_grows_beyond, span, waiting
 
 Rows = list[tuple[object, ...]]
@@ -64,6 +64,11 @@ def locked(path: Path) -> Iterator[None]:
 def write_a_letter(path: Path) -> None:
     """Put something there that is no database at all."""
     path.write_text("Dear Sir or Madam,\n" * 100)
+
+
+def contents(path: Path) -> bytes:
+    """Return the whole file."""
+    return path.read_bytes()
 
 
 async def test_what_was_flushed_is_in_the_database(path: Path) -> None:
@@ -231,8 +236,10 @@ async def test_a_database_that_is_locked_at_the_start_is_refused_after_the_busy_
 async def test_what_is_no_database_of_ours_is_refused_at_the_start(path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE theirs (x)")
+    before = contents(path)
     with pytest.raises(StoreError, match="another program"):
         await journal_on(path).run()
+    assert contents(path) == before
     write_a_letter(path)
     with pytest.raises(StoreError, match="is not a database; move it away"):
         await journal_on(path).run()
@@ -334,6 +341,47 @@ async def test_a_row_that_the_schema_forbids_holds_up_no_other_and_is_kept_besid
     assert capsys.readouterr().out.count("the database forbids a row") == 3
 
 
+@pytest.mark.usefixtures("capsys")  # Else the log goes to a file, which cannot grow either.
+async def test_a_fact_that_comes_while_the_writer_fails_is_newer_than_the_one_it_hands_back(
+    path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with trio.open_nursery() as nursery:
+        journal = journal_without_thread(path)
+        await nursery.start(journal.run)
+        keep = Writer.keep
+
+        def keep_while_something_happens(
+            writer: Writer, facts: Sequence[Fact], *, try_database: bool
+        ) -> Kept:
+            journal.record(evolve(waiting("a"), offers=2))
+            monkeypatch.setattr(Writer, "keep", keep)
+            return keep(writer, facts, try_database=try_database)
+
+        with no_file_grows_beyond(0):
+            monkeypatch.setattr(Writer, "keep", keep_while_something_happens)
+            journal.record(evolve(waiting("a"), offers=1))
+            await trio.sleep(1)
+            assert journal.statistics().pending_rows == 1
+        await journal.flush()
+        assert rows(path, "SELECT offers FROM calls") == [(2,)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_flush_waits_for_all_of_the_spill(path: Path) -> None:
+    calls = [waiting(f"call-{number}") for number in range(REPLAY_ROWS + BATCH_ROWS)]
+    async with trio.open_nursery() as nursery:
+        journal = journal_on(path)
+        await nursery.start(journal.run)
+        with locked(path):
+            journal.record(*calls)
+            while journal.statistics().spilled_rows < len(calls):
+                with pytest.raises(StoreError):
+                    await journal.flush()
+        await journal.flush()
+        assert rows(path, "SELECT count(*) FROM calls") == [(len(calls),)]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_flush_after_the_end_says_that_nothing_was_written(path: Path) -> None:
     async with trio.open_nursery() as nursery:
         journal = journal_on(path)
@@ -367,7 +415,7 @@ import sys, trio
 from pathlib import Path
 from callctl.clock import SteadyClock
 from callctl.store.journal import Journal
-from callctl.store.writer import REPLAY_ROWS
+from callctl.store.writer import REPLAY_ROWS, Kept, Writer
 from tests.store.samples import waiting
 
 async def main():
