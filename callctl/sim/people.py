@@ -179,7 +179,10 @@ class AgentPhone(Person):
     def _answer(self) -> None:
         if self._is_over:
             return
-        self._soon(self.channel.answer)
+        self._soon(self._be_answered)
+
+    def _be_answered(self) -> None:
+        self.channel.answer()
         for at, digit in self.endpoint.presses:
             self._after(at, partial(self.channel.press, digit))
         if self.endpoint.hang_up_after is not None:

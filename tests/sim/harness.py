@@ -15,7 +15,7 @@ from callctl.sim.dialplan import Dialplan
 from callctl.sim.faults import Faults
 from callctl.sim.switch import Switch
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 async def quiet(seconds: float) -> None:
