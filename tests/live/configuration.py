@@ -242,6 +242,10 @@ _FREESWITCH = """\
     <action application="answer"/><action application="sleep" data="$2"/>
     <action application="hangup" data="NORMAL_CLEARING"/>
   </condition></extension>
+  <!-- The same, for agents who must be told apart: 3-ring200talk1000. -->
+  <extension name="agent"><condition field="destination_number" expression="^\\d+-(ring\\d+talk\\d+)$">
+    <action application="transfer" data="$1"/>
+  </condition></extension>
   <!-- Answers and hangs up in one breath. -->
   <extension name="blink"><condition field="destination_number" expression="^blink$">
     <action application="answer"/><action application="hangup" data="NORMAL_CLEARING"/>
