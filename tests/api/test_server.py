@@ -226,6 +226,7 @@ async def test_nothing_is_left_when_the_server_has_stopped(tmp_path: Path) -> No
 async def test_systemd_hears_of_the_servers_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "60000000")
         async with open_centre(tmp_path / "callctl.db") as centre:
