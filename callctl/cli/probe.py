@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import trio
 from attrs import frozen
@@ -27,8 +27,20 @@ class SwitchAnswers:
     dialplan: str
 
 
-async def ask_switch(settings: SwitchSettings, modules: Iterable[str]) -> SwitchAnswers:
-    """Log in, ask, and leave. Raises EslError or OSError that say what is wrong."""
+async def ask_switch(settings: SwitchSettings, modules: Sequence[str]) -> SwitchAnswers:
+    """Ask for what `callctl check` looks at. Raises as `ask` does."""
+    questions = ("version", "xml_locate dialplan", *(f"module_exists {name}" for name in modules))
+    version, dialplan, *found = await ask(settings, questions)
+    return SwitchAnswers(
+        version, dict(zip(modules, (text == "true" for text in found), strict=True)), dialplan
+    )
+
+
+async def ask(settings: SwitchSettings, questions: Sequence[str]) -> list[str]:
+    """Log in, ask each of the `api` commands, leave, and return the answers.
+
+    Raises EslError or OSError that say what is wrong.
+    """
     refusals: list[str] = []
 
     def take_notice(message: Message) -> None:
@@ -38,12 +50,12 @@ async def ask_switch(settings: SwitchSettings, modules: Iterable[str]) -> Switch
     with trio.move_on_after(PROBE_SECONDS):
         stream = await trio.open_tcp_stream(settings.host, settings.port)
         connection = Connection(stream, on_event=_ignore, on_notice=take_notice, name=settings.name)
-        outcome: SwitchAnswers | EslError
+        outcome: list[str] | EslError
         # An error is carried out of the nursery by hand, as a nursery would wrap it in a group.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connection.run)
             try:
-                outcome = await _ask(connection, settings.password, list(modules))
+                outcome = await _ask(connection, settings.password, questions)
             except EslError as error:
                 outcome = LoginRefused(refusals[0]) if refusals else error
             nursery.cancel_scope.cancel()
@@ -53,17 +65,11 @@ async def ask_switch(settings: SwitchSettings, modules: Iterable[str]) -> Switch
     raise OSError(f"no answer within {PROBE_SECONDS:g} s")
 
 
-async def _ask(connection: Connection, password: str, modules: list[str]) -> SwitchAnswers:
+async def _ask(connection: Connection, password: str, questions: Sequence[str]) -> list[str]:
     login = await connection.request(commands.auth(password))
     if not login.ok:
         raise LoginRefused(f"FreeSWITCH refused the password: {login.text}")
-    version = await connection.request(commands.api("version"))
-    found = {
-        name: (await connection.request(commands.api(f"module_exists {name}"))).text == "true"
-        for name in modules
-    }
-    dialplan = await connection.request(commands.api("xml_locate dialplan"))
-    return SwitchAnswers(version.text, found, dialplan.text)
+    return [(await connection.request(commands.api(question))).text for question in questions]
 
 
 def _ignore(_event: Event) -> None:

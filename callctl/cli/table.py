@@ -26,14 +26,16 @@ COMMANDS: Mapping[str, str] = {
     "backup": "Copy the database to a new file, also while a server writes.",
     "restore": "Put a backup in the place of the database.",
     "migrate": "Bring the database to this callctl's version.",
+    "import": "Take over mod_callcenter's queues, agents and tiers.",
     "prune": "Remove calls, and agents' time, that are older than so many days.",
 }
 """Each command with its first line of help. It lives in the module of its name, as `command`, but for:"""
 
 ELSEWHERE: Mapping[str, tuple[str, str]] = {
-    name: ("upkeep", name) for name in ("export", "backup", "restore", "migrate", "prune")
+    "import": ("import_", "command"),
+    **{name: ("upkeep", name) for name in ("export", "backup", "restore", "migrate", "prune")},
 }
-"""Commands that share a module, with the module and their name in it."""
+"""Commands that share a module or have a name that no module can have: the module, and their name in it."""
 
 
 class CommandTable(click.Group):

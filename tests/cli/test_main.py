@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -144,3 +145,27 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert ran.stdout == "["
     assert ran.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("", set(COMMANDS)),
+        ("ba", {"backup"}),
+        ("agent lo", {"login", "logout"}),
+        ("report --serv", {"--service-level"}),
+    ],
+)
+def test_a_shell_can_complete_commands_and_options(typed: str, expected: set[str]) -> None:
+    words = f"callctl {typed}"
+    environ = {
+        **os.environ,
+        "_CALLCTL_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    code = "from callctl.cli import main; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environ, timeout=30
+    )
+    assert {line.partition(",")[2] for line in ran.stdout.splitlines()} == expected
