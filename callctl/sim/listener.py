@@ -11,7 +11,6 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
-from attrs import frozen
 
 from callctl.errors import RemoteProtocolError
 from callctl.esl.wire import (
@@ -62,15 +61,6 @@ def _matches(pattern: str, text: str) -> bool:
     return text.lower() == pattern.lower()
 
 
-@frozen
-class ListenerStatistics:
-    """What a test may want to know of a connection."""
-
-    queued_events: int
-    lost_events: int
-    is_running: bool
-
-
 class Listener:
     """An Event Socket connection. With a `channel` it is an outbound one, and controls that channel."""
 
@@ -114,9 +104,6 @@ class Listener:
         self._wake = trio.Event()
         self._data = trio.Event()
         self._room = trio.Event()
-
-    def statistics(self) -> ListenerStatistics:
-        return ListenerStatistics(len(self._events), self._lost_events, self.is_running)
 
     def resumes(self, channel: Channel) -> bool:
         """Whether the channel is to go on in its dialplan when this connection is lost."""
