@@ -5,13 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from callctl.acd.distributor import Distributor
 from callctl.acd.views import AgentView
 from callctl.api.house import House
 from callctl.api.reading import StatusChange, body_of, check_name, read, read_body, record_of
-from callctl.api.shapes import agent_shape
+from callctl.api.shapes import Answer, agent_shape
 from callctl.errors import UnknownAgent
 from callctl.model import AgentSettings
 
@@ -27,11 +27,11 @@ class Agents:
         queue = request.query_params.get("queue")
         agents = self._house.act(lambda distributor, now: distributor.agents(now))
         shown = [agent_shape(agent) for agent in agents if queue is None or queue in agent.tiers]
-        return JSONResponse({"agents": shown})
+        return Answer({"agents": shown})
 
     async def show(self, request: Request) -> Response:
         """GET /agents/{name}."""
-        return JSONResponse(agent_shape(self._find(request.path_params["name"])))
+        return Answer(agent_shape(self._find(request.path_params["name"])))
 
     async def put(self, request: Request) -> Response:
         """PUT /agents/{name}: an agent with these settings; what is not given gets its default."""
@@ -69,13 +69,13 @@ class Agents:
         self._house.act(set_status)
         shown = agent_shape(self._find(name))
         await self._house.written()
-        return JSONResponse(shown)
+        return Answer(shown)
 
     async def _take(self, settings: AgentSettings, status: HTTPStatus) -> Response:
         self._house.act(lambda distributor, now: distributor.put_agent(settings, now))
         shown = agent_shape(self._find(settings.name))
         await self._house.written()
-        return JSONResponse(shown, status)
+        return Answer(shown, status)
 
     def _find(self, name: str) -> AgentView:
         return self._house.act(lambda distributor, now: distributor.agent(name, now))

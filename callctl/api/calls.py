@@ -6,15 +6,16 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
+import trio
 from attrs import frozen
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from callctl.acd.views import MemberView
 from callctl.api.house import House
 from callctl.api.reading import Hangup, Transfer, number_of, read, read_body
 from callctl.api.selection import passes, selection_of
-from callctl.api.shapes import Shape, call_shape, decision_shape, offer_shape, step_shape
+from callctl.api.shapes import Answer, Shape, call_shape, decision_shape, offer_shape, step_shape
 from callctl.errors import ConfigError, StoreError, UnknownCall, WrongMoment
 from callctl.model import CallEvent, CallRecord
 from callctl.store.timeline import Page, Visit, call_timeline, list_calls
@@ -38,10 +39,12 @@ class Calls:
             page = await self._house.look_up(
                 lambda db: list_calls(db, wanted.calls, limit=wanted.limit, cursor=wanted.cursor)
             )
-        now = self._now()
-        return JSONResponse(
-            {"calls": [now.shape(call) for call in page.calls], "next_cursor": page.next_cursor}
-        )
+        now, shown = self._now(), []
+        for call in page.calls:
+            shown.append(now.shape(call))
+            # Two thousand calls take a tenth of a second, in which others want to be served, too.
+            await trio.lowlevel.checkpoint()
+        return Answer({"calls": shown, "next_cursor": page.next_cursor})
 
     async def show(self, request: Request) -> Response:
         """GET /calls/{uuid}: each visit to a queue, with its offers and every step of it.
@@ -50,7 +53,7 @@ class Calls:
         """
         visits = await self._visits(request.path_params["uuid"])
         now = self._now()
-        return JSONResponse(
+        return Answer(
             {
                 "uuid": visits[0].call.arrival.uuid,
                 "visits": [
@@ -92,7 +95,7 @@ class Calls:
         except UnknownCall as error:
             raise WrongMoment(f"the call {call} waits no more, so it has no place in a queue") from error
         self._note(call, "priority-changed", f"base score {score:g}")
-        return JSONResponse(self._now().shape(record))
+        return Answer(self._now().shape(record))
 
     async def _visits(self, uuid: str) -> list[Visit]:
         await self._house.written()
@@ -114,7 +117,7 @@ class Calls:
     def _accepted(self, request: Request) -> Response:
         """The order is given; what becomes of it is for the switch, and for GET to show."""
         uuid = request.path_params["uuid"]
-        return JSONResponse({"uuid": uuid}, HTTPStatus.ACCEPTED)
+        return Answer({"uuid": uuid}, HTTPStatus.ACCEPTED)
 
     def _note(self, call: str, event: str, detail: str) -> None:
         self._house.record(CallEvent(call=call, at=self._house.now(), event=event, detail=detail))

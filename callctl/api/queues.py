@@ -5,12 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from callctl.acd.distributor import Distributor
 from callctl.api.house import House
 from callctl.api.reading import read_body, record_of
-from callctl.api.shapes import agent_shape, member_shape, queue_shape, settings_shape, tier_shape
+from callctl.api.shapes import Answer, agent_shape, member_shape, queue_shape, settings_shape, tier_shape
 from callctl.errors import UnknownTier
 from callctl.model import Tier
 
@@ -25,7 +25,7 @@ class Queues:
         """GET /queues."""
         queues = self._house.act(lambda distributor, now: distributor.queues(now))
         shown = [queue_shape(queue, self._house.queues.get(queue.name)) for queue in queues]
-        return JSONResponse({"queues": shown})
+        return Answer({"queues": shown})
 
     async def show(self, request: Request) -> Response:
         """GET /queues/{name}: with its parameters, who waits, and who serves it."""
@@ -34,7 +34,7 @@ class Queues:
         queue = self._house.act(lambda distributor, now: distributor.queue(name, now))
         members = self._house.act(lambda distributor, now: distributor.members(now))
         agents = self._house.act(lambda distributor, now: distributor.agents(now))
-        return JSONResponse(
+        return Answer(
             {
                 **queue_shape(queue, settings),
                 "settings": None if settings is None else settings_shape(settings),
@@ -53,7 +53,7 @@ class Queues:
             Tier(queue=queue, agent=agent, level=level, position=position)
             for level, position, agent in places
         ]
-        return JSONResponse({"tiers": [tier_shape(tier) for tier in tiers]})
+        return Answer({"tiers": [tier_shape(tier) for tier in tiers]})
 
     async def show_tier(self, request: Request) -> Response:
         """GET /queues/{queue}/tiers/{agent}."""
@@ -61,7 +61,7 @@ class Queues:
         tier = self._house.act(lambda distributor, now: _tier_of(distributor, queue, agent, now))
         if tier is None:
             raise UnknownTier(f"the agent {agent!r} has no tier in the queue {queue!r}")
-        return JSONResponse(tier_shape(tier))
+        return Answer(tier_shape(tier))
 
     async def put_tier(self, request: Request) -> Response:
         """PUT /queues/{queue}/tiers/{agent}: let the agent serve the queue, or change the place in it."""
@@ -75,7 +75,7 @@ class Queues:
 
         is_new = self._house.act(put)
         await self._house.written()
-        return JSONResponse(tier_shape(tier), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+        return Answer(tier_shape(tier), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
     async def delete_tier(self, request: Request) -> Response:
         """DELETE /queues/{queue}/tiers/{agent}: the agent serves it no more; a ring or talk goes on."""

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 
 import attrs
+import msgspec
+from starlette.responses import JSONResponse
 
 from callctl.acd.views import AgentView, MemberView, QueueView
 from callctl.clock import iso_utc
@@ -16,6 +18,14 @@ Shape = dict[str, object]
 
 JSON_COLUMNS = frozenset({"skills", "variables", "came_through"})
 """Columns that hold JSON as text in the database, and stand here as what they are."""
+
+
+class Answer(JSONResponse):
+    """An answer in JSON. While it is made no call is served, so it is made by the faster library."""
+
+    def render(self, content: object) -> bytes:
+        """Return `content` as JSON."""
+        return msgspec.json.encode(content)
 
 
 def agent_shape(agent: AgentView) -> Shape:
