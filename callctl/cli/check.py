@@ -14,6 +14,7 @@ from callctl.cli.options import config_option, json_option
 from callctl.cli.output import print_json
 from callctl.cli.probe import SwitchAnswers, ask_switch, socket_actions
 from callctl.config import Config, SwitchSettings
+from callctl.config.settings import is_loopback
 from callctl.errors import EslError, StoreError
 from callctl.store.schema import SCHEMA_VERSION
 from callctl.store.upkeep import integrity
@@ -22,7 +23,6 @@ MODULES = ("mod_commands", "mod_dptools", "mod_dialplan_xml")
 """What callctl needs of FreeSWITCH in any case."""
 
 MODULE_OF_SOUND = {"local_stream://": "mod_local_stream", "tone_stream://": "mod_tone_stream"}
-LOOPBACK = ("127.", "localhost", "::1")
 
 
 class Verdict(StrEnum):
@@ -114,7 +114,7 @@ async def _switch(switch: SwitchSettings, config: Config) -> AsyncIterator[Findi
         return
     version = answers.version.removeprefix("FreeSWITCH Version ").split(" ")[0].split("+")[0]
     yield Finding(what, Verdict.OK, f"FreeSWITCH {version} at {switch.host}:{switch.port}, logged in")
-    if switch.password == "ClueCon" and not switch.host.startswith(LOOPBACK):
+    if switch.password == "ClueCon" and not is_loopback(switch.host):
         words = "everybody knows its password, ClueCon; change it in event_socket.conf.xml and here"
         yield Finding(what, Verdict.WARNING, words)
     for finding in (*_modules(what, answers), *_dialplan(switch, answers, config)):
