@@ -12,7 +12,7 @@ import hashlib
 import os
 import random as random_module
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import structlog
 import trio
 from attrs import field, frozen
 
+from callctl.acd.check import check_agents
 from callctl.acd.distributor import Distributor
 from callctl.api.house import House, SwitchView
 from callctl.api.metrics import Metrics
@@ -83,6 +84,7 @@ class Server:
         self._config = config
         self._outside = surroundings or Surroundings()
         self._stopping = trio.Event()
+        self._is_serving = False
         self._queues: dict[str, QueueSettings] = dict(config.queues)
         self.metrics = Metrics(self._queues)
         self._phones = Phones()
@@ -114,6 +116,11 @@ class Server:
         """Say whether `stop` was called."""
         return self._stopping.is_set()
 
+    @property
+    def is_serving(self) -> bool:
+        """Say whether calls can come."""
+        return self._is_serving
+
     def _record(self, fact: Fact) -> None:
         """Take a fact for the history and the metrics, without waiting."""
         self.journal.record(fact)
@@ -134,7 +141,7 @@ class Server:
                 random=self._outside.random,
                 owner=_owner(self._config.server.database),
                 has_preludes=any(map(prelude_of, self._queues.values())),
-                watches_phones=any(queue.skip_agents_with_external_calls for queue in self._queues.values()),
+                watches_phones=_watches_phones(self._queues),
                 open_stream=self._outside.open_stream,
             )
             for settings in self._config.switches
@@ -197,18 +204,44 @@ class Server:
         What callctl.toml says of an agent or a tier wins over the store, which knows the status.
         """
         distributor, now = Distributor(ids=self._outside.ids, random=self._outside.random), self.clock.now()
-        for queue in self._queues.values():
+        for queue in self._config.queues.values():
             distributor.put_queue(queue, now)
         for record in known.agents:
             distributor.put_agent(record, now)
-        for agent in self._config.agents.values():
-            distributor.put_agent(agent, now)
-        for tier in [*known.tiers, *self._config.tiers]:
-            if tier.queue in self._queues:
+        for tier in known.tiers:
+            if tier.queue in self._config.queues:
                 distributor.put_tier(tier, now)
             else:
                 log.warning("tier of a queue that is not configured", queue=tier.queue, agent=tier.agent)
+        _put_agents(self._config, distributor, now)
         return distributor
+
+    async def reload(self, config: Config) -> None:
+        """Take over the queues, agents and tiers of `config`, without touching a call.
+
+        Everything else in it waits for the next start. An agent that callctl.toml names no more stays, as
+        does a tier: they may live in the database alone.
+        """
+        before, self._config = self._config, config
+        if (before.server, before.switches, before.http) != (config.server, config.switches, config.http):
+            log.warning("the servers and switches of the new configuration count from the next start on")
+        self._queues.clear()
+        self._queues.update(config.queues)
+
+        def take_over(distributor: Distributor, now: float) -> None:
+            for queue in config.queues.values():
+                distributor.put_queue(queue, now)
+            for name in before.queues.keys() - config.queues.keys():
+                distributor.remove_queue(name, now)
+            _put_agents(config, distributor, now)
+
+        self.dispatcher.act(take_over)
+        for switch in self.switches.values():
+            await switch.widen(
+                has_preludes=any(map(prelude_of, self._queues.values())),
+                watches_phones=_watches_phones(self._queues),
+            )
+        log.info("configuration reloaded", queues=len(config.queues), agents=len(config.agents))
 
     async def _first_contact(self) -> None:
         with trio.move_on_after(FIRST_CONTACT_SECONDS):
@@ -234,6 +267,7 @@ class Server:
             )
             log.info("serving", listen=str(settings.listen), database=str(settings.database))
             self._outside.service_manager.ready()
+            self._is_serving = True
             task_status.started(self)
             await self._stopping.wait()
             self._outside.service_manager.stopping()
@@ -254,6 +288,19 @@ class Server:
         async with trio.open_nursery() as nursery:
             for session in self.reception.sessions.values():
                 nursery.start_soon(session.hang_up_unbridged_legs)
+
+
+def _put_agents(config: Config, distributor: Distributor, now: float) -> None:
+    for agent in config.agents.values():
+        distributor.put_agent(agent, now)
+    for tier in config.tiers:
+        distributor.put_tier(tier, now)
+    for problem in check_agents(config.agents.values()):
+        log.warning(problem)
+
+
+def _watches_phones(queues: Mapping[str, QueueSettings]) -> bool:
+    return any(queue.skip_agents_with_external_calls for queue in queues.values())
 
 
 def _owner(database: Path) -> str:

@@ -84,6 +84,11 @@ class CallLife:
         return self._stage
 
     @property
+    def taken(self) -> Offer | None:
+        """The offer whose agent is being bridged or talks, or None."""
+        return self._taken
+
+    @property
     def has_begun(self) -> bool:
         """Say whether the caller was led into the queue, or found in a talk."""
         return self._has_begun

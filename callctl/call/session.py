@@ -187,6 +187,8 @@ class CallSession:
         """Nothing of this call is left anywhere, however it ended."""
         self._over.set()
         self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
+        if (talk := self._flow.taken) is not None:
+            self._desk.dispatcher.act(lambda distributor, now: distributor.talk_ended(talk.id, now))
         self._desk.dispatcher.forget(self._arrival.call)
         for leg_uuid in self._legs:
             self._switch.unlisten(leg_uuid)

@@ -178,6 +178,16 @@ class Switch:
         """Say whether the switch is connected and reconciled."""
         return self._ready.is_set()
 
+    async def widen(self, *, has_preludes: bool, watches_phones: bool) -> None:
+        """Hear of what a new configuration needs besides; what it needs no more is still heard of."""
+        events = [*(["CHANNEL_PARK"] if has_preludes else []), *(PHONE_EVENTS if watches_phones else [])]
+        custom = REGISTRATION_EVENTS if watches_phones else ()
+        filters = PHONE_FILTERS if watches_phones else ()
+        try:
+            await self.link.widen(events, custom, filters)
+        except EslError as error:
+            log.info("events are asked for when the switch is back", switch=self.name, why=str(error))
+
     async def run(self) -> None:
         """Keep the connection up for ever. A cancellation closes it."""
         await self.link.run()

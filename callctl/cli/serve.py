@@ -3,41 +3,83 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import click
+import structlog
 import trio
+from attrs import evolve
 
-from callctl.cli.options import config_option
+from callctl.cli.options import checked_config, config_option
 from callctl.config import Config
+from callctl.config.settings import Address, LogNumbers
+from callctl.errors import CallctlError
+from callctl.logging import configure_logging
 from callctl.server import Server
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_PASSWORD = "ClueCon"
 
 
 @click.command()
 @config_option
-def command(config: Config) -> None:
+@click.option(
+    "--log-numbers",
+    type=click.Choice([each.value for each in LogNumbers]),
+    help="Show phone numbers in the log whole, or their last three digits alone.",
+)
+def command(config: Config, log_numbers: str | None) -> None:
     """Run the server in the foreground, until SIGTERM or Ctrl-C.
 
     Callers who wait when it stops hear music from their dialplan, and keep their place until it is
-    back. A second signal stops at once.
+    back. A second signal stops at once. SIGHUP reloads the queues and agents of the configuration;
+    a bad file is refused whole, and the old one stays in force.
 
     \b
     Example:
       callctl serve --config /etc/callctl/callctl.toml
     """
+    settings = config.log if log_numbers is None else evolve(config.log, numbers=LogNumbers(log_numbers))
+    configure_logging(settings)
+    _warn_of_open_doors(config)
     trio.run(_serve, config)
+
+
+def _warn_of_open_doors(config: Config) -> None:
+    for switch in config.switches:
+        address = Address(switch.host, switch.port)
+        if switch.password == DEFAULT_PASSWORD and not address.is_loopback:
+            log.warning(
+                "the switch has FreeSWITCH's default password; give it one of its own "
+                "in event_socket.conf.xml, and the same here",
+                switch=switch.name,
+                host=str(address),
+            )
 
 
 async def _serve(config: Config) -> None:
     server = Server(config)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_obey_signals, server, nursery.cancel_scope)
+        nursery.start_soon(_obey_signals, server, config.path, nursery.cancel_scope)
         await server.run()
         nursery.cancel_scope.cancel()
 
 
-async def _obey_signals(server: Server, scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            if server.is_stopping:
-                scope.cancel()
-            server.stop()
+async def _obey_signals(server: Server, path: Path | None, scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number == signal.SIGHUP and server.is_serving:
+                await _reload(server, path)
+            elif number != signal.SIGHUP:
+                if server.is_stopping:
+                    scope.cancel()
+                server.stop()
+
+
+async def _reload(server: Server, path: Path | None) -> None:
+    try:
+        config = checked_config(path)
+        await server.reload(config)
+    except CallctlError as error:
+        log.error("the configuration is not reloaded, the old one stays", why=str(error))

@@ -44,7 +44,7 @@ async def open_stage(database: Path, *queues: QueueSettings, seed: int | None = 
     The first of `queues` takes the calls that name none; `seed` makes the people repeatable.
     """
     chance = random.Random(seed)
-    port = await _free_port()
+    port = await free_port()
     async with trio.open_nursery() as nursery:
         switch = Switch(
             random=chance,
@@ -72,7 +72,8 @@ async def open_stage(database: Path, *queues: QueueSettings, seed: int | None = 
         nursery.cancel_scope.cancel()
 
 
-async def _free_port() -> int:
+async def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port: int = listeners[0].socket.getsockname()[1]
     for listener in listeners:

@@ -192,6 +192,27 @@ class SwitchLink:
         """Take one filter back. Without any filter left, everything that was subscribed comes through."""
         await self._order(commands.unfilter_events(header, value))
 
+    async def widen(
+        self,
+        events: Sequence[str],
+        custom_events: Sequence[str] = (),
+        filters: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Ask for further events, now and after every login; what is asked for already changes nothing.
+
+        Raises ConnectionLost when the switch is down: the next login asks for them.
+        """
+        new_filters = [each for each in filters if each not in self._filters]
+        new_events = [name for name in events if name not in self._events]
+        new_custom = [name for name in custom_events if name not in self._custom_events]
+        self._filters = (*self._filters, *new_filters)
+        self._events = (*self._events, *new_events)
+        self._custom_events = (*self._custom_events, *new_custom)
+        for header, value in new_filters:
+            await self._order(commands.filter_events(header, value))
+        if new_events or new_custom:
+            await self._order(commands.subscribe(new_events, new_custom))
+
     async def _order(self, command: commands.Command) -> Reply:
         return (await self._connected().request(command)).require_ok()
 

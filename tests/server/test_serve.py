@@ -1,0 +1,109 @@
+"""`callctl serve` as a process: signals, a second server, a new configuration."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from callctl.cli.stage import free_port
+
+CONFIG = """
+[server]
+listen = "127.0.0.1:{port}"
+database = "{database}"
+
+[http]
+listen = "127.0.0.1:{http_port}"
+
+[[freeswitch]]
+name = "fs1"
+port = 1
+
+[queue.{queue}]
+"""
+
+
+class Process:
+    """A running `callctl serve`, with what it has logged."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self.process = process
+        self.log = b""
+
+    async def until_logged(self, words: str) -> None:
+        assert self.process.stderr is not None
+        with trio.fail_after(20):
+            while words.encode() not in self.log:
+                chunk = await self.process.stderr.receive_some()
+                assert chunk, f"ended without {words!r}: {self.log.decode()}"
+                self.log += chunk
+
+
+async def configuration(folder: Path, queue: str = "caller", database: str = "callctl.db") -> Path:
+    path = folder / "callctl.toml"
+    text = CONFIG.format(
+        port=await free_port(), http_port=await free_port(), queue=queue, database=folder / database
+    )
+    path.write_text(text)
+    return path
+
+
+@asynccontextmanager
+async def serving(config: Path) -> AsyncIterator[Process]:
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "callctl", "serve", "--config", str(config)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "CALLCTL_LOG_FORMAT": "json"},
+    )
+    running = Process(process)
+    try:
+        await running.until_logged('"serving"')
+        yield running
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_sigterm_stops_in_good_order_and_exits_0(tmp_path: Path) -> None:
+    async with serving(await configuration(tmp_path)) as server:
+        server.process.send_signal(signal.SIGTERM)
+        with trio.fail_after(20):
+            assert await server.process.wait() == 0
+    assert not list(tmp_path.glob("*.sock"))
+
+
+async def test_two_servers_on_one_database_are_refused(tmp_path: Path) -> None:
+    first = await configuration(tmp_path)
+    async with serving(first):
+        second = tmp_path / "second"
+        second.mkdir()
+        config = await configuration(second, database=str(tmp_path / "callctl.db"))
+        result = await trio.run_process(
+            [sys.executable, "-m", "callctl", "serve", "--config", str(config)],
+            capture_stderr=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    lines = [line for line in result.stderr.decode().splitlines() if line.startswith("callctl: ")]
+    assert len(lines) == 1
+    assert "callctl.db" in lines[0]
+
+
+async def test_sighup_reloads_and_refuses_a_bad_file_whole(tmp_path: Path) -> None:
+    config = await configuration(tmp_path)
+    async with serving(config) as server:
+        good = config.read_text()
+        config.write_text(good + "\n[queue.sales]\nstrategy = 'top-down'\n")
+        server.process.send_signal(signal.SIGHUP)
+        await server.until_logged("configuration reloaded")
+        config.write_text(good + "\n[queue.sales]\nstrategy = 'nonsense'\n")
+        server.process.send_signal(signal.SIGHUP)
+        await server.until_logged("the old one stays")
+        assert server.process.returncode is None
