@@ -4,10 +4,12 @@ A **resource** is what a path names. A **problem** is an answer that says what w
 it. The **control socket** is a Unix socket beside the database; whoever may open it may do everything. The
 way through:
 
-- `serve`: opens the listeners, and keeps the connections from harming the server. Below it hypercorn.
+- `serve`: makes a server visible. `listeners`: the sockets, and keeping connections from harming it; below
+  them hypercorn speaks HTTP.
 - `app`: which path leads where: everything on the control socket, health and metrics on `[http]`.
 - `agents`, `queues`, `calls`, `health`: the resources. `house`: what they may ask of the server and do.
-- `reading` (JSON bodies become checked records), `shapes` (records become JSON), `problems`.
+- `reading` (JSON bodies become checked records), `selection` (parameters become a filter of calls),
+  `shapes` (records become JSON), `problems` (errors become answers).
 - `metrics`: the figures for Prometheus. `watch`: looks for broken invariants while the server runs.
 - `client`: a small client of the control socket for the commands.
 """
