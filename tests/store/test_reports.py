@@ -246,6 +246,13 @@ def test_an_agents_time_is_cut_at_the_ends_of_the_report(path: Path) -> None:
     assert (figures.available_seconds, figures.busy_seconds, figures.logged_in_seconds) == (1800, 1800, 3600)
 
 
+def test_a_stretch_that_begins_with_the_report_is_counted_once(path: Path) -> None:
+    database_with(path, *a_shift())
+    with closing(open_reader(path)) as reader:
+        (figures,) = report_agents(reader, Selection(since=NOON + 3600, until=NOON + 7200), now=NOON + DAY)
+    assert (figures.available_seconds, figures.busy_seconds) == (0, 3600)
+
+
 def test_a_stretch_that_goes_on_is_counted_until_now(path: Path) -> None:
     database_with(path, span("1001", NOON, None, AgentState.WAITING))
     with closing(open_reader(path)) as reader:

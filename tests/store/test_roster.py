@@ -79,6 +79,14 @@ def test_a_status_is_a_new_span_and_ends_the_one_before(path: Path) -> None:
     ]
 
 
+def test_who_becomes_available_starts_without_misses(path: Path) -> None:
+    with editing(path) as connection:
+        add_agent(connection, ANNA, NOON)
+        connection.execute("UPDATE agents SET misses = 3")
+        assert set_status(connection, "anna", AgentStatus.ON_BREAK, NOON).misses == 3
+        assert set_status(connection, "anna", AgentStatus.AVAILABLE, NOON).misses == 0
+
+
 def test_a_removed_agent_takes_its_tiers_along_and_leaves_its_history(path: Path) -> None:
     with editing(path) as connection:
         add_agent(connection, ANNA, NOON)
