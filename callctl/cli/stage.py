@@ -1,4 +1,4 @@
-"""A real server and a stand-in switch, joined by real sockets on free ports: for demo and load test."""
+"""A real server and stand-in switches, joined by real sockets on free ports: for demo and load test."""
 
 from __future__ import annotations
 
@@ -21,15 +21,21 @@ from callctl.sim.switch import Switch
 
 @frozen
 class Stage:
-    """The server and its one switch, both running."""
+    """The server and its switches, all running."""
 
     server: Server
-    switch: Switch
+    switches: tuple[Switch, ...]
+
+    @property
+    def switch(self) -> Switch:
+        """The first switch, and mostly the only one."""
+        return self.switches[0]
 
     def hire(self, settings: AgentSettings, queue: str, phone: Endpoint | None = None) -> None:
         """Have an available agent serve `queue`; `phone` is what answers at the agent's contact."""
         if phone is not None:
-            self.switch.add_endpoint(settings.contact, phone)
+            for switch in self.switches:
+                switch.add_endpoint(settings.contact, phone)
         record = AgentRecord(settings=settings, status=AgentStatus.AVAILABLE, state=AgentState.WAITING)
         tier = Tier(queue=queue, agent=settings.name)
         act = self.server.dispatcher.act
@@ -38,26 +44,35 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(database: Path, *queues: QueueSettings, seed: int | None = None) -> AsyncIterator[Stage]:
-    """Start both, yield them, and stop the server in good order.
+async def open_stage(
+    database: Path, *queues: QueueSettings, seed: int | None = None, switches: int = 1
+) -> AsyncIterator[Stage]:
+    """Start them all, yield them, and stop the server in good order.
 
     The first of `queues` takes the calls that name none; `seed` makes the people repeatable.
     """
     chance = random.Random(seed)
     port = await free_port()
     async with trio.open_nursery() as nursery:
-        switch = Switch(
-            random=chance,
-            ids=Ids(random.Random(chance.random())),
-            dialplan=house_dialplan(f"127.0.0.1:{port}"),
+        stand_ins = tuple(
+            Switch(
+                name=f"fs{number + 1}",
+                random=chance,
+                ids=Ids(random.Random(chance.random())),
+                dialplan=house_dialplan(f"127.0.0.1:{port}"),
+            )
+            for number in range(switches)
         )
-        await nursery.start(switch.run)
-        switch_port = await nursery.start(switch.listen_inbound)
+        settings = []
+        for switch in stand_ins:
+            await nursery.start(switch.run)
+            switch_port = await nursery.start(switch.listen_inbound)
+            settings.append(SwitchSettings(name=switch.name, host="127.0.0.1", port=switch_port))
         config = Config(
             server=ServerSettings(
                 listen=Address("127.0.0.1", port), database=database, default_queue=queues[0].name
             ),
-            switches=(SwitchSettings(name=switch.name, host="127.0.0.1", port=switch_port),),
+            switches=tuple(settings),
             http=HttpSettings(listen=Address("127.0.0.1", 0)),
             log=LogSettings(),
             queues={queue.name: queue for queue in queues},
@@ -67,7 +82,7 @@ async def open_stage(database: Path, *queues: QueueSettings, seed: int | None = 
         async with trio.open_nursery() as server_nursery:
             server = Server(config)
             await server_nursery.start(server.run)
-            yield Stage(server, switch)
+            yield Stage(server, stand_ins)
             server.stop()
         nursery.cancel_scope.cancel()
 

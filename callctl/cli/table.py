@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "check": "Check configuration, database, switches and dialplan.",
     "agent": "List and change the agents.",
     "tier": "List and change who serves which queue.",
+    "top": "Show queues, agents and calls live, until Ctrl-C.",
     "queue": "Show how the queues stand.",
     "call": "List and steer calls, and show what happened to one.",
     "report": "Report calls and agents.",
@@ -28,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "migrate": "Bring the database to this callctl's version.",
     "import": "Take over mod_callcenter's queues, agents and tiers.",
     "prune": "Remove calls, and agents' time, that are older than so many days.",
+    "loadtest": "Measure throughput and latencies with invented calls.",
 }
 """Each command with its first line of help. It lives in the module of its name, as `command`, but for:"""
 
