@@ -13,6 +13,7 @@ from pathlib import Path
 import trio
 
 from callctl.cli.stage import free_port
+from callctl.config.paths import control_socket
 
 CONFIG = """
 [server]
@@ -76,7 +77,7 @@ async def test_sigterm_stops_in_good_order_and_exits_0(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         with trio.fail_after(20):
             assert await server.process.wait() == 0
-    assert not list(tmp_path.glob("*.sock"))
+    assert not control_socket(tmp_path / "callctl.db").exists()
 
 
 async def test_two_servers_on_one_database_are_refused(tmp_path: Path) -> None:

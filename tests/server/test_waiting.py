@@ -215,3 +215,80 @@ async def test_an_agent_available_on_demand_goes_idle_after_one_call(theatre) ->
         await t.call(Caller())
     [agent] = t.rows("agents")
     assert agent["state"] == "Idle"
+
+
+async def test_an_agent_with_a_call_of_its_own_is_not_offered_until_the_call_has_ended(theatre) -> None:
+    async with theatre() as t:
+        t.hire("1001", HANGS_UP)
+        link = t.stage.server.switches["fs1"].link
+        own = "originate {origination_uuid=11111111-1111-4111-8111-111111111111}user/1001 &park()"
+        await link.job(own, timeout_seconds=5)
+        view = t.stage.server.dispatcher.act(lambda d, now: d.agents(now)[0])
+        assert view.external_call
+        t.stage.switch.place_call(Caller())
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        assert t.rows("offers") == []
+        await link.api("uuid_kill 11111111-1111-4111-8111-111111111111")
+        await t.stage.server.reception.wait_empty()
+    [call] = t.rows("calls")
+    assert call["outcome"] == "handled"
+
+
+async def test_a_phone_that_is_known_to_be_away_is_not_rung_until_it_registers(theatre) -> None:
+    async with theatre() as t:
+        t.hire("1001", HANGS_UP)
+        directory = t.stage.switch.directory
+
+        def agents():
+            return t.stage.server.dispatcher.act(lambda d, now: d.agents(now))
+
+        directory.register("user/1001")
+        await t.until(lambda: agents()[0].registered is True)
+        directory.unregister("user/1001")
+        await t.until(lambda: agents()[0].registered is False)
+        t.stage.switch.place_call(Caller())
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        assert t.rows("offers") == []
+        directory.register("user/1001")
+        await t.stage.server.reception.wait_empty()
+    [offer] = t.rows("offers")
+    assert offer["result"] == "answered"
+
+
+async def test_callers_leave_when_the_last_agent_does_if_the_queue_says_so(theatre) -> None:
+    async with theatre(QueueSettings(name="caller", leave_when_empty=True)) as t:
+        t.hire("1001", Endpoint.silent())
+        t.stage.switch.place_call(Caller())
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        t.stage.server.dispatcher.act(lambda d, now: d.set_status("1001", AgentStatus.LOGGED_OUT, now))
+        await t.stage.server.reception.wait_empty()
+    [call] = t.rows("calls")
+    assert (call["reason"], call["outcome"]) == ("EMPTY", "refused")
+
+
+async def test_a_pause_with_a_reason_and_an_end_is_in_the_spans(theatre) -> None:
+    async with theatre() as t:
+        t.hire("1001", HANGS_UP)
+        t.stage.server.dispatcher.act(
+            lambda d, now: d.set_status("1001", AgentStatus.ON_BREAK, now, "lunch", now + 0.2)
+        )
+        await t.call(Caller())
+    breaks = [row for row in t.rows("agent_spans", order="started_at") if row["status"] == "On Break"]
+    assert [row["reason"] for row in breaks] == ["lunch"]
+    [call] = t.rows("calls")
+    assert call["wait_seconds"] >= 0.15
+
+
+async def test_longer_waits_than_an_agent_can_serve_go_by_weight_over_several_queues(theatre) -> None:
+    queues = QueueSettings(name="normal"), QueueSettings(name="urgent", weight=1000)
+    async with theatre(*queues) as t:
+        t.stage.switch.place_call(Caller(number="1", variables={"queue": "normal"}))
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        t.stage.switch.place_call(Caller(number="2", variables={"queue": "urgent"}))
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 2)
+        act = t.stage.server.dispatcher.act
+        t.hire("1001", HANGS_UP, queue="urgent")
+        act(lambda d, now: d.put_tier(Tier(queue="normal", agent="1001"), now))
+        await t.stage.server.reception.wait_empty()
+    bridged = sorted(t.rows("calls"), key=lambda row: row["bridged_at"])
+    assert [row["caller_number"] for row in bridged] == ["2", "1"]
