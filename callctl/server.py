@@ -274,6 +274,7 @@ class Server:
             await self._drain()
             with trio.move_on_after(FIRST_CONTACT_SECONDS):
                 await self._silence_phones()
+            self.dispatcher.close()
             door.cancel_scope.cancel()
 
     async def _drain(self) -> None:

@@ -38,6 +38,7 @@ class Dispatcher:
         self._calls: dict[str, Deliver] = {}
         self._changed = trio.Event()
         self._healed_leases = 0
+        self._is_closed = False
 
     @property
     def healed_leases(self) -> int:
@@ -52,6 +53,10 @@ class Dispatcher:
         """The call is over; what is still said to it falls on the floor."""
         self._calls.pop(call, None)
 
+    def close(self) -> None:
+        """From now on nothing that is decided is delivered or written: the process ends, not the calls."""
+        self._is_closed = True
+
     def act(self, action: Callable[[Distributor, float], T]) -> T:
         """Do `action(distributor, now)`, deliver what follows from it, and return its result.
 
@@ -61,7 +66,8 @@ class Dispatcher:
             return action(self._distributor, self._clock.now())
         finally:
             for effect in self._distributor.take_effects():
-                self._deliver(effect)
+                if not self._is_closed:
+                    self._deliver(effect)
             self._changed.set()
 
     def ask(self, question: Callable[[Distributor, float], T]) -> T:

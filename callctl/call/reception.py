@@ -182,6 +182,7 @@ class Reception:
                     ended_at=self._desk.clock.now(),
                 )
             )
+            session.free_agent()
             await session.hang_up_unbridged_legs()
         finally:
             if self._sessions.get(arrival.call) is session:

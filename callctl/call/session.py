@@ -187,12 +187,15 @@ class CallSession:
         """Nothing of this call is left anywhere, however it ended."""
         self._over.set()
         self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
-        if (talk := self._flow.taken) is not None:
-            self._desk.dispatcher.act(lambda distributor, now: distributor.talk_ended(talk.id, now))
         self._desk.dispatcher.forget(self._arrival.call)
         for leg_uuid in self._legs:
             self._switch.unlisten(leg_uuid)
         self._switch.unlisten(self._arrival.uuid)
+
+    def free_agent(self) -> None:
+        """Tell the distributor that nobody follows this talk any more: the session has failed."""
+        if (talk := self._flow.taken) is not None:
+            self._desk.dispatcher.act(lambda distributor, now: distributor.talk_ended(talk.id, now))
 
     async def hang_up_unbridged_legs(self) -> None:
         """Take back what rings for a call that cannot go on; a talk is left alone."""
