@@ -25,6 +25,7 @@ from callctl.acd.distributor import Distributor
 from callctl.api.house import House, SwitchView
 from callctl.api.metrics import Metrics
 from callctl.api.serve import serve_api
+from callctl.call.absentees import Absentees
 from callctl.call.control import CallControl
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.phones import Phones
@@ -72,7 +73,7 @@ class _Roster:
 
     agents: list[AgentRecord]
     tiers: list[Tier]
-    open_calls: dict[str, CallRecord]
+    open_calls: list[CallRecord]
     open_offers: list[OfferRecord]
 
 
@@ -146,25 +147,26 @@ class Server:
             )
             for settings in self._config.switches
         }
+        absentees = Absentees(known.open_calls, known.open_offers, clock=self.clock, record=self._record)
         self.reception = Reception(
             desk=desk,
             switches=self.switches,
             queues=self._queues,
             default_queue=self._config.server.default_queue,
-            known_calls=known.open_calls,
+            absentees=absentees,
             max_calls=self._config.server.max_calls,
         )
         recovery = Recovery(
             desk=desk,
             reception=self.reception,
-            known_calls=known.open_calls,
-            known_offers=known.open_offers,
+            absentees=absentees,
             default_queue=self._config.server.default_queue,
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._outside.service_manager.keep_watchdog_quiet)
             nursery.start_soon(self.dispatcher.run)
             await nursery.start(self.reception.run)
+            await nursery.start(recovery.run)
             self.reception.resume_callbacks()
             for switch in self.switches.values():
                 switch.reconcile = partial(self._reconcile, recovery)
@@ -288,7 +290,7 @@ class Server:
         """No agent's phone goes on ringing for a caller whom nobody leads any more."""
         async with trio.open_nursery() as nursery:
             for session in self.reception.sessions.values():
-                nursery.start_soon(session.hang_up_unbridged_legs)
+                nursery.start_soon(session.let_go_of_agents)
 
 
 def _put_agents(config: Config, distributor: Distributor, now: float) -> None:
@@ -327,7 +329,7 @@ def _read_roster(database: Path) -> _Roster:
         return _Roster(
             agents=load_agents(connection),
             tiers=load_tiers(connection),
-            open_calls={record.arrival.call: record for record in load_open_calls(connection)},
+            open_calls=load_open_calls(connection),
             open_offers=load_open_offers(connection),
         )
     finally:

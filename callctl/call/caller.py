@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from callctl.call import events as ev
-from callctl.call.switch import Switch
+from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
 from callctl.call.variables import way_back, who_hung_up
 from callctl.errors import EslError, WaitEnded
 from callctl.esl import commands
@@ -35,9 +35,6 @@ LAST_WORDS_SECONDS = 1.0
 
 SET_SECONDS = 0.2
 """How long variables set on the socket take at most; an application begins at a tick of 20 ms."""
-
-SWITCH_LOST_SECONDS = 300.0
-"""How long a switch may stay away before its calls count as lost and their agents as free."""
 
 _APPLICATION_OF_MEDIA = {
     WaitMedia.ANSWER: "answer",

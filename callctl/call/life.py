@@ -59,7 +59,9 @@ class CallLife:
         self._ledger = Ledger(
             CallRecord(arrival=arrival, state=CallState.WAITING)
             if known is None
-            else evolve(known, arrival=arrival, state=CallState.WAITING)
+            else evolve(
+                known, arrival=arrival, state=CallState.WAITING, agent="", agent_uuid="", answered_at=None
+            )
         )
         self._ringing: dict[str, Offer] = {}
         self._taken: Offer | None = None

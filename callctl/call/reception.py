@@ -6,13 +6,14 @@ that goes on from the stored row and the variables on the channel.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import structlog
 import trio
 from attrs import evolve
 
+from callctl.call.absentees import Absentees
 from callctl.call.session import CallSession, Desk
 from callctl.call.switch import Switch
 from callctl.call.variables import arrival_from
@@ -20,7 +21,6 @@ from callctl.esl.outbound import CallSocket
 from callctl.model import (
     OUTCOME_OF_REASON,
     Arrival,
-    CallRecord,
     CallState,
     Offer,
     QueueSettings,
@@ -40,17 +40,18 @@ class Reception:
         switches: Mapping[str, Switch],
         queues: Mapping[str, QueueSettings],
         default_queue: str,
-        known_calls: MutableMapping[str, CallRecord],
+        absentees: Absentees,
         max_calls: int,
     ) -> None:
-        """`known_calls` are the rows of calls that had not ended when the store was last written."""
         self._desk = desk
         self._switches = switches
         self._queues = queues
         self._default_queue = default_queue
-        self._known_calls = known_calls
+        self._absentees = absentees
         self._max_calls = max_calls
         self._sessions: dict[str, CallSession] = {}
+        self._of_channel: dict[str, CallSession] = {}
+        """The last call of each caller's channel."""
         self._nursery: trio.Nursery | None = None
         self._is_closing = False
         self._sockets = 0
@@ -119,7 +120,7 @@ class Reception:
 
     def resume_callbacks(self) -> None:
         """Let the callbacks of before a restart wait on."""
-        for record in list(self._known_calls.values()):
+        for record in self._absentees.all():
             arrival = record.arrival
             switch = self._switches.get(arrival.switch)
             if arrival.callback and not record.bridged_at and switch is not None:
@@ -128,7 +129,7 @@ class Reception:
 
     def adopt(self, arrival: Arrival, switch: Switch, offer: Offer, bridged_at: float) -> None:
         """Follow a talk that was found on the switch."""
-        session = self._session(arrival, switch)
+        session = self._session(arrival, switch, offer.leg_uuid)
         self._start(session, partial(session.run_adopted, offer, bridged_at))
 
     def _switch_of(self, socket: CallSocket) -> Switch | None:
@@ -140,6 +141,7 @@ class Reception:
         return next(iter(self._switches.values())) if len(self._switches) == 1 else None
 
     def _arrival(self, socket: CallSocket, switch: Switch) -> Arrival:
+        """Read who comes, with the place of one who was here before."""
         new_call, now = self._desk.ids.uuid(), self._desk.clock.now()
         arrival = arrival_from(
             socket.data,
@@ -148,18 +150,30 @@ class Reception:
             new_call=new_call,
             now=now,
         )
-        session, known = self._sessions.get(arrival.call), self._known_calls.get(arrival.call)
-        before = session.arrival if session else known.arrival if known else arrival
-        if before.uuid != arrival.uuid or (session is not None and session.is_over):
+        if socket.data.variable("callctl_reason"):
+            return arrival  # We had let go of this caller: whatever was before is over.
+        before = self._before(arrival)
+        if before is not None:
+            joined_at = min(before.joined_at, arrival.joined_at)
+            return evolve(before, joined_at=joined_at, resumes=before.resumes + 1)
+        if arrival.call in self._sessions:
             # The variables came to this channel from another one, or from a wait that is over.
             return evolve(arrival, call=new_call, joined_at=now, resumes=0)
-        return evolve(arrival, joined_at=min(before.joined_at, arrival.joined_at))
+        return arrival
 
-    def _session(self, arrival: Arrival, switch: Switch) -> CallSession:
+    def _before(self, arrival: Arrival) -> Arrival | None:
+        """Return the visit that this channel has begun and not ended, as we or the store remember it."""
+        session = self._of_channel.get(arrival.uuid)
+        if session is not None and not session.is_over:
+            return session.arrival
+        known = self._absentees.find(arrival.call, arrival.uuid)
+        return known.arrival if known is not None and known.arrival.uuid == arrival.uuid else None
+
+    def _session(self, arrival: Arrival, switch: Switch, talking_leg: str = "") -> CallSession:
         queue = self._queues.get(arrival.queue) or QueueSettings(name=arrival.queue)
-        known = self._known_calls.pop(arrival.call, None)
+        known = self._absentees.take(arrival.call, talking_leg)
         session = CallSession(arrival, queue, switch=switch, desk=self._desk, known=known)
-        self._sessions[arrival.call] = session
+        self._sessions[arrival.call] = self._of_channel[arrival.uuid] = session
         return session
 
     def _start(self, session: CallSession, life: Callable[[], Awaitable[None]]) -> None:
@@ -183,8 +197,10 @@ class Reception:
                 )
             )
             session.free_agent()
-            await session.hang_up_unbridged_legs()
+            await session.let_go_of_agents()
         finally:
             if self._sessions.get(arrival.call) is session:
                 del self._sessions[arrival.call]
+            if self._of_channel.get(arrival.uuid) is session:
+                del self._of_channel[arrival.uuid]
             self._emptied.set()

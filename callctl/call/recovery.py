@@ -2,42 +2,38 @@
 
 The truth is the switch. Its channels and their variables say which agents' legs live and who talks; the
 store's open rows say who was there before. A leg that rings for nobody is hung up, a talk is followed to
-its end, and a row whose caller is gone is closed. Callers who wait come back by themselves: their
-dialplan keeps knocking.
+its end, and a row whose caller is gone is ended. Callers who wait come back by themselves, as their
+dialplan keeps knocking; one who does not is fetched.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import structlog
 import trio
 from attrs import evolve
 
+from callctl.call.absentees import Absentees
 from callctl.call.events import CallerHungUp
 from callctl.call.reception import Reception
 from callctl.call.session import Desk
+from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import Switch
-from callctl.call.variables import arrival_from
-from callctl.errors import UnknownAgent, WaitEnded
+from callctl.call.variables import arrival_from, bridged_with, who_hung_up
+from callctl.errors import CommandRefused, LocalProtocolError, UnknownAgent, WaitEnded
 from callctl.esl import commands
 from callctl.esl.wire import Event
-from callctl.model import (
-    HEALED,
-    OUTCOME_OF_REASON,
-    Arrival,
-    CallEvent,
-    CallRecord,
-    CallState,
-    HungUpBy,
-    OfferRecord,
-    OfferResult,
-    Reason,
-)
+from callctl.model import HEALED, Arrival, CallEvent, CallRecord, HungUpBy, Reason
 
 WATCH_SECONDS = 30.0
 """How often a switch is compared with what we believe of it: one command for each call."""
+
+STRANDED_IN = frozenset({"", "park", "playback", "socket"})
+"""What a caller runs who lost us and whom the dialplan does not bring back. Whoever runs anything else, such
+as a bridge or a voicemail, was sent there by somebody, and is left alone."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,31 +41,30 @@ log = structlog.get_logger(__name__)
 class Recovery:
     """Brings a switch, the store's open rows and the living sessions to one truth."""
 
-    def __init__(
-        self,
-        *,
-        desk: Desk,
-        reception: Reception,
-        known_calls: MutableMapping[str, CallRecord],
-        known_offers: Sequence[OfferRecord],
-        default_queue: str,
-    ) -> None:
-        """`known_calls` and `known_offers` are the rows that had not ended when callctl did."""
+    def __init__(self, *, desk: Desk, reception: Reception, absentees: Absentees, default_queue: str) -> None:
         self._desk = desk
         self._reception = reception
-        self._known_calls = known_calls
-        self._known_offers = list(known_offers)
+        self._absentees = absentees
         self._default_queue = default_queue
+        self._awaited: set[str] = set()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Wait for those who may come back. A cancellation leaves their rows open, for the next start."""
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            await trio.sleep_forever()
 
     async def reconcile(self, switch: Switch) -> None:
         """Compare with `switch`, and heal. Raises WaitEnded when the connection is lost meanwhile."""
-        offers = self._take_offers_of(switch)
-        channels = await self._channels(switch, [offer.leg_uuid for offer in offers])
-        self._close_offers(offers, channels)
+        channels = await self._channels(switch)
         for leg in channels.values():
             if switch.is_own_leg(leg) and not switch.listens(leg.uuid):
                 await self._settle_leg(switch, leg, channels)
-        await self._close_rows(switch, channels)
+        await self._settle_rows(switch, channels)
+        for session in list(self._reception.sessions.values()):
+            if session.arrival.switch == switch.name:
+                await session.check_leg()
 
     async def watch(self, switch: Switch) -> None:
         """Compare with `switch` for ever, and heal what no event told of: a fault elsewhere, each time."""
@@ -107,23 +102,14 @@ class Recovery:
         log.warning("healed", call=call, what=what)
         self._desk.record(CallEvent(call=call, at=self._desk.clock.now(), event=HEALED, detail=what))
 
-    def _take_offers_of(self, switch: Switch) -> list[OfferRecord]:
-        """Return the open rows of agents who were rung on `switch`; each is settled once."""
-        calls = {call for call, record in self._known_calls.items() if record.arrival.switch == switch.name}
-        offers = [offer for offer in self._known_offers if offer.call in calls]
-        self._known_offers = [offer for offer in self._known_offers if offer.call not in calls]
-        return offers
-
-    async def _channels(self, switch: Switch, legs: Sequence[str]) -> dict[str, Event]:
+    async def _channels(self, switch: Switch) -> dict[str, Event]:
         """Return the channels that live: those that are shown, and those of ours that the rows name.
 
         `show channels` reads a table that FreeSWITCH writes up to a second later.
         """
         shown = json.loads(await switch.link.api(commands.show_channels()))
-        records = [record for record in self._known_calls.values() if record.arrival.switch == switch.name]
-        uuids = {row["uuid"] for row in shown.get("rows", [])}
-        uuids.update(legs, (record.arrival.uuid for record in records))
-        uuids.update(record.agent_uuid for record in records if record.agent_uuid)
+        uuids = dict.fromkeys(row["uuid"] for row in shown.get("rows", []))
+        uuids.update(dict.fromkeys(self._absentees.legs_on(switch.name)))
         channels = {}
         for uuid, pending in zip(uuids, switch.link.post_api(*map(commands.uuid_dump, uuids)), strict=True):
             reply = await pending.wait()
@@ -131,30 +117,24 @@ class Recovery:
                 channels[uuid] = Event("CHANNEL_DATA", json.loads(reply.text))
         return channels
 
-    def _close_offers(self, offers: Sequence[OfferRecord], channels: Mapping[str, Event]) -> None:
-        """End the rows of agents who were being rung when nobody was there to hear of it."""
-        now = self._desk.clock.now()
-        for offer in offers:
-            leg = channels.get(offer.leg_uuid)
-            is_bridged = leg is not None and leg.get("Channel-State") == "CS_EXCHANGE_MEDIA"
-            result = OfferResult.ANSWERED if is_bridged else OfferResult.UNKNOWN
-            self._desk.record(evolve(offer, ended_at=now, result=result, cause="callctl was restarted"))
+    # --- agents' legs ---
 
     async def _settle_leg(self, switch: Switch, leg: Event, channels: Mapping[str, Event]) -> None:
-        if leg.get("Channel-State") != "CS_EXCHANGE_MEDIA":
+        partner_uuid, member_uuid = bridged_with(leg), leg.variable("cc_member_uuid")
+        if not partner_uuid:
             self._heal(leg.variable("callctl_call"), f"leg {leg.uuid} rang for nobody, and was hung up")
             await switch.hang_up(leg.uuid, "ORIGINATOR_CANCEL")
             return
         # A caller who was called back has another channel than the one that asked for it.
-        caller = channels.get(leg.variable("cc_member_uuid")) or channels.get(leg.variable("bridge_uuid"))
-        if caller is None:
+        caller = channels.get(partner_uuid) if partner_uuid == member_uuid or not member_uuid else None
+        if caller is None or bridged_with(caller) != leg.uuid:
             log.warning("an agent talks with somebody whom we do not know", leg=leg.uuid, switch=switch.name)
             return
         self._adopt(switch, leg, caller)
 
     def _adopt(self, switch: Switch, leg: Event, caller: Event) -> None:
         now = self._desk.clock.now()
-        known = self._known_calls.get(leg.variable("callctl_call"))
+        known = self._absentees.find(leg.variable("callctl_call"), caller.uuid)
         arrival = known.arrival if known else self._arrival(switch, leg, caller, now)
         bridged_at = _bridged_at(caller) or now
         try:
@@ -180,27 +160,107 @@ class Recovery:
         )
         return evolve(arrival, call=leg.variable("callctl_call"), queue=leg.variable("cc_queue"))
 
-    async def _close_rows(self, switch: Switch, channels: Mapping[str, Event]) -> None:
-        """End the rows of callers who hung up while nobody looked, with what the switch knows."""
-        now = self._desk.clock.now()
-        started_at = now - float(await switch.link.api("uptime"))
-        for call, record in list(self._known_calls.items()):
-            if record.arrival.switch != switch.name or record.arrival.uuid in channels:
-                continue
-            del self._known_calls[call]
-            lost = started_at > record.arrival.arrived_at
-            reason = record.reason or (Reason.SWITCH_LOST if lost else Reason.CALLER_HANGUP)
-            self._desk.record(
-                evolve(
-                    record,
-                    state=CallState.ENDED,
-                    reason=reason,
-                    outcome=OUTCOME_OF_REASON[reason],
-                    hung_up_by=HungUpBy.SWITCH if lost else None,
-                    ended_at=now,
+    # --- the rows of those who are not back ---
+
+    async def _settle_rows(self, switch: Switch, channels: Mapping[str, Event]) -> None:
+        self._absentees.end_offers(switch.name)
+        started_at = self._desk.clock.now() - float(await switch.link.api("uptime"))
+        for record in self._absentees.on(switch.name):
+            caller = channels.get(record.arrival.uuid)
+            if caller is not None:
+                if not self._end_as_the_channel_says(record, caller):
+                    self._expect(switch, record)
+            elif started_at > record.arrival.arrived_at:
+                self._absentees.end(record.arrival.call, Reason.SWITCH_LOST, by=HungUpBy.SWITCH)
+            else:
+                self._absentees.end(record.arrival.call, Reason.CALLER_HANGUP)
+
+    def _end_as_the_channel_says(self, record: CallRecord, caller: Event) -> bool:
+        """End the row of a caller whom we had let go of just before; say whether this is one."""
+        said = caller.variable("callctl_reason")
+        is_over = said in Reason.__members__
+        if is_over:
+            self._absentees.end(record.arrival.call, Reason(said))
+        return is_over
+
+    def _expect(self, switch: Switch, record: CallRecord) -> None:
+        assert self._nursery is not None, "run() comes before reconcile()"
+        if record.arrival.call not in self._awaited:
+            self._awaited.add(record.arrival.call)
+            self._nursery.start_soon(self._await_return, switch, record)
+
+    async def _await_return(self, switch: Switch, record: CallRecord) -> None:
+        """Follow a caller who lives until the dialplan brings it back, or fetch it if that does not happen.
+
+        Ends when the row is taken, and when the connection is lost: the next one begins anew.
+        """
+        call, uuid = record.arrival.call, record.arrival.uuid
+        taken = trio.Event()
+        self._absentees.when_taken(call, taken.set)
+        switch.listen(uuid, partial(self._hear, call))
+        try:
+            await switch.follow(uuid)
+            if not await switch.exists(uuid):
+                self._absentees.end(call, Reason.CALLER_HANGUP)
+            for is_patient in (True, False):
+                with trio.move_on_after(RETURN_SECONDS):
+                    await _first_of(taken.wait, switch.wait_lost)
+                if taken.is_set() or not switch.link.up:
+                    break
+                if not (is_patient and await self._fetch(switch, record)):
+                    self._absentees.end(call, Reason.TRANSFERRED)
+                    break
+        except WaitEnded as ended:
+            log.info("not waiting for a caller any more", call=call, why=str(ended))
+        self._awaited.discard(call)
+        if taken.is_set():
+            await switch.unfollow(uuid)
+
+    def _hear(self, call: str, event: Event) -> None:
+        if event.name == "CHANNEL_HANGUP_COMPLETE":
+            by, cause = who_hung_up(event), event.get("Hangup-Cause")
+            self._absentees.end(call, Reason.CALLER_HANGUP, by=by, cause=cause)
+
+    async def _fetch(self, switch: Switch, record: CallRecord) -> bool:
+        """Send a caller whom nobody leads through its own extension again; say whether that was done.
+
+        This is the way back for one whose `socket_resume` was not set when callctl died.
+        """
+        call, uuid = record.arrival.call, record.arrival.uuid
+        try:
+            caller = Event("CHANNEL_DATA", json.loads(await switch.link.api(commands.uuid_dump(uuid))))
+            if self._end_as_the_channel_says(record, caller):
+                return False
+            if caller.variable("current_application") not in STRANDED_IN:
+                return False
+            log.warning("fetching a caller who did not come back", call=call, uuid=uuid)
+            await switch.link.api(
+                commands.uuid_transfer(
+                    uuid,
+                    caller.get("Caller-Destination-Number"),
+                    caller.get("Caller-Dialplan"),
+                    caller.get("Caller-Context"),
                 )
             )
-            self._desk.record(CallEvent(call=call, at=now, event="closed-after-restart"))
+        except CommandRefused:
+            self._absentees.end(call, Reason.CALLER_HANGUP)
+            return False
+        except LocalProtocolError as unusable:
+            log.error("a caller cannot be fetched", call=call, uuid=uuid, why=str(unusable))
+            return False
+        return True
+
+
+async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Return as soon as one of these has."""
+    async with trio.open_nursery() as nursery:
+
+        async def wait(for_it: Callable[[], Awaitable[None]]) -> None:
+            await for_it()
+            nursery.cancel_scope.cancel()
+
+        for each in waits:
+            nursery.start_soon(wait, each)
 
 
 def _bridged_at(caller: Event) -> float | None:

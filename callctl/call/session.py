@@ -197,11 +197,19 @@ class CallSession:
         if (talk := self._flow.taken) is not None:
             self._desk.dispatcher.act(lambda distributor, now: distributor.talk_ended(talk.id, now))
 
-    async def hang_up_unbridged_legs(self) -> None:
-        """Take back what rings for a call that cannot go on; a talk is left alone."""
-        if self._flow.stage in (Stage.RINGING, Stage.BRIDGING):
-            for leg_uuid in self._legs:
+    async def let_go_of_agents(self) -> None:
+        """Take back what rings for a call that we cannot lead on, and let no other ring; a talk goes on."""
+        if self._flow.stage in (Stage.WAITING, Stage.RINGING, Stage.BRIDGING):
+            legs = list(self._legs)
+            self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
+            for leg_uuid in legs:
                 await self._switch.hang_up(leg_uuid, "ORIGINATOR_CANCEL")
+
+    async def check_leg(self) -> None:
+        """Ask for the agent's leg of a talk, as nobody heard what happened meanwhile. Raises WaitEnded."""
+        leg_uuid = self._flow.record.agent_uuid
+        if self._flow.stage is Stage.TALKING and await self._switch.leg_state(leg_uuid) is LegState.GONE:
+            self.deliver(ev.AgentHungUp(leg_uuid, ""))
 
     def _listen_to_leg(self, leg_uuid: str) -> None:
         self._legs.add(leg_uuid)

@@ -17,7 +17,7 @@ from random import Random
 import structlog
 import trio
 
-from callctl.call.variables import Prelude, callback_variables, leg_variables
+from callctl.call.variables import Prelude, bridged_with, callback_variables, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.inbound import SwitchLink
@@ -53,6 +53,9 @@ CALLER_RING_SECONDS = 20.0
 
 SETTLE_INTERVAL_SECONDS = 0.25
 """How often a leg is asked for while it is unknown whether it was answered."""
+
+SWITCH_LOST_SECONDS = 300.0
+"""How long a switch may stay away before its calls count as lost and their agents as free."""
 
 KILL_RETRY_SECONDS = 0.05
 """How soon a leg is killed again that had no channel yet: an originate begins in a thread of its own."""
@@ -349,22 +352,24 @@ class Switch:
     async def hang_up(self, leg_uuid: str, cause: str) -> None:
         """Hang up a leg, also one whose originate has no channel yet. A leg that is gone is fine.
 
-        Where the connection is lost meanwhile, the leg is left to the reconciliation that follows.
+        Where the connection is lost meanwhile, the next one does it, unless that takes too long.
         """
         if (patience := self._held_back.get(leg_uuid)) is not None:
             patience.cancel()
             return
-        while True:
-            try:
-                await self.link.api(commands.uuid_kill(leg_uuid, cause))
-            except CommandRefused:
-                if leg_uuid not in self._dialling:
-                    return
-            except WaitEnded:
-                return
-            else:
-                return
-            await trio.sleep(KILL_RETRY_SECONDS)
+        with trio.move_on_after(SWITCH_LOST_SECONDS):
+            while not await self._has_hung_up(leg_uuid, cause):
+                await trio.sleep(KILL_RETRY_SECONDS)
+                await self.link.wait_up()
+
+    async def _has_hung_up(self, leg_uuid: str, cause: str) -> bool:
+        try:
+            await self.link.api(commands.uuid_kill(leg_uuid, cause))
+        except CommandRefused:
+            return leg_uuid not in self._dialling
+        except WaitEnded:
+            return False
+        return True
 
     async def set_variables(self, uuid: str, variables: Mapping[str, str]) -> None:
         """Set channel variables, in order; an empty value unsets one. Raises CommandRefused, WaitEnded."""
@@ -396,14 +401,14 @@ class Switch:
     async def leg_state(self, uuid: str) -> LegState:
         """Ask how a leg stands. Raises WaitEnded when the switch does not say."""
         try:
-            dump = json.loads(await self.link.api(commands.uuid_dump(uuid)))
+            leg = Event("CHANNEL_DATA", json.loads(await self.link.api(commands.uuid_dump(uuid))))
         except CommandRefused:
             return LegState.GONE
-        if dump.get("Channel-State") == "CS_EXCHANGE_MEDIA":
+        if leg.get("Answer-State") == "hangup":
+            return LegState.GONE
+        if bridged_with(leg):
             return LegState.BRIDGED
-        if dump.get("Answer-State") == "answered":
-            return LegState.ANSWERED
-        return LegState.GONE if dump.get("Answer-State") == "hangup" else LegState.RINGING
+        return LegState.ANSWERED if leg.get("Answer-State") == "answered" else LegState.RINGING
 
     async def exists(self, uuid: str) -> bool:
         """Ask whether a channel exists. Raises WaitEnded when the switch does not say."""

@@ -225,6 +225,15 @@ def who_hung_up(event: Event) -> HungUpBy:
     return HungUpBy.SWITCH
 
 
+def bridged_with(data: Event) -> str:
+    """Return the UUID of the leg that this one was bridged with last, or "" where it never was.
+
+    FreeSWITCH sets it on both legs when they begin to hear each other. Their states do not say as much:
+    which of the two waits in CS_EXCHANGE_MEDIA depends on who had media first.
+    """
+    return data.variable("last_bridge_to")
+
+
 def hold_seconds(event: Event) -> float:
     """Return how long the leg of this CHANNEL_HANGUP_COMPLETE was on hold in all, in seconds."""
     return (_number(event.variable("hold_accum_ms")) or 0.0) / 1000

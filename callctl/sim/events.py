@@ -64,6 +64,10 @@ class EventSource:
         self._now = now
         self._sequence = 0
 
+    def speak_as(self, identity: Identity) -> None:
+        """From now on sign the events like this: every run of FreeSWITCH has a core UUID of its own."""
+        self._identity = identity.fields()
+
     def enlist(self, listener: Listener, uuid: str = ANY) -> None:
         """Let a listener hear of one channel alone, or of everything."""
         self._forget(listener)

@@ -122,6 +122,8 @@ class Switch:
                     is_first = False
             self._core = None
             await self._restart.wait()
+            self.core_uuid = self.ids.uuid()
+            self.events.speak_as(Identity(name=self.name, core_uuid=self.core_uuid))
 
     def _spawn(self, function: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """Start a task of the running switch; one that is down starts nothing."""

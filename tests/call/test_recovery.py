@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
 import pytest
-from attrs import frozen
+import trio
+import trio.testing
+from attrs import evolve, frozen
+from trio.testing import MockClock
 
 from callctl.acd.distributor import Distributor
+from callctl.call.absentees import Absentees
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.reception import Reception
 from callctl.call.recovery import Recovery
 from callctl.call.session import Desk
+from callctl.call.stages import RETURN_SECONDS
+from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
 from callctl.esl.wire import Event
 from callctl.model import (
     HEALED,
+    AgentRecord,
+    AgentSettings,
+    AgentState,
+    AgentStatus,
     Arrival,
     CallEvent,
     CallRecord,
     CallState,
     Fact,
+    HungUpBy,
     Ids,
     OfferRecord,
     OfferResult,
@@ -47,17 +60,27 @@ class Channels:
     """A switch whose channels live whether its table shows them or not; it notes whom it hangs up."""
 
     name = "fs1"
+    core_uuid = "core"
+    up = True
 
     def __init__(self, *, shown: list[str], alive: dict[str, dict[str, str]], uptime: float = 1e6) -> None:
         self.link = self
         self.hung_up: list[str] = []
+        self.transferred: list[str] = []
+        self.listeners: dict[str, Callable[[Event], None]] = {}
         self._shown = shown
         self._alive = alive
         self._uptime = uptime
 
     async def api(self, command: str) -> str:
+        await trio.lowlevel.checkpoint()
         if command.startswith("show channels"):
             return json.dumps({"rows": [{"uuid": uuid} for uuid in self._shown]})
+        if command.startswith("uuid_dump"):
+            return json.dumps(self._alive[command.split()[1]])
+        if command.startswith("uuid_transfer"):
+            self.transferred.append(command)
+            return "+OK"
         assert command == "uptime"
         return str(self._uptime)
 
@@ -67,14 +90,57 @@ class Channels:
             Answer("-ERR No such channel", ok=False) if d is None else Answer(json.dumps(d)) for d in dumps
         ]
 
-    def listens(self, uuid: str) -> bool:
-        return False
-
     def is_own_leg(self, leg: Event) -> bool:
         return leg.variable("callctl_owner", "us") == "us" and leg.variable("cc_side") == "agent"
 
+    def listens(self, uuid: str) -> bool:
+        return uuid in self.listeners
+
+    def listen(self, uuid: str, listener: Callable[[Event], None]) -> None:
+        self.listeners[uuid] = listener
+
+    def unlisten(self, uuid: str) -> None:
+        self.listeners.pop(uuid, None)
+
+    async def follow(self, uuid: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def unfollow(self, uuid: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def exists(self, uuid: str) -> bool:
+        await trio.lowlevel.checkpoint()
+        return uuid in self._alive
+
+    async def leg_state(self, uuid: str) -> LegState:
+        await trio.lowlevel.checkpoint()
+        return LegState.BRIDGED if uuid in self._alive else LegState.GONE
+
+    async def set_variables(self, uuid: str, variables: dict[str, str]) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def wait_ready(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def wait_lost(self) -> None:
+        await trio.sleep_forever()
+
     async def hang_up(self, leg_uuid: str, cause: str) -> None:
         self.hung_up.append(leg_uuid)
+
+
+@frozen
+class Found:
+    """What a reconciliation left: the rows it wrote, and the calls that live."""
+
+    facts: list[Fact]
+    reception: Reception
+
+    def rows(self) -> list[CallRecord]:
+        return [fact for fact in self.facts if isinstance(fact, CallRecord)]
+
+    def offers(self) -> list[OfferRecord]:
+        return [fact for fact in self.facts if isinstance(fact, OfferRecord)]
 
 
 def an_open_call(call: str = "call-1", uuid: str = "caller") -> CallRecord:
@@ -86,60 +152,154 @@ def an_open_call(call: str = "call-1", uuid: str = "caller") -> CallRecord:
 
 AN_OPEN_OFFER = OfferRecord(id="offer-1", call="call-1", agent="1001", leg_uuid="leg", offered_at=NOW - 1)
 CALLER = {"Unique-ID": "caller", "Channel-State": "CS_EXECUTE"}
-RINGING_LEG = {"Unique-ID": "leg", "Channel-State": "CS_CONSUME_MEDIA", "variable_cc_side": "agent"}
+RINGING_LEG = {
+    "Unique-ID": "leg",
+    "Channel-State": "CS_CONSUME_MEDIA",
+    "variable_cc_side": "agent",
+    "variable_cc_member_uuid": "caller",
+    "variable_cc_agent": "1001",
+    "variable_callctl_call": "call-1",
+}
+TALKING_CALLER = CALLER | {"variable_last_bridge_to": "leg", "Answer-State": "answered"}
+TALKING_LEG = RINGING_LEG | {"variable_last_bridge_to": "caller", "Answer-State": "answered"}
 
 
-async def reconcile(
+@asynccontextmanager
+async def reconciled(
     switch: Channels, *known: CallRecord, offers: list[OfferRecord] | None = None
-) -> list[Fact]:
+) -> AsyncIterator[Found]:
+    """Reconcile with `switch`, and let what follows happen in the block."""
     facts: list[Fact] = []
     clock, ids = SteadyClock(NOW), Ids(Random(1))
-    dispatcher = Dispatcher(Distributor(ids=ids, random=Random(1)), clock, facts.append)
+    distributor = Distributor(ids=ids, random=Random(1))
+    agent = AgentRecord(
+        settings=AgentSettings(name="1001", contact="user/1001"),
+        status=AgentStatus.AVAILABLE,
+        state=AgentState.WAITING,
+    )
+    distributor.put_agent(agent, NOW)
+    distributor.take_effects()
+    dispatcher = Dispatcher(distributor, clock, facts.append)
     desk = Desk(dispatcher=dispatcher, clock=clock, ids=ids, record=facts.append)
-    calls = {record.arrival.call: record for record in known}
-    stand_in: Any = switch
+    absentees = Absentees(known, offers or [], clock=clock, record=facts.append)
     reception = Reception(
-        desk=desk, switches={}, queues={}, default_queue="caller", known_calls=calls, max_calls=0
+        desk=desk, switches={}, queues={}, default_queue="caller", absentees=absentees, max_calls=0
     )
-    recovery = Recovery(
-        desk=desk, reception=reception, known_calls=calls, known_offers=offers or [], default_queue="caller"
-    )
-    await recovery.reconcile(stand_in)
-    return facts
+    recovery = Recovery(desk=desk, reception=reception, absentees=absentees, default_queue="caller")
+    stand_in: Any = switch
+    async with trio.open_nursery() as nursery:
+        await nursery.start(reception.run)
+        await nursery.start(recovery.run)
+        await recovery.reconcile(stand_in)
+        yield Found(facts, reception)
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("shown", [["caller"], []], ids=["in the table", "not in the table yet"])
 async def test_the_row_of_a_caller_who_is_on_the_line_stays_open(shown: list[str]) -> None:
-    facts = await reconcile(Channels(shown=shown, alive={"caller": CALLER}), an_open_call())
-    assert facts == []
+    async with reconciled(Channels(shown=shown, alive={"caller": CALLER}), an_open_call()) as found:
+        assert found.facts == []
 
 
 async def test_the_row_of_a_caller_who_hung_up_meanwhile_is_closed() -> None:
-    facts = await reconcile(Channels(shown=["caller"], alive={}), an_open_call())
-    [row] = [fact for fact in facts if isinstance(fact, CallRecord)]
-    assert (row.state, row.reason) == (CallState.ENDED, Reason.CALLER_HANGUP)
+    async with reconciled(Channels(shown=["caller"], alive={}), an_open_call()) as found:
+        [row] = found.rows()
+        assert (row.state, row.reason) == (CallState.ENDED, Reason.CALLER_HANGUP)
 
 
 async def test_a_switch_that_was_restarted_has_lost_its_callers() -> None:
-    facts = await reconcile(Channels(shown=[], alive={}, uptime=0.5), an_open_call())
-    [row] = [fact for fact in facts if isinstance(fact, CallRecord)]
-    assert row.reason is Reason.SWITCH_LOST
+    async with reconciled(Channels(shown=[], alive={}, uptime=0.5), an_open_call()) as found:
+        [row] = found.rows()
+        assert row.reason is Reason.SWITCH_LOST
 
 
 @pytest.mark.parametrize("shown", [["leg"], []], ids=["in the table", "not in the table yet"])
 async def test_a_phone_that_rings_for_nobody_is_silenced_and_its_offer_is_closed(shown: list[str]) -> None:
     switch = Channels(shown=shown, alive={"caller": CALLER, "leg": RINGING_LEG})
-    row, healing = await reconcile(switch, an_open_call(), offers=[AN_OPEN_OFFER])
-    assert switch.hung_up == ["leg"]
-    assert isinstance(healing, CallEvent)
-    assert healing.event == HEALED
-    assert isinstance(row, OfferRecord)
-    assert (row.id, row.result) == ("offer-1", OfferResult.UNKNOWN)
-    assert row.ended_at == pytest.approx(NOW, abs=1)
+    async with reconciled(switch, an_open_call(), offers=[AN_OPEN_OFFER]) as found:
+        assert switch.hung_up == ["leg"]
+        [row] = found.offers()
+        assert (row.id, row.result) == ("offer-1", OfferResult.UNKNOWN)
+        assert row.ended_at == pytest.approx(NOW, abs=1)
+        [healing] = [fact for fact in found.facts if isinstance(fact, CallEvent)]
+        assert healing.event == HEALED
 
 
 async def test_a_leg_that_another_callctl_rings_is_none_of_our_business() -> None:
-    theirs = {**RINGING_LEG, "variable_callctl_owner": "them"}
+    theirs = RINGING_LEG | {"variable_callctl_owner": "them"}
     switch = Channels(shown=["leg"], alive={"leg": theirs})
-    assert await reconcile(switch) == []
-    assert switch.hung_up == []
+    async with reconciled(switch) as found:
+        assert found.facts == []
+        assert switch.hung_up == []
+
+
+@pytest.mark.parametrize("state", ["CS_EXCHANGE_MEDIA", "CS_SOFT_EXECUTE"])
+async def test_a_talk_is_followed_whichever_of_the_two_had_media_first(state: str) -> None:
+    leg = TALKING_LEG | {"Channel-State": state}
+    switch = Channels(shown=["caller", "leg"], alive={"caller": TALKING_CALLER, "leg": leg})
+    async with reconciled(switch, an_open_call(), offers=[AN_OPEN_OFFER]) as found:
+        assert switch.hung_up == []
+        assert list(found.reception.sessions) == ["call-1"]
+        [offer] = found.offers()
+        assert offer.result is OfferResult.ANSWERED
+        await trio.testing.wait_all_tasks_blocked()
+        assert found.rows()[-1].reason is Reason.BRIDGED
+
+
+async def test_a_talk_that_ended_before_anybody_listened_is_ended() -> None:
+    switch = Channels(shown=["caller", "leg"], alive={"caller": TALKING_CALLER, "leg": TALKING_LEG})
+    async with reconciled(switch, an_open_call()) as found:
+        switch._alive.clear()
+        await trio.testing.wait_all_tasks_blocked()
+        assert found.rows()[-1].state is CallState.ENDED
+
+
+async def test_a_caller_who_was_let_go_just_before_has_the_reason_that_the_channel_says() -> None:
+    caller = CALLER | {"variable_callctl_reason": "TIMEOUT"}
+    async with reconciled(Channels(shown=["caller"], alive={"caller": caller}), an_open_call()) as found:
+        [row] = found.rows()
+        assert (row.state, row.reason) == (CallState.ENDED, Reason.TIMEOUT)
+
+
+async def test_a_talk_that_was_over_keeps_its_reason() -> None:
+    record = evolve(an_open_call(), reason=Reason.BRIDGED)
+    async with reconciled(Channels(shown=[], alive={}), record) as found:
+        [row] = found.rows()
+        assert row.reason is Reason.BRIDGED
+
+
+async def test_a_caller_who_hangs_up_before_coming_back_has_a_row_that_says_so() -> None:
+    switch = Channels(shown=["caller"], alive={"caller": CALLER})
+    async with reconciled(switch, an_open_call()) as found:
+        await trio.testing.wait_all_tasks_blocked()
+        hangup = {"Unique-ID": "caller", "Hangup-Cause": "NORMAL_CLEARING"}
+        switch.listeners["caller"](Event("CHANNEL_HANGUP_COMPLETE", hangup))
+        [row] = found.rows()
+        assert (row.reason, row.hung_up_by) == (Reason.CALLER_HANGUP, HungUpBy.CALLER)
+        assert row.hangup_cause == "NORMAL_CLEARING"
+
+
+async def test_a_caller_whom_the_dialplan_does_not_bring_back_is_fetched(autojump_clock: MockClock) -> None:
+    caller = CALLER | {
+        "variable_current_application": "playback",
+        "Caller-Destination-Number": "callctl-wait",
+        "Caller-Dialplan": "XML",
+        "Caller-Context": "public",
+    }
+    switch = Channels(shown=["caller"], alive={"caller": caller})
+    async with reconciled(switch, an_open_call()) as found:
+        await trio.sleep(RETURN_SECONDS - 1)
+        assert switch.transferred == []
+        await trio.sleep(2)
+        assert switch.transferred == ["uuid_transfer caller callctl-wait XML public"]
+        assert found.rows() == []
+
+
+async def test_a_caller_whom_somebody_sent_elsewhere_is_left_alone(autojump_clock: MockClock) -> None:
+    caller = CALLER | {"variable_current_application": "voicemail"}
+    switch = Channels(shown=["caller"], alive={"caller": caller})
+    async with reconciled(switch, an_open_call()) as found:
+        await trio.sleep(RETURN_SECONDS + 1)
+        assert switch.transferred == []
+        [row] = found.rows()
+        assert row.reason is Reason.TRANSFERRED

@@ -1,0 +1,109 @@
+"""Who was with us when callctl ended, and is not back yet: the store's open rows, one by one settled.
+
+A caller who waited comes back by the dialplan, a talk is found on the switch, and whoever is gone has a row
+to be ended. Each row is taken by exactly one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attrs import evolve
+
+from callctl.clock import SteadyClock
+from callctl.model import (
+    OUTCOME_OF_REASON,
+    CallEvent,
+    CallRecord,
+    CallState,
+    Fact,
+    HungUpBy,
+    OfferRecord,
+    OfferResult,
+    Reason,
+)
+
+
+class Absentees:
+    """The open rows of the time before."""
+
+    def __init__(
+        self,
+        calls: Iterable[CallRecord],
+        offers: Iterable[OfferRecord],
+        *,
+        clock: SteadyClock,
+        record: Callable[[Fact], None],
+    ) -> None:
+        """`calls` and `offers` had not ended when the store was last written."""
+        self._calls = {call.arrival.call: call for call in calls}
+        self._offers = list(offers)
+        self._clock = clock
+        self._record = record
+        self._when_taken: dict[str, Callable[[], object]] = {}
+
+    def find(self, call: str, uuid: str) -> CallRecord | None:
+        """Return the row of a caller who is back: by its key, or else by the channel, for one who waited."""
+        if (known := self._calls.get(call)) is not None:
+            return known
+        waiting = (each for each in self._calls.values() if each.arrival.uuid == uuid and not each.reason)
+        return next(waiting, None)
+
+    def all(self) -> list[CallRecord]:
+        """Return the rows of those who are not back."""
+        return list(self._calls.values())
+
+    def on(self, switch: str) -> list[CallRecord]:
+        """Return the rows of those who were on `switch` and are not back."""
+        return [record for record in self._calls.values() if record.arrival.switch == switch]
+
+    def legs_on(self, switch: str) -> list[str]:
+        """Return the UUIDs of the legs that the rows of `switch` name: of callers and of agents."""
+        records = self.on(switch)
+        calls = {record.arrival.call for record in records}
+        uuids = [uuid for record in records for uuid in (record.arrival.uuid, record.agent_uuid)]
+        return [*filter(None, uuids), *(offer.leg_uuid for offer in self._offers if offer.call in calls)]
+
+    def when_taken(self, call: str, action: Callable[[], object]) -> None:
+        """Have `action` called when this row is taken."""
+        self._when_taken[call] = action
+
+    def take(self, call: str, talking_leg: str = "") -> CallRecord | None:
+        """Take a row out, because the call goes on; nobody rings for it any more, but one may be talking."""
+        record = self._calls.pop(call, None)
+        self._end_offers({call}, talking_leg)
+        action = self._when_taken.pop(call, None)
+        if action is not None:
+            action()
+        return record
+
+    def end(self, call: str, reason: Reason, *, by: HungUpBy | None = None, cause: str = "") -> None:
+        """End the row of a caller who does not come back. A talk keeps its reason."""
+        record = self.take(call)
+        if record is None:
+            return
+        now, reason = self._clock.now(), record.reason or reason
+        self._record(
+            evolve(
+                record,
+                state=CallState.ENDED,
+                reason=reason,
+                outcome=OUTCOME_OF_REASON[reason],
+                hung_up_by=by,
+                hangup_cause=cause,
+                ended_at=now,
+            )
+        )
+        self._record(CallEvent(call=call, at=now, event="closed-after-restart", detail=reason.value))
+
+    def end_offers(self, switch: str) -> None:
+        """End the offers of callers on `switch`, and of calls that had ended: whoever rang rings no more."""
+        elsewhere = {record.arrival.call for record in self.all() if record.arrival.switch != switch}
+        self._end_offers({offer.call for offer in self._offers} - elsewhere)
+
+    def _end_offers(self, calls: set[str], talking_leg: str = "") -> None:
+        now = self._clock.now()
+        for offer in [offer for offer in self._offers if offer.call in calls]:
+            self._offers.remove(offer)
+            result = OfferResult.ANSWERED if offer.leg_uuid == talking_leg else OfferResult.UNKNOWN
+            self._record(evolve(offer, result=result, ended_at=now, cause="callctl was restarted"))
