@@ -202,6 +202,17 @@ def _call_figures(row: sqlite3.Row, formula: Formula) -> CallFigures:
     )
 
 
+def _times(spans: str) -> str:
+    return f"""
+  SELECT agent,
+    total(seconds) FILTER (WHERE status <> 'Logged Out' OR state IN ('In a queue call', 'Wrap-up'))
+      AS logged_in,
+    total(seconds) FILTER (WHERE state IN ('Waiting', 'Reserved', 'Receiving')) AS available,
+    total(seconds) FILTER (WHERE state IN ('In a queue call', 'Wrap-up')) AS busy,
+    total(seconds) FILTER (WHERE status = 'On Break' AND state = 'Idle') AS on_break
+  FROM {spans} GROUP BY agent"""
+
+
 def _agents_sql(selection: Selection) -> str:
     of_agent = "AND agent = :agent" if selection.agent else ""
     of_calls = (
@@ -210,6 +221,11 @@ def _agents_sql(selection: Selection) -> str:
         if selection.queue or selection.account_id
         else ""
     )
+    # Read in the order of the table, so that nothing needs to be sorted.
+    whole = (
+        "agent_spans WHERE agent IN (SELECT agent FROM names) AND started_at >= :since"
+        " AND started_at < :until AND ended_at <= min(:until, :now)"
+    )
     return f"""
 WITH RECURSIVE
 names (agent) AS (  -- every agent ever, found by steps through the index instead of reading it
@@ -217,29 +233,19 @@ names (agent) AS (  -- every agent ever, found by steps through the index instea
   UNION ALL
   SELECT (SELECT min(agent) FROM agent_spans WHERE agent > names.agent) FROM names WHERE agent IS NOT NULL
 ),
-spans AS (
-  SELECT inside.agent, status, state, started_at, ended_at, seconds
-  FROM names CROSS JOIN agent_spans AS inside
-    ON inside.agent = names.agent AND started_at >= :since AND started_at < :until
-  UNION ALL  -- and of each agent the one that had begun before
-  SELECT before.agent, status, state, started_at, ended_at, seconds
-  FROM names CROSS JOIN agent_spans AS before ON before.agent = names.agent AND before.started_at =
-    (SELECT max(started_at) FROM agent_spans WHERE agent = names.agent AND started_at < :since)
-),
-cut AS (
-  SELECT agent, status, state,
-    CASE WHEN started_at >= :since AND ended_at <= min(:until, :now) THEN seconds ELSE 86400 * max(0,
-      julianday(min(coalesce(ended_at, :now), :until)) - julianday(max(started_at, :since))) END AS seconds
-  FROM spans WHERE true {of_agent}
+cut (agent, status, state, seconds) AS (  -- of each agent the stretches that reach over the ends
+  SELECT agent, status, state, 86400 * max(0,
+    julianday(min(coalesce(ended_at, :now), :until)) - julianday(max(started_at, :since)))
+  FROM names JOIN agent_spans USING (agent)
+  WHERE started_at IN (
+      (SELECT max(started_at) FROM agent_spans WHERE agent = names.agent AND started_at < :since),
+      (SELECT max(started_at) FROM agent_spans WHERE agent = names.agent AND started_at < :until))
+    AND (started_at < :since OR ended_at IS NULL OR ended_at > min(:until, :now))
 ),
 times AS (
-  SELECT agent,
-    total(seconds) FILTER (WHERE status <> 'Logged Out' OR state IN ('In a queue call', 'Wrap-up'))
-      AS logged_in,
-    total(seconds) FILTER (WHERE state IN ('Waiting', 'Reserved', 'Receiving')) AS available,
-    total(seconds) FILTER (WHERE state IN ('In a queue call', 'Wrap-up')) AS busy,
-    total(seconds) FILTER (WHERE status = 'On Break' AND state = 'Idle') AS on_break
-  FROM cut GROUP BY agent
+  SELECT agent, total(logged_in) AS logged_in, total(available) AS available, total(busy) AS busy,
+    total(on_break) AS on_break
+  FROM ({_times(whole)} UNION ALL {_times("cut")}) WHERE true {of_agent} GROUP BY agent
 ),
 talks AS (
   SELECT agent, count(*) AS answered, total(talk_seconds) AS talk, total(hold_seconds) AS hold,
