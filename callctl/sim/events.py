@@ -182,6 +182,7 @@ def profile_fields(prefix: str, channel: Channel) -> EventFields:
     fields: EventFields = {
         f"{prefix}-Direction": channel.variable("direction"),
         f"{prefix}-Logical-Direction": channel.variable("direction"),
+        **({} if channel.is_outbound else {f"{prefix}-Dialplan": "XML"}),
         f"{prefix}-Caller-ID-Name": profile.caller_id_name,
         f"{prefix}-Caller-ID-Number": profile.caller_id_number,
         f"{prefix}-Orig-Caller-ID-Name": profile.caller_id_name,

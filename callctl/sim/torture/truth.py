@@ -18,6 +18,17 @@ GIVEN_BACK = frozenset(
 """With these in `callctl_reason` a caller is rightly sent on by the dialplan."""
 
 
+LEADING = (
+    "socket_resume",
+    "hangup_after_bridge",
+    "transfer_after_bridge",
+    "uuid_bridge_continue_on_cancel",
+    "callctl_call",
+    "callctl_reason",
+)
+"""The variables that decide what becomes of a caller; told of one who was dropped."""
+
+
 @define(eq=False)
 class Leg:
     """One ring of an agent's phone."""
@@ -93,7 +104,9 @@ class Truth:
     def _notice(self, switch: Switch, name: str, uuid: str, at: float, other: str) -> None:
         if name == "call-placed":
             self.placed(switch, uuid, at)
-        self._timeline.add(at, switch.name, f"{name} {uuid}{' with ' + other if other else ''}", uuid, other)
+        if not name.startswith("runs set"):
+            what = f"{name} {uuid}{' with ' + other if other else ''}"
+            self._timeline.add(at, switch.name, what, uuid, other)
         if name in ("leg-ringing", "leg-answered"):
             self._notice_leg(switch, uuid)
         elif name == "bridged":
@@ -132,6 +145,8 @@ class Truth:
         self._timeline.add(at, "truth", f"{story.uuid} was ended by {by or 'nobody who may'}", story.uuid)
         if not by:
             cause = story.channel.hangup_cause
+            said = {name: story.channel.variable(name) for name in LEADING}
+            self._timeline.add(at, "truth", f"{story.uuid} had {said}", story.uuid)
             self.wrongs.append((f"the caller {story.uuid} was dropped, with {cause}", (story.uuid,)))
 
     def _who_ended(self, story: Story) -> str:

@@ -84,8 +84,9 @@ class Watch:
         self._timeline = timeline
         self._clock = clock
         self._slack = EVENT_SECONDS + climate.latency_seconds + 2 * climate.late_seconds
+        # A lost result of an originate is asked for when its time is over.
         longest_ring = max(queue.ring_timeout for queue in climate.queues)
-        self._stuck_seconds = STUCK_SECONDS + (longest_ring + 5.0 if climate.lost_jobs else 0.0)
+        self._patience = longest_ring + 5.0 if climate.lost_jobs else 0.0
         self._since: dict[tuple[str, str], float] = {}
         self._told: set[tuple[str, str]] = set()
         self._places: dict[str, tuple[str, float]] = {}
@@ -204,14 +205,19 @@ class Watch:
         if switch.locate(caller_uuid) is None:
             yield "a leg lives without its caller", leg.uuid, ORPHAN_SECONDS, about
         elif leg.is_answered and leg.partner is None:
-            yield "an agent hears nobody", leg.uuid, SILENCE_SECONDS, about
+            yield "an agent hears nobody", leg.uuid, SILENCE_SECONDS + self._patience, about
 
     def _of_agent(
         self, agent: AgentView, legs: list[Channel]
     ) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
         about = (agent.name, agent.call)
         if agent.state in ON_A_LEG and not legs:
-            yield f"an agent is {agent.state} without a leg", agent.name, self._stuck_seconds, about
+            yield (
+                f"an agent is {agent.state} without a leg",
+                agent.name,
+                STUCK_SECONDS + self._patience,
+                about,
+            )
         if agent.state is not AgentState.IN_A_QUEUE_CALL and any(leg.partner is not None for leg in legs):
             yield f"an agent talks and is {agent.state}", agent.name, UNNOTICED_SECONDS, about
 
