@@ -90,10 +90,8 @@ def _laid_over(config: Config, roster: Roster) -> Roster:
 
 
 def _take_over(config: Config, keeper: Keeper) -> None:
-    """Bring the agents and tiers of callctl.toml into the database, so that their status can be changed."""
+    """Bring the agents of callctl.toml into the database, so that their status can be changed."""
     known = {record.settings.name for record in keeper.roster().agents}
     for settings in config.agents.values():
         if settings.name not in known:
             keeper.add_agent(settings)
-    for tier in config.tiers:
-        keeper.put_tier(tier)

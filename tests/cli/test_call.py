@@ -9,9 +9,9 @@ import trio
 
 from callctl.cli import call
 from callctl.cli.stage import open_stage
-from callctl.model import QueueSettings
+from callctl.model import CallEvent, OfferRecord, OfferResult, QueueSettings
 from tests.cli.conftest import Run
-from tests.cli.history import ADA, BOB, CYD, morning, write
+from tests.cli.history import ADA, BOB, CYD, NINE, morning, write
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +74,28 @@ def test_a_call_is_told_step_by_step(run: Run) -> None:
         "  ended BRIDGED, hung up by agent, NORMAL_CLEARING, waited 10.0 s, talked 40.0 s with 1001, "
         "on hold 20.0 s",
     ]
+
+
+def test_each_ring_of_the_same_agent_has_its_own_result(run: Run) -> None:
+    rings = [
+        OfferRecord(
+            id=f"again-{number}",
+            call="visit-cccc",
+            agent="1001",
+            leg_uuid=f"leg-{number}",
+            offered_at=NINE + 130 + number * 10,
+            ended_at=NINE + 132 + number * 10,
+            result=result,
+        )
+        for number, result in enumerate((OfferResult.NO_ANSWER, OfferResult.REJECTED))
+    ]
+    events = [
+        CallEvent(call="visit-cccc", at=ring.offered_at + 0.1, event="offered", detail="1001")
+        for ring in rings
+    ]
+    write(Path("callctl.db"), [*rings, *events])
+    offered = [line for line in run("call", "show", CYD).out.splitlines() if "offered" in line]
+    assert [line.partition("(")[2] for line in offered] == ["no-answer after 2.0 s)", "rejected after 2.0 s)"]
 
 
 def test_a_call_that_is_alive_has_no_end_yet(run: Run) -> None:

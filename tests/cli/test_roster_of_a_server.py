@@ -66,6 +66,9 @@ async def test_a_status_is_in_force_at_once(stage: Stage, ask: Ask) -> None:
     assert (await ask("agent", "pause", "1001", "--reason", "lunch", "--minutes", "30")).code == 0
     (row,) = (await ask("agent", "list", "--json")).json
     assert (row["status"], row["reason"]) == ("On Break", "lunch")
+    paused = stage.server.dispatcher.act(lambda distributor, now: distributor.agent("1001", now))
+    assert paused.status_until is not None
+    assert paused.status_until - stage.server.clock.now() == pytest.approx(1800, abs=20)
 
 
 async def test_a_tier_is_added_changed_and_removed(ask: Ask) -> None:
