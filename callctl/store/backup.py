@@ -83,6 +83,14 @@ def back_up_into(folder: Path, path: Path, *, keep: int, now: float) -> Path:
     return target
 
 
+def next_due(folder: Path, every_seconds: float, now: float) -> float:
+    """Return when the series in `folder` wants its next backup: at once, if it has none."""
+    if not folder.is_dir():
+        return now
+    made = [file.stat().st_mtime for file in folder.iterdir() if _IN_SERIES.fullmatch(file.name)]
+    return max(now, max(made, default=0.0) + every_seconds)
+
+
 _IN_SERIES = re.compile(r"callctl-\d{8}T\d{9}Z\.db")
 """The names that `back_up_into` gives; no other file in the folder is ever touched."""
 

@@ -21,7 +21,6 @@ from callctl.store.rows import Value
 from callctl.store.views import (
     DEFAULT_SERVICE_LEVEL_SECONDS,
     DEFAULT_SHORT_ABANDON_SECONDS,
-    WRAP_UP_SECONDS,
 )
 
 PERCENTILES = (50, 80, 95, 99)
@@ -179,8 +178,8 @@ FROM (
     outcome, wait_seconds, bridged_at IS NOT NULL AS is_answered,
     coalesce(:t, service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS t,
     coalesce(:short, short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS short,
-    CASE WHEN bridged_at IS NOT NULL THEN coalesce(talk_seconds, 0) + hold_seconds
-      + {WRAP_UP_SECONDS} END AS handling_seconds
+    CASE WHEN bridged_at IS NOT NULL THEN coalesce(talk_seconds, 0) + hold_seconds + wrap_up_seconds
+      END AS handling_seconds
   FROM calls LEFT JOIN queue_targets USING (queue)
   WHERE {selection.conditions("joined_at")}
 )
@@ -249,7 +248,7 @@ times AS (
 ),
 talks AS (
   SELECT agent, count(*) AS answered, total(talk_seconds) AS talk, total(hold_seconds) AS hold,
-    total({WRAP_UP_SECONDS}) AS wrap_up
+    total(wrap_up_seconds) AS wrap_up
   FROM calls WHERE bridged_at IS NOT NULL AND {selection.conditions("joined_at")}
   GROUP BY agent
 ),

@@ -16,7 +16,7 @@ from sqlite_utils.migrations import Migrations
 
 from callctl.errors import StoreError
 from callctl.store.connections import beside, connect, store_error
-from callctl.store.tables import INDEXES, TABLES
+from callctl.store.tables import INDEXES, TABLES, TRIGGERS
 from callctl.store.views import VIEWS
 
 APPLICATION_ID = 0x63616C6C
@@ -31,7 +31,7 @@ def _version(connection: sqlite3.Connection, number: int) -> None:
 
 @STEPS(name="0001-tables")
 def _tables(database: sqlite_utils.Database) -> None:
-    for statement in (*TABLES, *INDEXES):
+    for statement in (*TABLES, *INDEXES, *TRIGGERS):
         database.execute(statement.strip())
     database.execute(
         "INSERT INTO meta (key, value) VALUES ('created_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"

@@ -12,10 +12,6 @@ DEFAULT_SERVICE_LEVEL_SECONDS = 20.0
 DEFAULT_SHORT_ABANDON_SECONDS = 6.0
 """Abandoned sooner is a wrong number, for a queue that says nothing else (`short-abandon-seconds`)."""
 
-WRAP_UP_SECONDS = """(SELECT round(86400 * total(julianday(ended_at) - julianday(started_at)), 3)
-    FROM agent_spans WHERE call_id = calls.id AND state = 'Wrap-up')"""
-"""How long the wrap-up after a row of `calls` took, in SQL. Not from `seconds`, which is not in the index."""
-
 HISTORY = """
 CREATE VIEW history AS
   -- The calls, newest first, one line each that fits a terminal. Times are UTC; wait and talk are
@@ -68,8 +64,8 @@ FROM (
     coalesce(service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS T,
     outcome = 'abandoned'
       AND wait_seconds < coalesce(short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS is_short_abandon,
-    CASE WHEN bridged_at IS NOT NULL THEN coalesce(talk_seconds, 0) + hold_seconds
-      + {WRAP_UP_SECONDS} END AS handling_seconds
+    CASE WHEN bridged_at IS NOT NULL THEN coalesce(talk_seconds, 0) + hold_seconds + wrap_up_seconds
+      END AS handling_seconds
   FROM calls LEFT JOIN queue_targets USING (queue)
 )
 GROUP BY interval, queue

@@ -2,8 +2,9 @@
 
 It fills a database with a call centre's years, through the same rows as the journal, and then asks the
 questions that people ask, while the journal goes on writing calls beside it. What must be met: `history
-limit 20`, one call's timeline and a day's report within 100 ms, a month's report within 2 s. Not a test,
-as it takes minutes; exits 1 when a limit is missed.
+limit 20`, one call's timeline and a day's report within 100 ms, a month's report within 2 s; the first
+answer is shown apart, as it waits for the disk and not for us. Not a test, as it takes minutes; exits 1 when
+a limit is missed.
 """
 
 from __future__ import annotations
@@ -170,13 +171,16 @@ async def measure(path: Path, until: float) -> bool:
             ).fetchone()
             for name, (answer, limit) in questions(reader, until, some_call).items():
                 seconds = [await trio.to_thread.run_sync(_timed, answer) for _ in range(ROUNDS)]
-                late = limit is not None and max(seconds) > limit
+                first, *others = seconds
+                late = limit is not None and max(others) > limit
                 met = met and not late
-                shown = f"{min(seconds) * 1000:8.1f} {max(seconds) * 1000:8.1f} ms"
+                shown = f"{first * 1000:8.1f} {min(others) * 1000:8.1f} {max(others) * 1000:8.1f} ms"
                 print(f"{name:30} {shown}{'   MISSED' if late else ''}", flush=True)
-        copying = await trio.to_thread.run_sync(_timed, lambda: backup(path, path.with_suffix(".backup")))
+        with TemporaryDirectory(dir=path.parent) as folder:
+            target = Path(folder) / "backup.db"
+            copying = await trio.to_thread.run_sync(_timed, lambda: backup(path, target))
         statistics = journal.statistics()
-        print(f"{'backup, checked':30} {copying * 1000:17.1f} ms")
+        print(f"{'backup, checked':30} {copying * 1000:8.0f} ms")
         print(f"{'the journal meanwhile':30} {statistics.commits} commits, error: {statistics.error}")
         nursery.cancel_scope.cancel()
     return met and statistics.error is None
@@ -198,7 +202,7 @@ def main() -> int:
         path: Path = options.database or Path(folder) / "benchmark.db"
         if not path.exists():
             fill(path, options.calls, NOON)
-        print(f"{'':30} {'fastest':>8} {'slowest':>8}")
+        print(f"{'':30} {'first':>8} {'fastest':>8} {'slowest':>8}", flush=True)
         return 0 if trio.run(measure, path, NOON) else 1
 
 

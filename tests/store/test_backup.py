@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ import trio
 
 from callctl.clock import SteadyClock
 from callctl.errors import StoreError
-from callctl.store.backup import back_up_into, backup, restore
+from callctl.store.backup import back_up_into, backup, next_due, restore
 from callctl.store.connections import ServerLock, connect
 from callctl.store.journal import Journal
 from callctl.store.loading import load_open_calls, open_reader
@@ -176,3 +177,12 @@ def test_a_series_that_fails_keeps_the_old_ones(path: Path, tmp_path: Path) -> N
     with pytest.raises(StoreError, match="damaged"):
         back_up_into(folder, path, keep=1, now=NOON + 60)
     assert list(folder.iterdir()) == [first]
+
+
+def test_a_series_is_due_at_once_and_then_a_while_after_its_newest(tmp_path: Path) -> None:
+    assert next_due(tmp_path / "nowhere", 3600, now=1e9) == 1e9
+    (tmp_path / "callctl-20260101T000000000Z.db").touch()
+    (tmp_path / "something-else.db").touch()
+    os.utime(tmp_path / "callctl-20260101T000000000Z.db", (1e9, 1e9))
+    assert next_due(tmp_path, 3600, now=1e9 + 60) == 1e9 + 3600
+    assert next_due(tmp_path, 3600, now=1e9 + 7200) == 1e9 + 7200

@@ -41,7 +41,7 @@ from callctl.store.loading import (
 )
 from callctl.store.rows import entries_of
 from callctl.store.timeline import call_timeline
-from tests.store.samples import NOON, database_with, ended, handled, waiting
+from tests.store.samples import NOON, database_with, ended, handled, span, waiting
 
 # What comes back is exact to the millisecond, so that is what goes in.
 times = st.integers(0, 4 * 10**12).map(lambda milliseconds: milliseconds / 1000)
@@ -203,6 +203,29 @@ def test_a_number_that_is_none_is_refused_and_not_written_as_another() -> None:
 @given(times)
 def test_a_time_is_exact_to_the_millisecond(at: float) -> None:
     assert epoch(iso_utc(at)) == at
+
+
+def test_a_call_knows_the_wrap_up_after_it_however_it_was_written(path: Path) -> None:
+    call = handled("a", wait=1, talk=60)
+    first = span("1001", NOON + 61, NOON + 70, AgentState.WRAP_UP, call="a")
+    second = span("1001", NOON + 70, None, AgentState.WRAP_UP, status=AgentStatus.ON_BREAK, call="a")
+    ended_second = evolve(second, ended_at=NOON + 75.5)
+
+    def wrap_up() -> object:
+        with closing(open_reader(path)) as reader:
+            return reader.execute("SELECT wrap_up_seconds FROM calls").fetchone()[0]
+
+    database_with(path, call, first, second)
+    assert wrap_up() == 9
+    database_with(path, ended_second, ended_second, call)
+    assert wrap_up() == 14.5
+
+
+def test_a_call_that_is_written_after_its_wrap_up_knows_it_as_well(path: Path) -> None:
+    wrap_up = span("1001", NOON + 61, NOON + 70, AgentState.WRAP_UP, call="a")
+    database_with(path, wrap_up, handled("a", wait=1, talk=60))
+    with closing(open_reader(path)) as reader:
+        assert reader.execute("SELECT wrap_up_seconds FROM calls").fetchone()[0] == 9
 
 
 def test_the_last_agent_of_a_caller_is_who_talked_last_within_the_time(path: Path) -> None:
