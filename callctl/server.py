@@ -36,8 +36,10 @@ from callctl.call.switch import Switch
 from callctl.call.variables import prelude_of
 from callctl.clock import SteadyClock
 from callctl.config import Config
+from callctl.errors import StoreError
 from callctl.esl.outbound import serve_outbound
 from callctl.model import AgentRecord, CallRecord, Fact, Ids, OfferRecord, QueueSettings, Tier
+from callctl.store.backup import back_up_into, next_due
 from callctl.store.journal import Journal
 from callctl.store.loading import load_agents, load_open_calls, load_open_offers, load_tiers, open_reader
 from callctl.systemd import ServiceManager
@@ -165,6 +167,7 @@ class Server:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._outside.service_manager.keep_watchdog_quiet)
             nursery.start_soon(self.dispatcher.run)
+            nursery.start_soon(self._back_up)
             await nursery.start(self.reception.run)
             await nursery.start(recovery.run)
             self.reception.resume_callbacks()
@@ -253,6 +256,22 @@ class Server:
         for switch in self.switches.values():
             if not switch.is_ready:
                 log.error("switch not connected yet", switch=switch.name, why=switch.link.last_error)
+
+    async def _back_up(self) -> None:
+        """Copy the database whenever `[backup]` says so; one that fails is tried again at the next time."""
+        database = self._config.server.database
+        while (folder := self._config.backup.folder) is not None:
+            every_seconds = self._config.backup.every_hours * 3600
+            due = await trio.to_thread.run_sync(next_due, folder, every_seconds, self.clock.now())
+            await trio.sleep_until(self.clock.deadline(due))
+            copy = partial(back_up_into, keep=self._config.backup.keep, now=self.clock.now())
+            try:
+                target = await trio.to_thread.run_sync(copy, folder, database)
+            except StoreError as error:
+                log.error("no backup made", why=str(error), again_in_hours=every_seconds / 3600)
+                await trio.sleep(every_seconds)
+            else:
+                log.info("backup made", file=str(target))
 
     async def _take_calls(self, nursery: trio.Nursery, task_status: trio.TaskStatus[Server]) -> None:
         settings = self._config.server

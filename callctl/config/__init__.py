@@ -17,6 +17,7 @@ where the value came from: a line of a file, a variable of the environment, or t
 from callctl.config.load import load_config
 from callctl.config.settings import (
     Address,
+    BackupSettings,
     Config,
     HttpSettings,
     LogSettings,
@@ -28,6 +29,7 @@ from callctl.config.template import template
 
 __all__ = [
     "Address",
+    "BackupSettings",
     "Config",
     "HttpSettings",
     "LogSettings",

@@ -12,6 +12,7 @@ from attrs import evolve
 from callctl.config.convert import EnvironmentText, Places, record, table, unknown
 from callctl.config.places import key_lines
 from callctl.config.settings import (
+    BackupSettings,
     Config,
     HttpSettings,
     KeyPath,
@@ -25,7 +26,7 @@ from callctl.model import AgentSettings, QueueSettings, Tier
 SEARCH = (Path("callctl.toml"), Path("/etc/callctl/callctl.toml"))
 """Where a configuration is looked for when nobody names one."""
 
-SECTIONS = ("server", "freeswitch", "http", "log", "queue", "agent")
+SECTIONS = ("server", "freeswitch", "http", "backup", "log", "queue", "agent")
 SHORT_NAMES: Mapping[str, KeyPath] = {
     "CALLCTL_LOG_FORMAT": ("log", "format"),
     "CALLCTL_LOG_LEVEL": ("log", "level"),
@@ -115,7 +116,7 @@ def _path_of(variable: str, document: Document) -> KeyPath | None:
     if section not in SECTIONS:
         raise ConfigError(f"{variable}: {unknown(section, SECTIONS, 'section')}")
     key = rest[-1].replace("_", "-")
-    if section in ("server", "http", "log"):
+    if section in ("server", "http", "backup", "log"):
         expected = 1
         path: KeyPath = (section, key)
     elif section == "freeswitch":
@@ -181,6 +182,9 @@ def _checked(document: Document, places: Places, found: Path | None) -> Config:
         tiers += _tiers(name, value, queues, places)
     switches = _switches(document, places)
     _check_contacts(agents, switches, places)
+    backup = record(BackupSettings, document.get("backup", {}), ("backup",), places)
+    if backup.folder is not None:
+        backup = evolve(backup, folder=places.base / backup.folder)
     return Config(
         server=evolve(server, database=places.base / server.database),
         switches=switches,
@@ -189,6 +193,7 @@ def _checked(document: Document, places: Places, found: Path | None) -> Config:
         queues=queues,
         agents=agents,
         tiers=tuple(tiers),
+        backup=backup,
         path=found,
         origins=places.origins,
     )

@@ -127,6 +127,15 @@ class HttpSettings:
 
 
 @frozen(kw_only=True)
+class BackupSettings:
+    """`[backup]`: a series of copies of the database, made while the server runs; none without a folder."""
+
+    folder: Path | None = None
+    every_hours: float = 24
+    keep: int = 7
+
+
+@frozen(kw_only=True)
 class LogSettings:
     """`[log]`: what the log says and how it looks."""
 
@@ -150,6 +159,7 @@ class Config:
     queues: Mapping[str, QueueSettings]
     agents: Mapping[str, AgentSettings]
     tiers: tuple[Tier, ...]
+    backup: BackupSettings = BackupSettings()
     path: Path | None = field(default=None, eq=False)
     origins: Mapping[KeyPath, str] = field(factory=dict, eq=False, repr=False)
 
@@ -212,6 +222,7 @@ def keys(value: str) -> str | None:
 CHECKS: Mapping[type, Mapping[str, Check]] = {
     ServerSettings: {"allow": networks, "default_queue": not_empty, "max_calls": at_least(1)},
     SwitchSettings: {"name": not_empty, "host": not_empty, "port": between(1, 65535), "password": not_empty},
+    BackupSettings: {"every_hours": above_zero, "keep": at_least(1)},
     HttpSettings: {"jwt_algorithms": jwt_algorithms},
     QueueSettings: {
         "weight": above_zero,

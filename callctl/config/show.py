@@ -40,7 +40,8 @@ class _Shown:
             yield from ("", "[[freeswitch]]")
             hidden = ("password",) if switch.password_file is not None else ()
             yield from self._record(switch, ("freeswitch", index), hidden)
-        for section, settings in (("http", self.config.http), ("log", self.config.log)):
+        config = self.config
+        for section, settings in (("http", config.http), ("backup", config.backup), ("log", config.log)):
             yield from ("", f"[{section}]")
             yield from self._record(settings, (section,))
         for name, queue in self.config.queues.items():

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 import attrs
 
 from callctl.config.convert import key_of
-from callctl.config.settings import HttpSettings, LogSettings, ServerSettings, SwitchSettings
+from callctl.config.settings import BackupSettings, HttpSettings, LogSettings, ServerSettings, SwitchSettings
 from callctl.config.show import inline
 from callctl.model import AgentSettings, QueueSettings
 
@@ -43,6 +43,11 @@ WORDS: Mapping[type, Mapping[str, str]] = {
         "jwt_algorithms": "Algorithms of signatures that are accepted",
         "jwt_issuer": "What a token must say in iss and aud; nothing: anything",
         "jwt_audience": "",
+    },
+    BackupSettings: {
+        "folder": "Where copies of the database go, while the server runs; without it none are made",
+        "every_hours": "How often",
+        "keep": "How many are kept; older ones are deleted",
     },
     LogSettings: {
         "level": "debug, info, warning or error",
@@ -127,6 +132,9 @@ def template() -> str:
         "",
         "[http]",
         *_keys(HttpSettings(), ()),
+        "",
+        "[backup]",
+        *_keys(BackupSettings(), ()),
         "",
         "[log]",
         *_keys(LogSettings(), ()),

@@ -108,3 +108,12 @@ async def test_sighup_reloads_and_refuses_a_bad_file_whole(tmp_path: Path) -> No
         server.process.send_signal(signal.SIGHUP)
         await server.until_logged("the old one stays")
         assert server.process.returncode is None
+
+
+async def test_a_series_of_backups_is_made_while_the_server_runs(tmp_path: Path) -> None:
+    config = await configuration(tmp_path)
+    config.write_text(config.read_text() + '\n[backup]\nfolder = "copies"\n')
+    async with serving(config) as server:
+        await server.until_logged("backup made")
+    [copy] = [name for name in os.listdir(tmp_path / "copies") if name.endswith(".db")]
+    assert copy.startswith("callctl-")

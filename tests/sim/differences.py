@@ -48,7 +48,7 @@ TABLE = (
         r"CHANNEL_PARK",
         r"missing|extra",
         "The channel parks within 20 ms of `connect`, and `myevents` comes before or after that: the "
-        "recordings show both. callctl hears CHANNEL_PARK of the agents' legs alone, on the inbound connection.",
+        "recordings show both. callctl hears CHANNEL_PARK of agents' legs alone, and not on this connection.",
     ),
     Row(
         r".*/originate_(answered|ring_all)",
