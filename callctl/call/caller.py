@@ -64,6 +64,7 @@ class CallerLeg:
         self._own_music = own_music
         self._followed = (*FOLLOWED, "DTMF") if wants_keys else FOLLOWED
         self._socket: CallSocket | None = None
+        self._way_back = ""
         self._music_uuid = ""
         self._is_answered = False
         self._watch: trio.CancelScope | None = None
@@ -82,30 +83,39 @@ class CallerLeg:
     @property
     def way_back(self) -> str:
         """Where a bridge that fails sends the caller: see `variables.way_back`."""
-        return way_back(self._socket.data) if self._socket is not None else ""
+        return self._way_back
 
     # --- the sockets ---
 
     async def take(self, socket: CallSocket) -> None:
-        """Lead the caller on this socket from now on; the one of an earlier visit is closed."""
-        earlier = self._socket
-        if earlier is not None and earlier is not socket:
-            # With socket_resume the end of the old socket would break off this visit.
-            with trio.move_on_after(LAST_WORDS_SECONDS):
-                await self.set_variables({"socket_resume": "false"})
-            earlier.close()
+        """Lead the caller on this socket from now on.
+
+        One of an earlier visit that is still there is heard no more, but stays open: its end would break
+        this visit off (the end of a listener clears CF_CONTROLLED, by which switch_ivr_park lives).
+        """
         self._socket = socket
+        self._way_back = way_back(socket.data)
         self._is_answered = socket.data.get("Answer-State") == "answered"
-        self.stop_watching()
         try:
             socket.follow(*self._followed)
         except WaitEnded as ended:
             self._log.info("the socket ended before its events were asked for", why=str(ended))
+        if self.is_watched:
+            self.stop_watching()
+            await self._switch.unfollow(self._uuid)
+
+    def leave_socket(self) -> None:
+        """End a socket that leads the caller no more, before another one comes."""
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.close()
 
     async def listen(self, socket: CallSocket) -> None:
         """Tell what happens on `socket`, until it ends or the caller hangs up."""
         hung_up = False
         async for item in socket.events:
+            if socket is not self._socket:
+                continue  # what concerns this visit comes on the socket of this visit
             if isinstance(item, ChannelEnded):
                 if item.disposition != "linger":
                     continue

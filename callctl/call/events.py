@@ -271,6 +271,11 @@ class SettleCaller:
 
 
 @frozen
+class LeaveSocket:
+    """End the socket that the caller was taken out of; the dialplan brings the caller back on a new one."""
+
+
+@frozen
 class HandBack:
     """Leave the socket, so that the dialplan goes on with the caller, behind the `socket` action."""
 
@@ -397,6 +402,7 @@ Effect = (
     | Bridge
     | SettleBridge
     | SettleCaller
+    | LeaveSocket
     | HandBack
     | MoveToQueue
     | KeepForCallback

@@ -88,7 +88,7 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
         ev.CallerHungUp: CallLife.caller_gone_while_bridging,
         ev.CallerTaken: CallLife.left_for_the_bridge,
         ev.SocketLost: CallLife.socket_lost,
-        ev.CallerReturned: CallLife.caller_returned,
+        ev.CallerReturned: CallLife.returned_while_bridging,
         ev.SwitchLost: CallLife.caller_gone_while_bridging,
         ev.HangupOrdered: CallLife.order_hangup,
         ev.TimerFired: CallLife.bridge_timer,

@@ -69,6 +69,10 @@ class CallLife:
         self._lapsed: Offer | None = None
         """The offer whose agent was gone before the bridge, while FreeSWITCH may yet act on the order."""
         self._socket_is_open = True
+        self._was_away = False
+        """The caller had no socket when the bridge was ordered."""
+        self._is_unattended = False
+        """The caller is on a new socket, but hears nothing: a bridge was on its way when the caller came."""
         self._hangup_is_ours = False
         self._caller_is_gone = False
         self._has_begun = False
@@ -194,6 +198,7 @@ class CallLife:
         ]
 
     def _order_bridge(self, offer: Offer) -> list[Effect]:
+        self._was_away = not self._socket_is_open
         return [
             ev.Bridge(offer, bridge_variables(offer)),
             ev.StartTimer(TIMER_BRIDGE, BRIDGE_PROOF_SECONDS),
@@ -218,8 +223,7 @@ class CallLife:
         if not self._socket_is_open:
             return []  # The dialplan is playing music between two visits; the caller is still ours.
         if self._is_of_lapsed_bridge(event):
-            self._socket_is_open = False
-            return [ev.StopTimer(TIMER_BRIDGE), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
+            return [ev.StopTimer(TIMER_BRIDGE), *self._expect_return()]
         # Our socket lives on after a transfer, and with socket_resume its end would break off
         # whatever the caller does now.
         return [
@@ -241,14 +245,18 @@ class CallLife:
         return effects
 
     def caller_returned(self, event: ev.CallerReturned, now: float) -> list[Effect]:
-        self._socket_is_open = True
+        if self._lapsed is not None and self._was_away:
+            return self._await_bridge(now)
         self._lapsed = None
+        return [*self._resume(now), *self._entertain(now)]
+
+    def _resume(self, now: float) -> list[Effect]:
+        self._socket_is_open = True
         arrival = evolve(self._ledger.arrival, resumes=self._ledger.arrival.resumes + 1)
         return [
             ev.StopTimer(TIMER_RETURN),
             self._ledger.change(arrival=arrival),
             self._ledger.note(now, "resumed", f"time {arrival.resumes}"),
-            *self._entertain(now),
         ]
 
     def order_hangup(self, event: ev.HangupOrdered, now: float) -> list[Effect]:
@@ -275,7 +283,8 @@ class CallLife:
         if event.timer == TIMER_RETURN and not self._socket_is_open:
             return self._end_wait(Reason.TRANSFERRED, now, by=None)
         if event.timer == TIMER_BRIDGE:
-            return self._restore_wait() if self._lapsed and self._socket_is_open else []
+            lapsed, self._lapsed = self._lapsed, None
+            return self._restore_wait(now) if lapsed and self._socket_is_open else []
         if event.timer == TIMER_EXPIRY:
             return self._end_wait(Reason.TIMEOUT, now, by=HungUpBy.CALLCTL)
         return self._entertainment.timer_fired(event.timer)
@@ -307,17 +316,19 @@ class CallLife:
         return [
             *self._bridge_failed(event.why, now, leg_is_gone=False),
             ev.StopTimer(TIMER_BRIDGE),
-            ev.SetCallerVariables(waiting_variables(self._ledger.arrival)),
+            *self._restore_wait(now),
         ]
 
     def lapsed_bridge_refused(self, event: ev.BridgeRefused, now: float) -> list[Effect]:
         if self._lapsed is None or event.offer_id != self._lapsed.id:
             return []
-        return [ev.StopTimer(TIMER_BRIDGE), *self._restore_wait()]
+        return [ev.StopTimer(TIMER_BRIDGE), *self._restore_wait(now)]
 
-    def _restore_wait(self) -> list[Effect]:
+    def _restore_wait(self, now: float) -> list[Effect]:
         """The caller was not taken for the bridge that failed: it is as if it had never been ordered."""
         self._lapsed = None
+        if self._is_unattended:
+            return self._entertain(now)
         return [ev.SetCallerVariables(waiting_variables(self._ledger.arrival))]
 
     def agent_gone_before_bridge(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
@@ -349,8 +360,16 @@ class CallLife:
         if self._ledger.arrival.callback:
             effects.append(ev.HangUpCaller("ORIGINATOR_CANCEL"))
         elif not self._socket_is_open:
-            effects.append(ev.StartTimer(TIMER_RETURN, RETURN_SECONDS))
+            effects += self._expect_return()
         return effects
+
+    def _expect_return(self) -> list[Effect]:
+        """The caller was taken for a bridge that failed; the dialplan leads back to us, on a new socket.
+
+        The old one must have ended by then: FreeSWITCH would take its end for the end of the new one.
+        """
+        self._socket_is_open = self._is_unattended = False
+        return [ev.LeaveSocket(), ev.SettleCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
 
     def caller_gone_while_bridging(self, event: ev.CallerHungUp | ev.SwitchLost, now: float) -> list[Effect]:
         offer = self._taken
@@ -371,8 +390,19 @@ class CallLife:
     def left_for_the_bridge(self, event: ev.CallerTaken, now: float) -> list[Effect]:
         # uuid_bridge takes the caller out of the socket application; if the bridge then fails, only
         # the dialplan brings the caller back to us.
-        self._socket_is_open = False
+        self._socket_is_open = self._is_unattended = False
         return []
+
+    def returned_while_bridging(self, event: ev.CallerReturned, now: float) -> list[Effect]:
+        if self._was_away:
+            return self._await_bridge(now)
+        failed = self._bridge_failed("the caller came back", now, leg_is_gone=False)
+        return [ev.StopTimer(TIMER_BRIDGE), *failed, *self.caller_returned(event, now)]
+
+    def _await_bridge(self, now: float) -> list[Effect]:
+        """The caller came back from elsewhere, and the order to bridge, which may take a moment, after it."""
+        self._was_away, self._is_unattended = False, True
+        return self._resume(now)
 
     def bridge_timer(self, event: ev.TimerFired, now: float) -> list[Effect]:
         assert self._taken is not None, "BRIDGING always has an offer"
@@ -533,6 +563,7 @@ class CallLife:
         return self._ledger.change(state=STATE_OF_STAGE[stage], **what)
 
     def _entertain(self, now: float) -> list[Effect]:
+        self._is_unattended = False
         keep_place = ev.SetCallerVariables(waiting_variables(self._ledger.arrival))
         return [keep_place, *self._entertainment.begin(now)]
 

@@ -249,6 +249,8 @@ class CallSession:
                 self._order(nursery, self._settle_bridge, offer)
             case ev.SettleCaller():
                 nursery.start_soon(self._caller.watch)
+            case ev.LeaveSocket():
+                self._caller.leave_socket()
             case ev.HandBack(variables):
                 self._order(nursery, self._caller.hand_back, variables)
             case ev.MoveToQueue(queue):

@@ -314,6 +314,8 @@ def test_an_agent_gone_in_the_instant_of_the_bridge_costs_the_caller_no_place() 
     effects = flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.03)
     assert orders(effects) == [
         ev.ReportBridgeFailed("offer-1001", caller_gone=False),
+        ev.LeaveSocket(),
+        ev.SettleCaller(),
         ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
     ], "the variables that lead the caller back stay"
     back = flow.handle(ev.CallerReturned(), T + 3.5)
@@ -332,6 +334,8 @@ def test_a_caller_who_is_taken_for_a_bridge_that_has_failed_already_comes_back(
     flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.02)
     assert orders(flow.handle(late, T + 3.03)) == [
         ev.StopTimer(TIMER_BRIDGE),
+        ev.LeaveSocket(),
+        ev.SettleCaller(),
         ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
     ]
     assert flow.stage is Stage.WAITING
@@ -348,6 +352,64 @@ def test_a_caller_who_was_not_taken_for_a_bridge_that_had_failed_waits_on(word: 
     assert ev.SetCallerVariables(waiting_variables(ARRIVAL)) in flow.handle(word, T + 3.1)
     flow.handle(ev.CallerTaken(), T + 9)
     assert flow.record.reason is Reason.TRANSFERRED
+
+
+def away_from_a_failed_bridge() -> CallFlow:
+    flow = bridging()
+    flow.handle(ev.CallerTaken(), T + 3.02)
+    flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.03)
+    flow.handle(ev.Offered(an_offer("1002")), T + 3.03)
+    flow.handle(ev.AgentAnswered("offer-1002", "leg-1002", won=True), T + 4)
+    return flow
+
+
+def test_who_comes_back_while_the_next_bridge_is_on_its_way_is_left_to_it() -> None:
+    flow = away_from_a_failed_bridge()
+    assert orders(flow.handle(ev.CallerReturned(), T + 4.01)) == [ev.StopTimer(TIMER_RETURN)]
+    flow.handle(ev.CallerTaken(), T + 4.02)
+    assert ev.ReportBridged("offer-1002") in flow.handle(ev.Bridged("leg-1002"), T + 4.04)
+    assert flow.stage is Stage.TALKING
+
+
+def test_who_came_back_for_a_bridge_that_is_refused_hears_music() -> None:
+    flow = away_from_a_failed_bridge()
+    flow.handle(ev.CallerReturned(), T + 4.01)
+    effects = flow.handle(ev.BridgeRefused("offer-1002", "-ERR Invalid uuid"), T + 4.02)
+    assert ev.SetCallerVariables(waiting_variables(flow.record.arrival)) in effects
+    assert ev.PlayMusic("local_stream://moh") in effects
+
+
+def test_who_came_back_for_a_bridge_that_fails_too_comes_back_again() -> None:
+    flow = away_from_a_failed_bridge()
+    flow.handle(ev.CallerReturned(), T + 4.01)
+    effects = flow.handle(ev.AgentHungUp("leg-1002", "NORMAL_CLEARING"), T + 4.02)
+    assert orders(effects) == [ev.ReportBridgeFailed("offer-1002", caller_gone=False)]
+    flow.handle(ev.CallerTaken(), T + 4.03)
+    assert ev.PlayMusic("local_stream://moh") in flow.handle(ev.CallerReturned(), T + 4.1)
+
+
+@pytest.mark.parametrize("settled", [ev.CallerTaken(), ev.TimerFired(TIMER_BRIDGE)])
+def test_who_comes_back_after_the_second_agent_is_gone_too_is_not_taken_for_transferred(
+    settled: ev.CallHappening,
+) -> None:
+    flow = away_from_a_failed_bridge()
+    flow.handle(ev.AgentHungUp("leg-1002", "NORMAL_CLEARING"), T + 4.01)
+    assert orders(flow.handle(ev.CallerReturned(), T + 4.02)) == [ev.StopTimer(TIMER_RETURN)]
+    effects = flow.handle(settled, T + 4.03)
+    if isinstance(settled, ev.CallerTaken):
+        effects = flow.handle(ev.CallerReturned(), T + 6)
+    assert ev.SetCallerVariables(waiting_variables(flow.record.arrival)) in effects
+    assert ev.PlayMusic("local_stream://moh") in effects
+    assert flow.stage is Stage.WAITING
+
+
+def test_a_caller_who_came_back_proves_that_the_bridge_has_failed() -> None:
+    flow = bridging()
+    flow.handle(ev.CallerTaken(), T + 3.02)
+    effects = flow.handle(ev.CallerReturned(), T + 3.1)
+    assert ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL") in effects
+    assert ev.PlayMusic("local_stream://moh") in effects
+    assert flow.stage is Stage.WAITING
 
 
 def test_the_late_refusal_of_one_bridge_does_not_end_the_next_one() -> None:
