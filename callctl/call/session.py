@@ -59,6 +59,7 @@ class CallSession:
         self._arrival = arrival
         self._queue = queue
         self._switch = switch
+        self._core_uuid = switch.core_uuid
         self._desk = desk
         self._flow = CallFlow(arrival, queue, known)
         self._send, self._receive = trio.open_memory_channel[ev.CallHappening | None](INBOX_EVENTS)
@@ -209,7 +210,8 @@ class CallSession:
         """Ask for the agent's leg of a talk, as nobody heard what happened meanwhile. Raises WaitEnded."""
         leg_uuid = self._flow.record.agent_uuid
         if self._flow.stage is Stage.TALKING and await self._switch.leg_state(leg_uuid) is LegState.GONE:
-            self.deliver(ev.AgentHungUp(leg_uuid, ""))
+            was_restarted = self._switch.core_uuid != self._core_uuid
+            self.deliver(ev.SwitchLost() if was_restarted else ev.AgentHungUp(leg_uuid, ""))
 
     def _listen_to_leg(self, leg_uuid: str) -> None:
         self._legs.add(leg_uuid)

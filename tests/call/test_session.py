@@ -1,0 +1,72 @@
+"""What a session asks its switch when nobody could tell what happened."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from callctl.acd.distributor import Distributor
+from callctl.call import events as ev
+from callctl.call.dispatcher import Dispatcher
+from callctl.call.session import CallSession, Desk
+from callctl.call.switch import LegState
+from callctl.clock import SteadyClock
+from callctl.model import Arrival, Ids, Offer, QueueSettings
+
+NOW = 1_800_000_000.0
+ARRIVAL = Arrival(call="call-1", uuid="caller", switch="fs1", queue="caller", arrived_at=NOW, joined_at=NOW)
+OFFER = Offer(
+    id="offer-1",
+    call="call-1",
+    queue="caller",
+    agent="1001",
+    contact="user/1001",
+    leg_uuid="leg",
+    offered_at=NOW,
+    ring_timeout=20,
+    lease_until=NOW + 30,
+)
+
+
+class Leg:
+    """A switch that says how an agent's leg stands."""
+
+    name = "fs1"
+
+    def __init__(self, state: LegState) -> None:
+        self.core_uuid = "this run"
+        self._state = state
+
+    async def leg_state(self, uuid: str) -> LegState:
+        assert uuid == "leg"
+        return self._state
+
+
+def talking(switch: Any) -> CallSession:
+    clock, ids = SteadyClock(NOW), Ids(Random(1))
+    dispatcher = Dispatcher(Distributor(ids=ids, random=Random(1)), clock, lambda fact: None)
+    desk = Desk(dispatcher=dispatcher, clock=clock, ids=ids, record=lambda fact: None)
+    session = CallSession(ARRIVAL, QueueSettings(name="caller"), switch=switch, desk=desk)
+    session._flow.adopt(OFFER, NOW, NOW)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("core_uuid", "told"), [("this run", ev.AgentHungUp("leg", "")), ("another run", ev.SwitchLost())]
+)
+async def test_a_leg_that_is_gone_was_hung_up_or_lost_with_its_switch(
+    core_uuid: str, told: ev.CallHappening
+) -> None:
+    switch = Leg(LegState.GONE)
+    session = talking(switch)
+    switch.core_uuid = core_uuid
+    await session.check_leg()
+    assert session._receive.receive_nowait() == told
+
+
+async def test_a_leg_that_talks_is_left_alone() -> None:
+    session = talking(Leg(LegState.BRIDGED))
+    await session.check_leg()
+    assert session._receive.statistics().current_buffer_used == 0
