@@ -82,6 +82,14 @@ def _uuid_kill(switch: Switch, argument: str) -> str:
     return OK
 
 
+def _uuid_answer(switch: Switch, argument: str) -> str:
+    channel = switch.locate(argument)
+    if channel is None:
+        return "-ERROR\n"
+    channel.answer()
+    return OK
+
+
 def _uuid_bridge(switch: Switch, argument: str) -> str:
     one, two = _words(argument, 2)
     if not two:
@@ -378,6 +386,7 @@ _API: Mapping[str, Callable[[Switch, str], str]] = {
     "show": _show,
     "shutdown": _shutdown,
     "status": _status,
+    "uuid_answer": _uuid_answer,
     "uuid_break": _uuid_break,
     "uuid_bridge": _uuid_bridge,
     "uuid_broadcast": _uuid_broadcast,

@@ -87,6 +87,7 @@ class Watch:
         # A lost result of an originate is asked for when its time is over.
         longest_ring = max(queue.ring_timeout for queue in climate.queues)
         self._patience = longest_ring + 5.0 if climate.lost_jobs else 0.0
+        self._stuck_seconds = STUCK_SECONDS + self._patience
         self._since: dict[tuple[str, str], float] = {}
         self._told: set[tuple[str, str]] = set()
         self._places: dict[str, tuple[str, float]] = {}
@@ -264,6 +265,7 @@ class Watch:
         if self._disk.is_sound and server.journal.statistics().error is None:
             before = self._clock.now() - STEP_SECONDS
             self.promised |= {call for call, at in self._seen.items() if at < before}
+        self._seen.clear()
 
     def _count_leases(self, server: Server) -> None:
         self.healed_leases += server.dispatcher.healed_leases
