@@ -49,10 +49,35 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.name)),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(stream))),
         # Rooms get their loggers when they are imported, before anybody knows the settings.
         cache_logger_on_first_use=False,
     )
+
+
+class _Unfailing:
+    """A stream for log lines that costs nobody a call: what cannot be written is counted, and told later."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, text: str) -> None:
+        """Write a line, and before it how many could not be written."""
+        try:
+            if self._lost:
+                self._stream.write(f"callctl: {self._lost} log lines could not be written\n")
+                self._lost = 0
+            self._stream.write(text)
+        except OSError:
+            self._lost += 1
+
+    def flush(self) -> None:
+        """Have what was written leave the process, if the stream takes it."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._lost += 1
 
 
 @contextmanager

@@ -38,7 +38,7 @@ from callctl.clock import SteadyClock
 from callctl.config import Config
 from callctl.errors import StoreError
 from callctl.esl.outbound import serve_outbound
-from callctl.model import AgentRecord, CallRecord, Fact, Ids, OfferRecord, QueueSettings, Tier
+from callctl.model import AgentRecord, CallRecord, Fact, Ids, OfferRecord, QueueSettings, QueueTargets, Tier
 from callctl.store.backup import back_up_into, next_due
 from callctl.store.journal import Journal
 from callctl.store.loading import load_agents, load_open_calls, load_open_offers, load_tiers, open_reader
@@ -164,6 +164,7 @@ class Server:
             absentees=absentees,
             default_queue=self._config.server.default_queue,
         )
+        self._record_targets()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._outside.service_manager.keep_watchdog_quiet)
             nursery.start_soon(self.dispatcher.run)
@@ -183,6 +184,17 @@ class Server:
                 )
             await self._take_calls(nursery, task_status)
             nursery.cancel_scope.cancel()
+
+    def _record_targets(self) -> None:
+        """Let the history's views count with the thresholds of callctl.toml."""
+        for queue in self._queues.values():
+            self._record(
+                QueueTargets(
+                    queue=queue.name,
+                    service_level_seconds=queue.service_level_seconds,
+                    short_abandon_seconds=queue.short_abandon_seconds,
+                )
+            )
 
     async def _reconcile(self, recovery: Recovery, switch: Switch) -> None:
         await recovery.reconcile(switch)
@@ -241,6 +253,7 @@ class Server:
             _put_agents(config, distributor, now)
 
         self.dispatcher.act(take_over)
+        self._record_targets()
         for switch in self.switches.values():
             await switch.widen(
                 has_preludes=any(map(prelude_of, self._queues.values())),

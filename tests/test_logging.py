@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -132,3 +133,23 @@ def test_bytes_that_are_no_text_break_no_line() -> None:
     configure_logging(LogSettings(), stream)
     structlog.get_logger().info("odd", name="caf\udce9", raw=b"\xff")
     assert lines(stream)[0]["name"] == "caf\udce9"
+
+
+def test_a_log_that_cannot_be_written_stops_nobody_and_says_so_when_it_can_again() -> None:
+    class FullDisk(io.StringIO):
+        is_full = True
+
+        def write(self, text: str) -> int:
+            if self.is_full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(text)
+
+    stream = FullDisk()
+    configure_logging(LogSettings(), stream)
+    structlog.get_logger().info("first")
+    structlog.get_logger().info("second")
+    stream.is_full = False
+    structlog.get_logger().info("third")
+    said, line = stream.getvalue().splitlines()
+    assert said == "callctl: 2 log lines could not be written"
+    assert json.loads(line)["event"] == "third"
