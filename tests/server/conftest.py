@@ -58,6 +58,10 @@ class Theatre:
         connection.close()
         return found
 
+    def waiting(self) -> int:
+        """Return how many callers stand in a queue."""
+        return len(self.stage.server.dispatcher.ask(lambda d, now: d.members(now)))
+
     def invariants(self) -> list[str]:
         return self.stage.server.dispatcher.act(lambda d, now: d.check_invariants(now))
 

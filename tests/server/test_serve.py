@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -10,10 +11,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 
 from callctl.cli.stage import free_port
 from callctl.config.paths import control_socket
+from callctl.model import Ids
+from callctl.sim.switch import Switch
 
 CONFIG = """
 [server]
@@ -25,9 +29,9 @@ listen = "127.0.0.1:{http_port}"
 
 [[freeswitch]]
 name = "fs1"
-port = 1
+port = {switch_port}
 
-[queue.{queue}]
+[queue.caller]
 """
 
 
@@ -47,10 +51,21 @@ class Process:
                 self.log += chunk
 
 
-async def configuration(folder: Path, queue: str = "caller", database: str = "callctl.db") -> Path:
+@pytest.fixture
+async def switch_port(nursery: trio.Nursery) -> AsyncIterator[int]:
+    """A stand-in switch that the servers of a test log in to."""
+    switch = Switch(random=random.Random(1), ids=Ids(random.Random(1)))
+    await nursery.start(switch.run)
+    yield await nursery.start(switch.listen_inbound)
+
+
+async def configuration(folder: Path, switch_port: int, database: str = "callctl.db") -> Path:
     path = folder / "callctl.toml"
     text = CONFIG.format(
-        port=await free_port(), http_port=await free_port(), queue=queue, database=folder / database
+        port=await free_port(),
+        http_port=await free_port(),
+        switch_port=switch_port,
+        database=folder / database,
     )
     path.write_text(text)
     return path
@@ -72,20 +87,20 @@ async def serving(config: Path) -> AsyncIterator[Process]:
         await process.wait()
 
 
-async def test_sigterm_stops_in_good_order_and_exits_0(tmp_path: Path) -> None:
-    async with serving(await configuration(tmp_path)) as server:
+async def test_sigterm_stops_in_good_order_and_exits_0(tmp_path: Path, switch_port: int) -> None:
+    async with serving(await configuration(tmp_path, switch_port)) as server:
         server.process.send_signal(signal.SIGTERM)
         with trio.fail_after(20):
             assert await server.process.wait() == 0
     assert not control_socket(tmp_path / "callctl.db").exists()
 
 
-async def test_two_servers_on_one_database_are_refused(tmp_path: Path) -> None:
-    first = await configuration(tmp_path)
+async def test_two_servers_on_one_database_are_refused(tmp_path: Path, switch_port: int) -> None:
+    first = await configuration(tmp_path, switch_port)
     async with serving(first):
         second = tmp_path / "second"
         second.mkdir()
-        config = await configuration(second, database=str(tmp_path / "callctl.db"))
+        config = await configuration(second, switch_port, database=str(tmp_path / "callctl.db"))
         result = await trio.run_process(
             [sys.executable, "-m", "callctl", "serve", "--config", str(config)],
             capture_stderr=True,
@@ -97,8 +112,8 @@ async def test_two_servers_on_one_database_are_refused(tmp_path: Path) -> None:
     assert "callctl.db" in lines[0]
 
 
-async def test_sighup_reloads_and_refuses_a_bad_file_whole(tmp_path: Path) -> None:
-    config = await configuration(tmp_path)
+async def test_sighup_reloads_and_refuses_a_bad_file_whole(tmp_path: Path, switch_port: int) -> None:
+    config = await configuration(tmp_path, switch_port)
     async with serving(config) as server:
         good = config.read_text()
         config.write_text(good + "\n[queue.sales]\nstrategy = 'top-down'\n")
@@ -110,8 +125,8 @@ async def test_sighup_reloads_and_refuses_a_bad_file_whole(tmp_path: Path) -> No
         assert server.process.returncode is None
 
 
-async def test_a_series_of_backups_is_made_while_the_server_runs(tmp_path: Path) -> None:
-    config = await configuration(tmp_path)
+async def test_a_series_of_backups_is_made_while_the_server_runs(tmp_path: Path, switch_port: int) -> None:
+    config = await configuration(tmp_path, switch_port)
     config.write_text(config.read_text() + '\n[backup]\nfolder = "copies"\n')
     async with serving(config) as server:
         await server.until_logged("backup made")

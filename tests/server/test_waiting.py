@@ -86,9 +86,9 @@ async def test_a_talk_is_recorded_into_the_file_that_the_template_names(theatre)
 async def test_a_higher_base_score_is_served_first(theatre) -> None:
     async with theatre() as t:
         t.stage.switch.place_call(Caller(number="1", name="first"))
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        await t.until(lambda: t.waiting() == 1)
         t.stage.switch.place_call(Caller(number="2", variables={"cc_base_score": "100"}))
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 2)
+        await t.until(lambda: t.waiting() == 2)
         t.hire("1001", HANGS_UP)
         await t.stage.server.reception.wait_empty()
     bridged = sorted(t.rows("calls"), key=lambda row: row["bridged_at"])
@@ -100,9 +100,9 @@ async def test_a_caller_who_was_cut_off_comes_back_to_the_old_place(theatre) -> 
     async with theatre(queue) as t:
         await t.call(Caller(number="1", patience=0.2))
         t.stage.switch.place_call(Caller(number="2"))
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        await t.until(lambda: t.waiting() == 1)
         t.stage.switch.place_call(Caller(number="1"))
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 2)
+        await t.until(lambda: t.waiting() == 2)
         t.hire("1001", HANGS_UP)
         await t.stage.server.reception.wait_empty()
     bridged = sorted((row for row in t.rows("calls") if row["bridged_at"]), key=lambda row: row["bridged_at"])
@@ -177,7 +177,7 @@ async def test_wrap_up_of_the_queue_keeps_the_agent_and_can_be_ended_early(theat
         t.hire("1001", HANGS_UP)
         await t.call(Caller())
         t.stage.switch.place_call(Caller())
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        await t.until(lambda: t.waiting() == 1)
         assert [row["state"] for row in t.rows("calls")][-1] != "ringing"
         t.stage.server.dispatcher.act(lambda d, now: d.end_wrap_up("1001", now))
         await t.stage.server.reception.wait_empty()
@@ -226,7 +226,7 @@ async def test_an_agent_with_a_call_of_its_own_is_not_offered_until_the_call_has
         view = t.stage.server.dispatcher.act(lambda d, now: d.agents(now)[0])
         assert view.external_call
         t.stage.switch.place_call(Caller())
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        await t.until(lambda: t.waiting() == 1)
         assert t.rows("offers") == []
         await link.api("uuid_kill 11111111-1111-4111-8111-111111111111")
         await t.stage.server.reception.wait_empty()
@@ -247,7 +247,7 @@ async def test_a_phone_that_is_known_to_be_away_is_not_rung_until_it_registers(t
         directory.unregister("user/1001")
         await t.until(lambda: agents()[0].registered is False)
         t.stage.switch.place_call(Caller())
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        await t.until(lambda: t.waiting() == 1)
         assert t.rows("offers") == []
         directory.register("user/1001")
         await t.stage.server.reception.wait_empty()
@@ -259,7 +259,7 @@ async def test_callers_leave_when_the_last_agent_does_if_the_queue_says_so(theat
     async with theatre(QueueSettings(name="caller", leave_when_empty=True)) as t:
         t.hire("1001", Endpoint.silent())
         t.stage.switch.place_call(Caller())
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        await t.until(lambda: t.waiting() == 1)
         t.stage.server.dispatcher.act(lambda d, now: d.set_status("1001", AgentStatus.LOGGED_OUT, now))
         await t.stage.server.reception.wait_empty()
     [call] = t.rows("calls")
@@ -283,9 +283,9 @@ async def test_longer_waits_than_an_agent_can_serve_go_by_weight_over_several_qu
     queues = QueueSettings(name="normal"), QueueSettings(name="urgent", weight=1000)
     async with theatre(*queues) as t:
         t.stage.switch.place_call(Caller(number="1", variables={"queue": "normal"}))
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 1)
+        await t.until(lambda: t.waiting() == 1)
         t.stage.switch.place_call(Caller(number="2", variables={"queue": "urgent"}))
-        await t.until(lambda: len(t.stage.server.reception.sessions) == 2)
+        await t.until(lambda: t.waiting() == 2)
         act = t.stage.server.dispatcher.act
         t.hire("1001", HANGS_UP, queue="urgent")
         act(lambda d, now: d.put_tier(Tier(queue="normal", agent="1001"), now))
