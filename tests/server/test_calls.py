@@ -256,7 +256,7 @@ async def test_a_hundred_calls_at_once_all_end_and_add_up(theatre) -> None:
             t.hire(str(number), Endpoint(answer_after=0.05, talk_seconds=0.3))
         for number in range(100):
             t.stage.switch.place_call(Caller(number=f"49{number:05d}"))
-        await t.until(lambda: t.waiting() == 100)
+        await t.until(lambda: len(t.stage.server.reception.sessions) == 100)
         with trio.fail_after(20):
             await t.stage.server.reception.wait_empty()
     calls = t.rows("calls")

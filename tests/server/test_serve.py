@@ -52,11 +52,12 @@ class Process:
 
 
 @pytest.fixture
-async def switch_port(nursery: trio.Nursery) -> AsyncIterator[int]:
+async def switch_port(nursery: trio.Nursery) -> int:
     """A stand-in switch that the servers of a test log in to."""
     switch = Switch(random=random.Random(1), ids=Ids(random.Random(1)))
     await nursery.start(switch.run)
-    yield await nursery.start(switch.listen_inbound)
+    port: int = await nursery.start(switch.listen_inbound)
+    return port
 
 
 async def configuration(folder: Path, switch_port: int, database: str = "callctl.db") -> Path:
