@@ -13,7 +13,7 @@ import trio
 
 from callctl.call import events as ev
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
-from callctl.call.variables import way_back, who_hung_up
+from callctl.call.variables import bridged_with, way_back, who_hung_up
 from callctl.errors import EslError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.outbound import CallSocket, ChannelEnded
@@ -150,7 +150,8 @@ class CallerLeg:
             case "CHANNEL_UNBRIDGE":
                 self._deliver(ev.Unbridged())
             case "CHANNEL_HANGUP_COMPLETE":
-                self._deliver(ev.CallerHungUp(event.get("Hangup-Cause"), who_hung_up(event)))
+                cause, talked_to = event.get("Hangup-Cause"), bridged_with(event)
+                self._deliver(ev.CallerHungUp(cause, who_hung_up(event), talked_to))
             case "DTMF":
                 self._deliver(ev.KeyPressed(event.get("DTMF-Digit")))
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application") == "socket":

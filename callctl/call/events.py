@@ -50,11 +50,15 @@ class AgentUnavailable:
 
 @frozen
 class AgentHungUp:
-    """The agent's answered leg is gone, after the agent had the caller on hold for so long in all."""
+    """The agent's answered leg is gone, after the agent had the caller on hold for so long in all.
+
+    `talked_to` is the leg that it was bridged with last, or "": CHANNEL_BRIDGE may come after this.
+    """
 
     leg_uuid: str
     cause: str
     hold_seconds: float = 0.0
+    talked_to: str = ""
 
 
 @frozen
@@ -79,10 +83,11 @@ class Unbridged:
 
 @frozen
 class CallerHungUp:
-    """The caller's leg is gone: who ended it, and with which cause."""
+    """The caller's leg is gone: who ended it, with which cause, and whom it was bridged with last, or ""."""
 
     cause: str
     by: HungUpBy
+    talked_to: str = ""
 
 
 @frozen

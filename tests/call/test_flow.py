@@ -421,6 +421,29 @@ def test_the_late_refusal_of_one_bridge_does_not_end_the_next_one() -> None:
     assert flow.stage is Stage.BRIDGING
 
 
+@pytest.mark.parametrize(
+    "hangup",
+    [
+        ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, talked_to="leg-1001"),
+        ev.AgentHungUp("leg-1001", "NORMAL_CLEARING", talked_to="caller"),
+    ],
+    ids=["the caller's", "the agent's"],
+)
+def test_a_hangup_that_overtakes_the_news_of_the_bridge_tells_of_it(hangup: ev.CallHappening) -> None:
+    flow = bridging()
+    effects = flow.handle(hangup, T + 3.1)
+    assert ev.ReportBridged("offer-1001") in effects
+    assert flow.stage is Stage.PARTING
+    assert (flow.record.reason, flow.record.bridged_at) == (Reason.BRIDGED, T + 3.1)
+    assert flow.handle(ev.Bridged("leg-1001"), T + 3.2) == []
+
+
+def test_a_caller_who_talked_to_somebody_in_an_earlier_visit_did_not_do_so_in_this_one() -> None:
+    flow = bridging()
+    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, talked_to="leg-of-yesterday"), T + 3.1)
+    assert flow.record.reason is Reason.CALLER_HANGUP
+
+
 def test_a_caller_gone_in_the_instant_of_the_bridge_leaves_no_leg_behind() -> None:
     flow = bridging()
     effects = flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 3.01)
