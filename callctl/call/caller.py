@@ -43,6 +43,24 @@ _APPLICATION_OF_MEDIA = {
 }
 
 
+OWED = "callctl_owed"
+"""The variable of a caller whose wait ended away from us: with which reason the dialplan is to go on."""
+
+
+async def go_on(socket: CallSocket, switch: Switch) -> bool:
+    """Let the dialplan go on with a caller whose wait has ended already; say whether this is one."""
+    owed = socket.data.variable(OWED)
+    if not owed or owed != socket.data.variable("callctl_reason"):
+        return False
+    log.info("the wait had ended", uuid=socket.uuid, switch=switch.name, reason=owed)
+    try:
+        await switch.set_variables(socket.uuid, {"socket_resume": "true", OWED: ""})
+        await socket.request(commands.exit_())
+    except EslError as error:
+        log.info("the caller goes on by the end of the socket", uuid=socket.uuid, why=str(error))
+    return True
+
+
 class CallerLeg:
     """One caller. What happens to the leg is told to `deliver`, as events of `callctl.call.events`."""
 
@@ -233,8 +251,12 @@ class CallerLeg:
         await trio.sleep(SET_SECONDS)
 
     async def hand_back(self, variables: Mapping[str, str]) -> None:
-        """Leave the caller to the dialplan: with `socket_resume` it goes on when our socket ends."""
-        await self.set_variables({"socket_resume": "true", **variables})
+        """Leave the caller to the dialplan: with `socket_resume` it goes on when our socket ends.
+
+        A caller without a socket hears the dialplan's music, and will be brought to us once more: `go_on`.
+        """
+        owed = {OWED: variables["callctl_reason"]} if self._socket is None else {}
+        await self.set_variables({"socket_resume": "true", **variables, **owed})
         if self._socket is None:
             return
         try:

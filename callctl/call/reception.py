@@ -14,6 +14,7 @@ import trio
 from attrs import evolve
 
 from callctl.call.absentees import Absentees
+from callctl.call.caller import go_on
 from callctl.call.session import CallSession, Desk
 from callctl.call.switch import Switch
 from callctl.call.variables import arrival_from
@@ -98,6 +99,8 @@ class Reception:
                 core_uuid=socket.data.get("Core-UUID"),
                 hostname=socket.data.get("FreeSWITCH-Hostname"),
             )
+            return
+        if await go_on(socket, switch):
             return
         arrival = self._arrival(socket, switch)
         session = self._sessions.get(arrival.call)

@@ -44,6 +44,11 @@ ring-timeout = 2
 [queue.brief]
 max-wait-time = 2
 ring-timeout = 2
+
+[queue.quiet]
+wait-media = "ring-ready"
+max-wait-time = 2
+ring-timeout = 2
 """
 
 

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from tests.live.centre import CallCentre
+from tests.live.configuration import AWAY_SECONDS
 from tests.live.patience import until
 
 
@@ -112,3 +113,17 @@ async def test_twenty_calls_at_once_are_all_handled_by_five_agents(centre: CallC
     assert {row["reason"] for row in rows} == {"BRIDGED"}
     assert {row["agent"] for row in rows} == {"1001", "1002", "1003", "1004", "1005"}
     assert {row["hung_up_by"] for row in rows} == {"agent"}
+
+
+async def test_a_wait_that_ends_while_the_dialplan_has_the_caller_is_not_begun_anew(
+    centre: CallCentre,
+) -> None:
+    caller = await centre.call("visit-brief")
+    waiting = await centre.row(caller, "state = 'waiting'")
+    await trio.sleep(1)
+    [session] = centre.server.reception.sessions.values()
+    session._caller.leave_socket()
+    assert (await centre.row(caller))["reason"] == "TIMEOUT"
+    place = waiting.text("uuid")
+    await until(lambda: centre.is_at(place, "timed-out"), 2 * AWAY_SECONDS)
+    await centre.hang_up(caller)

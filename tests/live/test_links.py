@@ -127,3 +127,18 @@ async def test_a_wrong_password_is_said_in_one_line(
         lines = [line for line in capsys.readouterr().out.splitlines() if "refused the password" in line]
         assert lines
         assert all("wrong" not in line.replace("invalid", "") for line in lines)
+
+
+@pytest.mark.parametrize("queue", ["brief", "quiet"])
+async def test_who_waited_too_long_is_handed_back_without_the_inbound_connection(
+    centre: CallCentre, queue: str
+) -> None:
+    caller = await centre.call(f"visit-{queue}", wait=False)
+    place = (await centre.row(caller, "state = 'waiting'")).text("uuid")
+    await trio.sleep(1.7)
+    drop_inbound(centre)
+    assert (await centre.row(caller))["reason"] == "TIMEOUT"
+    assert not centre.server.switches["live"].is_ready
+    await until(lambda: centre.is_at(place, "timed-out"), 2)
+    assert await centre.console.variable(place, "callctl_reason") == "TIMEOUT"
+    await centre.hang_up(caller)
