@@ -10,10 +10,10 @@ from starlette.responses import Response
 from callctl.acd.distributor import Distributor
 from callctl.acd.views import AgentView
 from callctl.api.house import House
-from callctl.api.reading import StatusChange, body_of, check_name, read, read_body, record_of
+from callctl.api.reading import StatusChange, WrapUpChange, body_of, check_name, read, read_body, record_of
 from callctl.api.shapes import Answer, agent_shape
-from callctl.errors import UnknownAgent
-from callctl.model import AgentSettings
+from callctl.errors import UnknownAgent, WrongMoment
+from callctl.model import AgentSettings, AgentState
 
 
 class Agents:
@@ -70,6 +70,19 @@ class Agents:
         shown = agent_shape(self._find(name))
         await self._house.written()
         return Answer(shown)
+
+    async def change_wrap_up(self, request: Request) -> Response:
+        """POST /agents/{name}/wrap-up: end an agent's wrap-up, or lengthen it. 409 where there is none."""
+        name = request.path_params["name"]
+        change = await read(request, WrapUpChange)
+        if self._find(name).state is not AgentState.WRAP_UP:
+            raise WrongMoment(f"agent {name} is not in wrap-up")
+        seconds = change.extend_seconds
+        if seconds is None:
+            self._house.act(lambda distributor, now: distributor.end_wrap_up(name, now))
+        else:
+            self._house.act(lambda distributor, now: distributor.extend_wrap_up(name, seconds, now))
+        return Answer(agent_shape(self._find(name)))
 
     async def _take(self, settings: AgentSettings, status: HTTPStatus) -> Response:
         self._house.act(lambda distributor, now: distributor.put_agent(settings, now))

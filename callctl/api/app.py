@@ -51,6 +51,7 @@ def api_routes(house: House) -> list[BaseRoute]:
             "/agents/{name}", GET=agents.show, PUT=agents.put, PATCH=agents.patch, DELETE=agents.delete
         ),
         _under_api("/agents/{name}/status", POST=agents.set_status),
+        _under_api("/agents/{name}/wrap-up", POST=agents.change_wrap_up),
         _under_api("/queues", GET=queues.list_all),
         _under_api("/queues/{name}", GET=queues.show),
         _under_api("/queues/{queue}/tiers", GET=queues.list_tiers),

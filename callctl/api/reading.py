@@ -32,6 +32,13 @@ NOWHERE = Places(Path())
 
 
 @frozen(kw_only=True)
+class WrapUpChange:
+    """By how many seconds an agent's wrap-up is lengthened; None means that it ends now."""
+
+    extend_seconds: float | None = None
+
+
+@frozen(kw_only=True)
 class StatusChange:
     """What an agent is to be, why, and for how many seconds (then Available again); None means for good."""
 

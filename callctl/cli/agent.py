@@ -9,10 +9,11 @@ import attrs
 import click
 from attrs import evolve
 
+from callctl.api.client import path_of
 from callctl.cli.keepers import Roster
 from callctl.cli.options import config_option, json_option, number_pairs_option, one_line, pairs_option
 from callctl.cli.output import print_record, print_rows
-from callctl.cli.target import edit_roster, read_roster, refuse_agent_of_file
+from callctl.cli.target import edit_roster, need_server, read_roster, refuse_agent_of_file
 from callctl.config import Config
 from callctl.errors import CallctlError
 from callctl.model import AgentRecord, AgentSettings, AgentStatus, Tier
@@ -182,6 +183,24 @@ def pause(config: Config, name: str, reason: str | None, minutes: float | None) 
         seconds = minutes * 60 if minutes is not None else None
         keeper.set_status(name, AgentStatus.ON_BREAK, reason or "", seconds)
     click.echo(f"agent {name} is {AgentStatus.ON_BREAK.value}")
+
+
+@command.command("wrap-up")
+@click.argument("name")
+@click.option("--extend", type=click.FloatRange(0, min_open=True), help="Lengthen it by so many seconds.")
+@config_option
+def wrap_up(config: Config, name: str, extend: float | None) -> None:
+    """End an agent's wrap-up, or lengthen it; needs a running server.
+
+    \b
+    Example:
+      callctl agent wrap-up 1001 --extend 60
+    """
+    change = {} if extend is None else {"extend_seconds": extend}
+    need_server(config).post(path_of("agents", name, "wrap-up"), change)
+    click.echo(
+        f"the wrap-up of agent {name} " + ("has ended" if extend is None else f"lasts {extend:g} s more")
+    )
 
 
 def _status_command(verb: str, status: AgentStatus, summary: str) -> None:

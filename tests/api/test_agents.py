@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from callctl.model import AgentSettings, Arrival
 from tests.api.house import Visited
 
 AGENT = "/api/v1/agents/1001"
@@ -166,3 +167,21 @@ async def test_a_change_is_answered_also_while_the_database_takes_no_rows(
         other.execute("ROLLBACK")
     assert answer.status_code == 201
     assert (await visited.control.get(AGENT)).status_code == 200
+
+
+async def test_a_wrap_up_can_be_lengthened_and_ended_and_only_when_there_is_one(visited: Visited) -> None:
+    visited.hire("1001")
+    refused = await visited.control.post(f"{AGENT}/wrap-up", json={})
+    assert refused.status_code == 409
+    assert "not in wrap-up" in refused.json()["detail"]
+    arrival = Arrival(call="c", uuid="u", switch="fs1", queue="caller", arrived_at=0, joined_at=0)
+    act = visited.house.act
+    settings = AgentSettings(name="1001", contact="user/1001", wrap_up_time=30)
+    act(lambda d, now: d.put_agent(settings, now))
+    offer = act(lambda d, now: d.adopt_talk(arrival, "1001", "leg", now, now))
+    act(lambda d, now: d.talk_ended(offer.id, now))
+    before = (await visited.control.get(AGENT)).json()["wrap_up_until"]
+    longer = await visited.control.post(f"{AGENT}/wrap-up", json={"extend_seconds": 60})
+    assert longer.json()["wrap_up_until"] > before
+    ended = await visited.control.post(f"{AGENT}/wrap-up", json={})
+    assert ended.json()["state"] == "Waiting"
