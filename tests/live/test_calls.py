@@ -127,3 +127,4 @@ async def test_a_wait_that_ends_while_the_dialplan_has_the_caller_is_not_begun_a
     place = waiting.text("uuid")
     await until(lambda: centre.is_at(place, "timed-out"), 2 * AWAY_SECONDS)
     await centre.hang_up(caller)
+    assert len(centre.rows("SELECT * FROM calls")) == 1
