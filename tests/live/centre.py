@@ -212,6 +212,19 @@ class CallCentre:
         """Let a caller hang up."""
         await self.console.api(f"uuid_kill {caller.uuid}")
 
+    async def press(self, caller: Caller, key: str) -> None:
+        """Let a caller press a key."""
+        await self.console.api(f"uuid_send_dtmf {caller.uuid} {key}")
+
+    async def press_on_phone(self, phone: str, key: str) -> None:
+        """Let the agent who has just answered this phone press a key."""
+        [uuid] = [
+            channel["uuid"]
+            for channel in await self.console.channels()
+            if channel["dest"] == phone and channel["direction"] == "inbound"
+        ]
+        await self.console.api(f"uuid_send_dtmf {uuid} {key}")
+
     async def is_on_the_line(self, caller: Caller) -> bool:
         """Say whether a caller has neither hung up nor been hung up."""
         return await self.console.exists(caller.uuid)

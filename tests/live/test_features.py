@@ -1,0 +1,147 @@
+"""What a queue can do for its callers and agents, as far as FreeSWITCH has a part in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from callctl.esl.wire import Event
+from callctl.store.loading import epoch
+from tests.live.centre import CallCentre, open_centre
+from tests.live.freeswitch import FreeSwitch
+from tests.live.patience import until
+
+SECOND_OF_TONE = "tone_stream://%(1000,0,500)"
+
+
+@asynccontextmanager
+async def centre_with(freeswitch: FreeSwitch, directory: Path, settings: str) -> AsyncIterator[CallCentre]:
+    """Open a call centre whose queue `caller` has these settings."""
+    async with open_centre(
+        freeswitch, directory, f"[queue.caller]\nring-timeout = 2\n{settings}\n"
+    ) as centre:
+        await centre.start()
+        yield centre
+        await centre.check_all_is_over()
+
+
+class Sounds:
+    """What FreeSWITCH plays, as it begins to."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    def take(self, event: Event) -> None:
+        """Take PLAYBACK_START of any channel."""
+        self.begun.append(event.get("Playback-File-Path"))
+
+    def count(self, sound: str) -> int:
+        """Return how often a sound was begun."""
+        return self.begun.count(sound)
+
+
+async def test_an_exit_key_ends_the_wait(freeswitch: FreeSwitch, tmp_path: Path) -> None:
+    async with centre_with(freeswitch, tmp_path, 'exit-keys = "#"') as centre:
+        caller = await centre.call()
+        await centre.row(caller, "state = 'waiting'")
+        await trio.sleep(0.3)
+        await centre.press(caller, "5")
+        await centre.press(caller, "#")
+        row = await centre.row(caller)
+        assert row["reason"] == "EXIT_WITH_KEY"
+
+
+async def test_a_greeting_comes_before_the_music_and_announcements_over_it(
+    freeswitch: FreeSwitch, tmp_path: Path
+) -> None:
+    greeting, announcement = f"{SECOND_OF_TONE};loops=1", "tone_stream://%(200,0,900);loops=1"
+    settings = f'greeting = "{greeting}"\nannounce-sound = ["{announcement}"]\nannounce-frequency = 1'
+    sounds = Sounds()
+    async with (
+        centre_with(freeswitch, tmp_path, settings) as centre,
+        freeswitch.console(sounds.take, "PLAYBACK_START") as console,
+    ):
+        await console.api("status")
+        caller = await centre.call()
+        await until(lambda: sounds.count(announcement) >= 2)
+        assert sounds.begun.index(greeting) < sounds.begun.index("local_stream://moh")
+        centre.agent("1001", "answer")
+        talking = await centre.row(caller, "state = 'talking'")
+        begun = len(sounds.begun)
+        await trio.sleep(1.5)
+        assert len(sounds.begun) == begun, "nothing is announced into the talk"
+        assert await centre.is_on_the_line(caller)
+        await centre.hang_up(caller)
+        assert (await centre.row(caller))["id"] == talking["id"]
+
+
+async def test_a_bridge_waits_for_no_announcement(freeswitch: FreeSwitch, tmp_path: Path) -> None:
+    announcement = "tone_stream://%(10000,0,900);loops=1"
+    settings = f'announce-sound = ["{announcement}"]\nannounce-frequency = 1'
+    async with centre_with(freeswitch, tmp_path, settings) as centre:
+        caller = await centre.call()
+        await centre.row(caller, "state = 'waiting'")
+        await trio.sleep(1.5)
+        centre.agent("1001", "answer")
+        await centre.row(caller, "state = 'talking'")
+        await centre.hang_up(caller)
+        row = await centre.row(caller)
+        assert epoch(row.text("bridged_at")) - epoch(row.text("answered_at")) < 0.3
+
+
+async def test_an_agent_who_presses_the_key_gets_the_caller(freeswitch: FreeSwitch, tmp_path: Path) -> None:
+    settings = f'accept-key = "1"\naccept-timeout = 5\nagent-announce = "{SECOND_OF_TONE};loops=1"'
+    async with centre_with(freeswitch, tmp_path, settings) as centre:
+        centre.agent("1001", "answer")
+        caller = await centre.call()
+        await centre.row(caller, "state = 'ringing'")
+        await trio.sleep(2)
+        await centre.row(caller, "state = 'ringing'")
+        await centre.press_on_phone("answer", "1")
+        await centre.row(caller, "state = 'talking'")
+        await centre.hang_up(caller)
+        assert (await centre.row(caller))["reason"] == "BRIDGED"
+
+
+async def test_a_voicemail_never_gets_the_caller(freeswitch: FreeSwitch, tmp_path: Path) -> None:
+    async with centre_with(freeswitch, tmp_path, 'accept-key = "1"\naccept-timeout = 1') as centre:
+        centre.agent("1001", "answer", delay_seconds=60)
+        caller = await centre.call()
+        row = await centre.row(caller, "state = 'waiting' AND offers = 1")
+        assert row["bridged_at"] is None
+        assert centre.offers(caller) == [("1001", "no-answer")]
+        await centre.hang_up(caller)
+        await centre.row(caller)
+
+
+async def test_a_talk_is_recorded(freeswitch: FreeSwitch, tmp_path: Path) -> None:
+    template = f"{tmp_path}/{{queue}}-{{call}}.wav"
+    async with centre_with(freeswitch, tmp_path, f'record-template = "{template}"') as centre:
+        centre.agent("1001", "ring100talk1500")
+        caller = await centre.call()
+        row = await centre.row(caller)
+        recording = tmp_path / f"caller-{row.text('id')}.wav"
+        assert recording.stat().st_size > 8000, "half a second of sound at least"
+
+
+async def test_with_ring_all_the_first_to_answer_wins_and_the_others_stop(
+    freeswitch: FreeSwitch, tmp_path: Path
+) -> None:
+    async with centre_with(freeswitch, tmp_path, 'strategy = "ring-all"') as centre:
+        centre.agent("1001", "ring300")
+        centre.agent("1002", "ring1500")
+        centre.agent("1003", "noanswer")
+        caller = await centre.call()
+        assert (await centre.row(caller, "state = 'talking'"))["agent"] == "1001"
+        assert sorted(centre.offers(caller)) == [
+            ("1001", "answered"),
+            ("1002", "cancelled"),
+            ("1003", "cancelled"),
+        ]
+        await trio.sleep(1.5)
+        assert len(await centre.console.channels()) == 4, "the caller, the agent, and the far end of each"
+        await centre.hang_up(caller)
+        await centre.row(caller)
