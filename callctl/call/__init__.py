@@ -9,7 +9,8 @@ The rooms, in the order a call passes through them:
   and `variables` (what travels with the call).
 - `caller`: the caller's leg. `switch`: one FreeSWITCH, and the agents' legs on it.
 - `dispatcher`: the one way to the distributor, which decides who gets whom.
-- `recovery`: what is really there, after each connection to a switch.
+- `recovery`: what is really there, after each connection to a switch, and now and then. `absentees`: who was
+  with us before a restart, and is not back yet.
 - `phones`: what the switches tell of the agents' phones.
 - `control`: what a person can do to a call.
 

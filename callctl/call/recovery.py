@@ -23,7 +23,7 @@ from callctl.call.session import Desk
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import Switch
 from callctl.call.variables import arrival_from, bridged_with, who_hung_up
-from callctl.errors import CommandRefused, LocalProtocolError, UnknownAgent, WaitEnded
+from callctl.errors import CommandRefused, EslError, LocalProtocolError, UnknownAgent, WaitEnded
 from callctl.esl import commands
 from callctl.esl.wire import Event
 from callctl.model import HEALED, Arrival, CallEvent, CallRecord, HungUpBy, Reason
@@ -77,8 +77,9 @@ class Recovery:
             try:
                 await self.reconcile(switch)
                 missing_before = await self._miss_callers(switch, missing_before)
-            except WaitEnded as ended:
-                log.info("the watch was cut short", switch=switch.name, why=str(ended))
+            except (EslError, ValueError) as error:
+                # An answer that cannot be read must not cost more than this one look.
+                log.warning("the watch was cut short", switch=switch.name, why=str(error))
 
     async def _miss_callers(self, switch: Switch, missing_before: set[str]) -> set[str]:
         """End the calls whose caller was gone twice in a row; return those who are gone for the first time.
