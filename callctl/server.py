@@ -175,6 +175,8 @@ class Server:
             for switch in self.switches.values():
                 switch.reconcile = partial(self._reconcile, recovery)
                 switch.on_other_event = partial(self._phones.take, switch)
+                switch.on_readiness = partial(self._note_readiness, switch.name)
+                self._note_readiness(switch.name, False)
                 nursery.start_soon(switch.run)
                 nursery.start_soon(recovery.watch, switch)
             await self._first_contact()
@@ -195,6 +197,10 @@ class Server:
                     short_abandon_seconds=queue.short_abandon_seconds,
                 )
             )
+
+    def _note_readiness(self, switch: str, ready: bool) -> None:
+        """Have agents rung only for callers whose switch takes orders."""
+        self.dispatcher.act(lambda distributor, now: distributor.set_switch_ready(switch, ready, now))
 
     async def _reconcile(self, recovery: Recovery, switch: Switch) -> None:
         await recovery.reconcile(switch)

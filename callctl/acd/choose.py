@@ -79,7 +79,7 @@ def _weighted(queue: Queue, now: float) -> Iterator[tuple[float, Rank, Member]]:
 
 def wants_offer(member: Member, now: float) -> bool:
     """Return whether one more agent should be rung for `member` at `now`, if there is one."""
-    if member.winner is not None or member.not_before > now:
+    if member.winner is not None or member.is_out_of_reach or member.not_before > now:
         return False
     match member.queue.settings.strategy:
         case Strategy.RING_ALL:
@@ -146,9 +146,17 @@ def passed_over(choice: Choice, now: float) -> tuple[PassedOver, ...]:
             named.append(PassedOver(agent=f"{others} others", why="too many to name"))
             break
         why = seat.agent.why_not_free(now) or misfit(queue, seat, choice.needs)
-        if not why:
+        if not why and not choice.order:
+            why = _why_offered_to_nobody(choice)
+        elif not why:
             first = choice.order[0]
             lower = first.level < seat.level and not preferred
             why = f"{first.name} is on a lower level" if lower else f"{first.name} {because}"
         named.append(PassedOver(agent=seat.name, why=why))
     return tuple(named)
+
+
+def _why_offered_to_nobody(choice: Choice) -> str:
+    if choice.member.is_out_of_reach:
+        return f"the caller's switch {choice.needs.switch} is not connected"
+    return "this caller is being offered to somebody, or to be offered later"

@@ -158,6 +158,22 @@ class Distributor:
         self._roster.changed(subject, now)
         self._settle(now)
 
+    def set_switch_ready(self, name: str, ready: bool, now: float) -> None:
+        """Say whether a switch takes orders; while it does not, its callers keep their places unoffered.
+
+        A switch counts as ready until the contrary is said. What rings already is left to its lease.
+        """
+        away = self._floor.switches_away
+        if ready:
+            away.discard(name)
+        else:
+            away.add(name)
+        for member in self._floor.members.values():
+            if member.arrival.switch == name:
+                member.is_out_of_reach = not ready
+                self._floor.look_at(member)
+        self._settle(now)
+
     # --- members ---
 
     def join(self, arrival: Arrival, now: float) -> int:

@@ -53,6 +53,7 @@ class Floor:
         self.queues: dict[str, Queue] = {}
         self.roster = Roster(self.queues, self.timers, self._note)
         self.members: dict[str, Member] = {}
+        self.switches_away: set[str] = set()
         self.reservations: dict[str, Reservation] = {}
         self.memory = CallerMemory()
         self._draw = draw
@@ -84,6 +85,7 @@ class Floor:
     def add(self, member: Member) -> None:
         """Let `member` wait. The place of one who comes back to a running wait is not judged again."""
         self.members[member.call] = member
+        member.is_out_of_reach = member.arrival.switch in self.switches_away
         member.queue.add(member)
         member.position_at_entry = member.queue.position(member)
         self.memory.waits(member)

@@ -45,6 +45,8 @@ class Member:
     tried: set[str] = field(factory=set)
     next_ring_at: float = 0.0
     not_before: float = 0.0
+    is_out_of_reach: bool = False
+    """The switch that this caller is on takes no orders now, so no agent can be rung for it."""
     told_wait_seconds: float | None = None
     explained: Needs | None = None
     needs: Needs | None = None

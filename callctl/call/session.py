@@ -29,6 +29,9 @@ from callctl.model import Arrival, CallEvent, CallRecord, Fact, Ids, Offer, Queu
 
 log = structlog.get_logger(__name__)
 
+BRIDGE_SECONDS = 1.0
+"""How long FreeSWITCH takes at most from the order of a bridge to the bridge; 20 to 60 ms are usual."""
+
 INBOX_EVENTS = 1000
 """More than a call ever has in flight; a call that is so far behind is broken, and ends as one."""
 
@@ -350,18 +353,28 @@ class CallSession:
             self.deliver(ev.BridgeRefused(offer.id, str(refused)))
 
     async def _settle_bridge(self, offer: Offer) -> None:
-        """Ask until the switch says whether the two hear each other; no proof came by itself."""
+        """Ask whether the two hear each other, as no proof came by itself.
+
+        The answer comes after that to the order itself, which a slow switch may have obeyed only just now;
+        so no is believed when it is said again a moment later.
+        """
+        state = await self._settled_state(offer.leg_uuid)
+        if state is not LegState.BRIDGED:
+            await trio.sleep(BRIDGE_SECONDS)
+            state = await self._settled_state(offer.leg_uuid)
+        if state is LegState.BRIDGED:
+            self.deliver(ev.Bridged(offer.leg_uuid))
+        else:
+            self.deliver(ev.BridgeRefused(offer.id, f"no bridge came; the leg is {state.name}"))
+
+    async def _settled_state(self, leg_uuid: str) -> LegState:
+        """Ask until the switch says how a leg stands."""
         while True:
             await self._switch.wait_ready()
             try:
-                state = await self._switch.leg_state(offer.leg_uuid)
-            except WaitEnded:
-                continue
-            if state is LegState.BRIDGED:
-                self.deliver(ev.Bridged(offer.leg_uuid))
-            else:
-                self.deliver(ev.BridgeRefused(offer.id, f"no bridge came; the leg is {state.name}"))
-            return
+                return await self._switch.leg_state(leg_uuid)
+            except WaitEnded as ended:
+                self._log.info("asking again how a leg stands", leg=leg_uuid, why=str(ended))
 
     async def _move_on(self, queue: str) -> None:
         """Prepare the visit to another queue, which begins when this one is over."""

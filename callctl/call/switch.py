@@ -45,8 +45,12 @@ REGISTRATION_EVENTS = ("sofia::register", "sofia::unregister", "sofia::expire")
 PHONE_FILTERS = (("Channel-Presence-ID", "/./"), ("Event-Subclass", "/^sofia::/"))
 """Only phones of the directory have a presence ID; calls of a trunk have none, and cost nothing here."""
 
-JOB_GRACE_SECONDS = 5.0
-"""What an originate may take beyond its own timeout before its result counts as lost."""
+JOB_GRACE_SECONDS = 2.0
+"""What an originate may take beyond its own timeout before its result counts as lost: less than the lease,
+so that it is settled by asking before the lease ends it."""
+
+RESULT_SECONDS = 1.0
+"""How long the result of an originate may come after the hangup of its leg; they are not in order."""
 
 CALLER_RING_SECONDS = 20.0
 """How long a caller who is called back may take to answer, with an agent on the line."""
@@ -98,10 +102,11 @@ class AgentUnreached(CallctlError):
 
 
 class _Parked:
-    """An agent's leg of which we wait to hear that it has heard its prelude."""
+    """An agent's leg of which we wait to hear that it is parked, having heard its prelude, or gone."""
 
     def __init__(self) -> None:
         self.event = trio.Event()
+        self.dialling = trio.CancelScope()
         self.pressed = ""
         self.hangup_cause = ""
 
@@ -112,6 +117,8 @@ class _Parked:
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
             self.hangup_cause = event.get("Hangup-Cause")
             self.event.set()
+            # Should the job's result be lost, the hangup has said how it ended.
+            self.dialling.deadline = trio.current_time() + RESULT_SECONDS
 
 
 class Switch:
@@ -160,6 +167,8 @@ class Switch:
         )
         self.on_other_event: Callable[[Event], None] = _nothing_to_do
         """Gets the events that concern no call of ours: those of the phones."""
+        self.on_readiness: Callable[[bool], None] = _nobody_asks
+        """Called when the switch becomes ready for orders, and when it is so no more."""
         self.core_uuid = ""
         """FreeSWITCH's own name for this run of it; another one after a restart."""
         self.reconcile: Callable[[Switch], Awaitable[None]] = _no_reconciliation
@@ -208,8 +217,11 @@ class Switch:
         self.core_uuid = await link.api("global_getvar core_uuid")
         await self.reconcile(self)
         self._ready.set()
+        self.on_readiness(True)
 
     def _on_down(self, why: str) -> None:
+        if self.is_ready:
+            self.on_readiness(False)
         self._ready = trio.Event()
         self._lost.set()
 
@@ -268,7 +280,10 @@ class Switch:
             raise AgentUnreached(OfferResult.CANCELLED, f"switch {self.name} is not connected")
         parked = self._parked[offer.leg_uuid] = _Parked()
         try:
-            leg_uuid = await self._dial(offer, arrival, prelude)
+            with parked.dialling:
+                leg_uuid = await self._dial(offer, arrival, prelude)
+            if parked.dialling.cancelled_caught:
+                raise _unreached(parked.hangup_cause)
             if prelude:
                 await self._await_acceptance(leg_uuid, parked, prelude)
         finally:
@@ -321,8 +336,7 @@ class Switch:
             self._dialling.discard(offer.leg_uuid)
         if job.ok:
             return job.text.removeprefix("+OK").strip() or offer.leg_uuid
-        cause = job.text.removeprefix("-ERR").strip()
-        raise AgentUnreached(RESULT_OF_CAUSE.get(cause, OfferResult.FAILED), cause)
+        raise _unreached(job.text.removeprefix("-ERR").strip())
 
     async def _await_acceptance(self, leg_uuid: str, parked: _Parked, prelude: Prelude) -> None:
         """Wait until the agent has heard, and pressed, what there is. The agent who does not is not there."""
@@ -415,6 +429,10 @@ class Switch:
         return await self.link.api(commands.uuid_exists(uuid)) == "true"
 
 
+def _unreached(cause: str) -> AgentUnreached:
+    return AgentUnreached(RESULT_OF_CAUSE.get(cause, OfferResult.FAILED), cause)
+
+
 async def _no_reconciliation(switch: Switch) -> None:
     """Until the server says better, a switch is believed to be empty."""
 
@@ -433,3 +451,7 @@ def _applications(prelude: Prelude) -> list[tuple[str, str]]:
 
 def _nothing_to_do(event: Event) -> None:
     """Until somebody wants them, the events of phones fall on the floor."""
+
+
+def _nobody_asks(ready: bool) -> None:
+    """Until somebody wants to know, a switch becomes ready in silence."""

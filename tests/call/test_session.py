@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from callctl.acd.distributor import Distributor
 from callctl.call import events as ev
@@ -64,6 +66,23 @@ async def test_a_leg_that_is_gone_was_hung_up_or_lost_with_its_switch(
     switch.core_uuid = core_uuid
     await session.check_leg()
     assert session._receive.receive_nowait() == told
+
+
+class SlowSwitch(Leg):
+    """A switch that obeys the order of a bridge a moment after it said that there is none."""
+
+    async def wait_ready(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def leg_state(self, uuid: str) -> LegState:
+        said, self._state = self._state, LegState.BRIDGED
+        return said
+
+
+async def test_a_bridge_that_a_slow_switch_makes_only_now_is_not_given_up(autojump_clock: MockClock) -> None:
+    session = talking(SlowSwitch(LegState.ANSWERED))
+    await session._settle_bridge(OFFER)
+    assert session._receive.receive_nowait() == ev.Bridged("leg")
 
 
 async def test_a_leg_that_talks_is_left_alone() -> None:

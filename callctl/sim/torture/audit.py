@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from callctl.model import OUTCOME_OF_REASON, Reason
@@ -18,6 +18,9 @@ from callctl.store.loading import epoch, open_reader
 TALK_SECONDS = 2.0
 """How far a row's talk may be from the real one where callctl was there when it ended: events may be late."""
 
+CouldKnow = Callable[[str, float, float], bool]
+"""Whether callctl could know what happened on a switch from one moment to another."""
+
 AFTERWARDS_SECONDS = 30.0
 """How much of what came after is told of a call that is wrong in the history."""
 
@@ -25,13 +28,15 @@ LEADS_ON = frozenset(reason for reason in Reason if reason is not Reason.CALLER_
 """Reasons after which the same caller may be back on a visit of its own."""
 
 
-def audit(database: Path, truth: Truth, promised: set[str], now: float) -> Iterator[Violation]:
+def audit(
+    database: Path, truth: Truth, promised: set[str], could_know: CouldKnow, now: float
+) -> Iterator[Violation]:
     """Yield what is wrong with the history, as of when it came about; `promised` calls must have rows."""
     connection = open_reader(database)
     try:
         rows = connection.execute("SELECT * FROM calls ORDER BY joined_at, id").fetchall()
         yield from _of_rows(rows, now)
-        yield from _of_callers(rows, truth, now)
+        yield from _of_callers(rows, truth, could_know, now)
         for call in sorted(promised - {row["id"] for row in rows}):
             yield Violation(now, f"the call {call} has no row", (call,))
         yield from _of_offers(connection)
@@ -67,7 +72,9 @@ def _of_rows(rows: list[sqlite3.Row], now: float) -> Iterator[Violation]:
             yield Violation(at, f"the call {row['id']} of {row['uuid']} {what}", (row["id"], row["uuid"]))
 
 
-def _of_callers(rows: list[sqlite3.Row], truth: Truth, now: float) -> Iterator[Violation]:
+def _of_callers(
+    rows: list[sqlite3.Row], truth: Truth, could_know: CouldKnow, now: float
+) -> Iterator[Violation]:
     visits: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in rows:
         visits[row["uuid"]].append(row)
@@ -83,10 +90,13 @@ def _of_callers(rows: list[sqlite3.Row], truth: Truth, now: float) -> Iterator[V
                 what = f"{uuid} has {len(own)} rows, one of which ended with {row['reason']}"
                 yield Violation(at, what, about)
         talks = [row for row in own if row["reason"] == Reason.BRIDGED.value]
-        if len(talks) != len(story.talks):
+        known = [
+            talk for talk in story.talks if could_know(story.switch.name, talk.began_at, talk.ended_at or now)
+        ]
+        if not len(known) <= len(talks) <= len(story.talks):
             what = f"{uuid} talked {len(story.talks)} times, and {len(talks)} rows say so"
             yield Violation(at, what, about)
-        else:
+        elif len(talks) == len(story.talks):
             yield from _of_talks(story, talks, at)
         if not story.talks and story.ended_by == "caller" and own[-1]["reason"] == Reason.SWITCH_LOST.value:
             yield Violation(at, f"{uuid} hung up, and the row says {own[-1]['reason']}", about)

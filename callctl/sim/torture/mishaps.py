@@ -179,6 +179,7 @@ class Mishaps:
                 try:
                     await trio.sleep(SHUTDOWN_SECONDS + self._chance.uniform(0.1, 60.0))
                 finally:
+                    self._truth.crashed(switch, self._clock.now())
                     switch.restart()
 
     async def _link_drop(self) -> None:

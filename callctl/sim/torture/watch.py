@@ -48,6 +48,10 @@ come back before being fetched."""
 UNNOTICED_SECONDS = 3.0
 """How long callctl may not know that two talk."""
 
+KNOWING_SECONDS = 3.0
+"""How long a talk and callctl must be there together for callctl to know of it: it looks where it does not
+hear."""
+
 EVENT_SECONDS = 0.3
 """What a bound is given besides, for events to come and a leg's thread to notice: some ticks."""
 
@@ -88,18 +92,22 @@ class Watch:
         longest_ring = max(queue.ring_timeout for queue in climate.queues)
         self._patience = longest_ring + 5.0 if climate.lost_jobs else 0.0
         self._stuck_seconds = STUCK_SECONDS + self._patience
+        self._stuck_seconds = STUCK_SECONDS + self._patience
         self._since: dict[tuple[str, str], float] = {}
         self._told: set[tuple[str, str]] = set()
         self._places: dict[str, tuple[str, float]] = {}
         self._statuses: dict[str, tuple[AgentStatus, float]] = {}
         self._observed_at = clock.now()
         self._seen: dict[str, float] = {}
+        self._calm_since: dict[str, float] = {}
+        self._calm_spells: dict[str, list[tuple[float, float]]] = {name: [] for name in switches}
         self.promised: set[str] = set()
         """Calls that callctl had for a while, so that they must have a row."""
         for switch in switches.values():
             switch.on_observed(self._notice)
         house.on_start.append(self._check_statuses)
         house.on_end.append(self._promise)
+        house.on_end.append(self._end_spells)
         house.on_end.append(self._count_leases)
 
     async def run(self) -> None:
@@ -125,6 +133,7 @@ class Watch:
                 for name, switch in self._switches.items()
                 if server.switches[name].is_ready and not self._mishaps.is_troubled(switch)
             }
+            self._note_spells(calm, now)
             for kind, name, seconds, about in self._lasting(server, agents, members, calm):
                 key = kind, name
                 began_at = lasting[key] = self._since.get(key, now)
@@ -135,6 +144,26 @@ class Watch:
             for call in server.reception.sessions:
                 self._seen.setdefault(call, now)
         self._since = lasting
+
+    # --- when callctl could know ---
+
+    def could_know(self, switch: str, began_at: float, ended_at: float) -> bool:
+        """Say whether callctl was there, with nothing to excuse it, for a moment of what lasted so long."""
+        for start, end in self._calm_spells[switch]:
+            heard_it_all = start <= began_at and ended_at + self._slack <= end
+            if heard_it_all or min(ended_at, end) - max(began_at, start) > KNOWING_SECONDS:
+                return True
+        return False
+
+    def _note_spells(self, calm: set[str], now: float) -> None:
+        for name in self._switches:
+            if name in calm:
+                self._calm_since.setdefault(name, now)
+            elif (since := self._calm_since.pop(name, None)) is not None:
+                self._calm_spells[name].append((since, now))
+
+    def _end_spells(self, _server: Server) -> None:
+        self._note_spells(set(), self._clock.now())
 
     def _violated(
         self, now: float, what: str, about: tuple[str, ...], key: tuple[str, str] | None = None
@@ -212,15 +241,11 @@ class Watch:
         self, agent: AgentView, legs: list[Channel]
     ) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
         about = (agent.name, agent.call)
+        whom = f"{agent.name} for {agent.call}"
         if agent.state in ON_A_LEG and not legs:
-            yield (
-                f"an agent is {agent.state} without a leg",
-                agent.name,
-                STUCK_SECONDS + self._patience,
-                about,
-            )
+            yield f"an agent is {agent.state} without a leg", whom, self._stuck_seconds, about
         if agent.state is not AgentState.IN_A_QUEUE_CALL and any(leg.partner is not None for leg in legs):
-            yield f"an agent talks and is {agent.state}", agent.name, UNNOTICED_SECONDS, about
+            yield f"an agent talks and is {agent.state}", whom, UNNOTICED_SECONDS, about
 
     # --- what must not change ---
 

@@ -1,0 +1,110 @@
+"""One switch as the calls see it, over Event Socket, when something on the way to it goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+import trio
+from trio.testing import MockClock, memory_stream_pair
+
+from callctl.call.switch import AgentUnreached, LegState, Switch
+from callctl.call.variables import Prelude
+from callctl.model import Arrival, Ids, Offer, OfferResult
+from callctl.sim.dialplan import recorded_dialplan
+from callctl.sim.faults import Faults
+from callctl.sim.people import Caller, Endpoint
+from tests.sim.harness import World, world
+
+RING_SECONDS = 20.0
+ARRIVAL = Arrival(call="call-1", uuid="caller", switch="fs1", queue="caller", arrived_at=0, joined_at=0)
+OFFER = Offer(
+    id="offer-1",
+    call="call-1",
+    queue="caller",
+    agent="1001",
+    contact="user/1001",
+    leg_uuid="leg",
+    offered_at=0,
+    ring_timeout=RING_SECONDS,
+    lease_until=RING_SECONDS + 5,
+)
+
+
+@asynccontextmanager
+async def connected(here: World) -> AsyncIterator[Switch]:
+    """Log in to the switch of this world."""
+
+    async def open_stream(_host: str, _port: int) -> trio.abc.Stream:
+        ours, theirs = memory_stream_pair()
+        here.nursery.start_soon(here.switch.serve_inbound, theirs)
+        return ours
+
+    chance = Random(1)
+    switch = Switch(
+        name="fs1",
+        host="fs1",
+        port=8021,
+        password="ClueCon",
+        ids=Ids(chance),
+        random=chance,
+        open_stream=open_stream,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(switch.run)
+        await switch.wait_ready()
+        yield switch
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_refusal_is_known_by_the_hangup_where_the_result_is_lost(autojump_clock: MockClock) -> None:
+    async with world(faults=Faults(lost_jobs=1)) as here, connected(here) as switch:
+        here.switch.add_endpoint("user/1001", Endpoint.rejecting(after=2))
+        began = trio.current_time()
+        with pytest.raises(AgentUnreached) as unreached:
+            await switch.ring(OFFER, ARRIVAL, Prelude())
+        assert (unreached.value.result, unreached.value.cause) == (OfferResult.REJECTED, "CALL_REJECTED")
+        assert trio.current_time() - began < RING_SECONDS / 2
+
+
+async def test_an_answer_whose_result_is_lost_is_found_by_asking_within_the_lease(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(faults=Faults(lost_jobs=1)) as here, connected(here) as switch:
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=1))
+        began = trio.current_time()
+        assert await switch.ring(OFFER, ARRIVAL, Prelude()) == "leg"
+        assert trio.current_time() - began < OFFER.lease_until
+
+
+async def test_a_hangup_ordered_while_the_connection_is_down_is_done_by_the_next_one(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as here, connected(here) as switch:
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=0.1))
+        await switch.ring(OFFER, ARRIVAL, Prelude())
+        here.switch.drop_connections()
+        await trio.sleep(0.1)
+        assert not switch.link.up
+        await switch.hang_up("leg", "ORIGINATOR_CANCEL")
+        assert here.switch.locate("leg") is None
+
+
+@pytest.mark.parametrize("first", ["caller", "leg"])
+async def test_a_leg_talks_whichever_of_the_two_carries_the_bridge(
+    autojump_clock: MockClock, first: str
+) -> None:
+    async with world(dialplan=recorded_dialplan()) as here, connected(here) as switch:
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=0.1))
+        caller = here.switch.place_call(Caller(destination="answer"))
+        await switch.ring(OFFER, ARRIVAL, Prelude())
+        assert await switch.leg_state("leg") is LegState.ANSWERED
+        one, two = (caller, "leg") if first == "caller" else ("leg", caller)
+        await switch.link.api(f"uuid_bridge {one} {two}")
+        await trio.sleep(0.5)
+        assert await switch.leg_state("leg") is LegState.BRIDGED
+        await switch.hang_up("leg", "NORMAL_CLEARING")
+        await trio.sleep(0.5)
+        assert await switch.leg_state("leg") is LegState.GONE
