@@ -10,7 +10,7 @@ import trio
 
 from callctl.esl.wire import Event
 from callctl.store.loading import epoch
-from tests.live.centre import CallCentre, open_centre
+from tests.live.centre import IS_OVER, CallCentre, open_centre
 from tests.live.freeswitch import FreeSwitch
 from tests.live.patience import until
 
@@ -145,3 +145,19 @@ async def test_with_ring_all_the_first_to_answer_wins_and_the_others_stop(
         assert len(await centre.console.channels()) == 4, "the caller, the agent, and the far end of each"
         await centre.hang_up(caller)
         await centre.row(caller)
+
+
+async def test_who_asks_for_it_is_called_back_when_an_agent_is_there(
+    freeswitch: FreeSwitch, tmp_path: Path
+) -> None:
+    settings = f'callback-key = "2"\ncallback-dialstring = "{freeswitch.phone("ring300talk1500")}"'
+    async with centre_with(freeswitch, tmp_path, settings) as centre:
+        caller = await centre.call()
+        await centre.row(caller, "state = 'waiting'")
+        await centre.press(caller, "2")
+        await centre.row(caller, "reason = 'EXIT_WITH_KEY'")
+        await until(centre.has_no_channels)
+        centre.agent("1001", "ring100")
+        row = await centre.row(caller, f"callback = 1 AND {IS_OVER}")
+        assert (row["reason"], row["agent"]) == ("BRIDGED", "1001")
+        assert row.seconds("talk_seconds") > 1
