@@ -5,6 +5,7 @@ extension behind the profile `phones` that behaves as its name says (`ring500`, 
 leads to one. The **call centre** is callctl itself between the two, with a database in a temporary directory.
 
 - `configuration`: the files that FreeSWITCH reads. `freeswitch`: its process, and orders to it.
+- `patience`: waiting for what another process does.
 - `centre`: callctl, agents and callers in one hand, and what must be true when all calls are over.
 - `compare_callcenter`: the same calls through callctl and through mod_callcenter, measured.
 """

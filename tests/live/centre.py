@@ -62,7 +62,7 @@ class Caller:
 
 @frozen(kw_only=True)
 class Row:
-    """A row of `calls` as the history shows it, with how often it was looked up under one number."""
+    """A row of `calls`, as it stands in the database."""
 
     values: dict[str, object] = field(repr=False)
 
