@@ -63,9 +63,10 @@ class AgentHungUp:
 
 @frozen
 class Bridged:
-    """FreeSWITCH says that the caller and this leg hear each other (CHANNEL_BRIDGE)."""
+    """FreeSWITCH says that the caller and this leg hear each other (CHANNEL_BRIDGE), since `at` or now."""
 
     leg_uuid: str
+    at: float | None = None
 
 
 @frozen

@@ -301,7 +301,7 @@ class CallLife:
             ev.SetCallerVariables(talk_variables(now)),
             self._enter(
                 Stage.TALKING,
-                bridged_at=now,
+                bridged_at=now if event.at is None else event.at,
                 reason=Reason.BRIDGED,
                 outcome=OUTCOME_OF_REASON[Reason.BRIDGED],
             ),

@@ -22,7 +22,7 @@ from callctl.call.reception import Reception
 from callctl.call.session import Desk
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import Switch
-from callctl.call.variables import arrival_from, bridged_with, who_hung_up
+from callctl.call.variables import arrival_from, bridged_seconds, bridged_with, who_hung_up
 from callctl.errors import CommandRefused, EslError, LocalProtocolError, UnknownAgent, WaitEnded
 from callctl.esl import commands
 from callctl.esl.wire import Event
@@ -137,7 +137,7 @@ class Recovery:
         now = self._desk.clock.now()
         known = self._absentees.find(leg.variable("callctl_call"), caller.uuid)
         arrival = known.arrival if known else self._arrival(switch, leg, caller, now)
-        bridged_at = _bridged_at(caller) or now
+        bridged_at = now - (bridged_seconds(leg) or 0.0)
         try:
             offer = self._desk.dispatcher.act(
                 lambda distributor, at: distributor.adopt_talk(
@@ -262,8 +262,3 @@ async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:
 
         for each in waits:
             nursery.start_soon(wait, each)
-
-
-def _bridged_at(caller: Event) -> float | None:
-    microseconds = caller.get("Caller-Channel-Bridged-Time", "0")
-    return int(microseconds) / 1e6 if microseconds.isdigit() and microseconds != "0" else None

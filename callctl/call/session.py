@@ -8,7 +8,7 @@ orders that always run to their end, also when the call is over, so that no leg 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 import trio
@@ -28,6 +28,8 @@ from callctl.esl.wire import Event
 from callctl.model import Arrival, CallEvent, CallRecord, Fact, Ids, Offer, QueueSettings, Reason
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 BRIDGE_SECONDS = 1.0
 """How long FreeSWITCH takes at most from the order of a bridge to the bridge; 20 to 60 ms are usual."""
@@ -358,23 +360,25 @@ class CallSession:
         The answer comes after that to the order itself, which a slow switch may have obeyed only just now;
         so no is believed when it is said again a moment later.
         """
-        state = await self._settled_state(offer.leg_uuid)
+        switch, leg_uuid = self._switch, offer.leg_uuid
+        state = await self._answer(switch.leg_state, leg_uuid)
         if state is not LegState.BRIDGED:
             await trio.sleep(BRIDGE_SECONDS)
-            state = await self._settled_state(offer.leg_uuid)
+            state = await self._answer(switch.leg_state, leg_uuid)
         if state is LegState.BRIDGED:
-            self.deliver(ev.Bridged(offer.leg_uuid))
+            seconds = await self._answer(switch.bridged_seconds, leg_uuid)
+            self.deliver(ev.Bridged(leg_uuid, self._desk.clock.now() - seconds))
         else:
             self.deliver(ev.BridgeRefused(offer.id, f"no bridge came; the leg is {state.name}"))
 
-    async def _settled_state(self, leg_uuid: str) -> LegState:
-        """Ask until the switch says how a leg stands."""
+    async def _answer(self, question: Callable[[str], Awaitable[T]], leg_uuid: str) -> T:
+        """Ask a question about a leg until the switch answers it."""
         while True:
             await self._switch.wait_ready()
             try:
-                return await self._switch.leg_state(leg_uuid)
+                return await question(leg_uuid)
             except WaitEnded as ended:
-                self._log.info("asking again how a leg stands", leg=leg_uuid, why=str(ended))
+                self._log.info("asking again about a leg", leg=leg_uuid, why=str(ended))
 
     async def _move_on(self, queue: str) -> None:
         """Prepare the visit to another queue, which begins when this one is over."""

@@ -17,7 +17,7 @@ from random import Random
 import structlog
 import trio
 
-from callctl.call.variables import Prelude, bridged_with, callback_variables, leg_variables
+from callctl.call.variables import Prelude, bridged_seconds, bridged_with, callback_variables, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.inbound import SwitchLink
@@ -423,6 +423,14 @@ class Switch:
         if bridged_with(leg):
             return LegState.BRIDGED
         return LegState.ANSWERED if leg.get("Answer-State") == "answered" else LegState.RINGING
+
+    async def bridged_seconds(self, uuid: str) -> float:
+        """Ask for how long a leg has been bridged; 0 where it is gone. Raises WaitEnded."""
+        try:
+            leg = Event("CHANNEL_DATA", json.loads(await self.link.api(commands.uuid_dump(uuid))))
+        except CommandRefused:
+            return 0.0
+        return bridged_seconds(leg) or 0.0
 
     async def exists(self, uuid: str) -> bool:
         """Ask whether a channel exists. Raises WaitEnded when the switch does not say."""

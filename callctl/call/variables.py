@@ -234,6 +234,15 @@ def bridged_with(data: Event) -> str:
     return data.variable("last_bridge_to")
 
 
+def bridged_seconds(data: Event) -> float | None:
+    """Return for how long this leg has been bridged, by its switch's own clock; None where it is not."""
+    bridged_at = _microseconds(data.get("Caller-Channel-Bridged-Time"))
+    asked_at = _microseconds(data.get("Event-Date-Timestamp"))
+    if bridged_at is None or asked_at is None:
+        return None
+    return max(0.0, asked_at - bridged_at)
+
+
 def hold_seconds(event: Event) -> float:
     """Return how long the leg of this CHANNEL_HANGUP_COMPLETE was on hold in all, in seconds."""
     return (_number(event.variable("hold_accum_ms")) or 0.0) / 1000

@@ -78,11 +78,16 @@ class SlowSwitch(Leg):
         said, self._state = self._state, LegState.BRIDGED
         return said
 
+    async def bridged_seconds(self, uuid: str) -> float:
+        return 0.5
+
 
 async def test_a_bridge_that_a_slow_switch_makes_only_now_is_not_given_up(autojump_clock: MockClock) -> None:
     session = talking(SlowSwitch(LegState.ANSWERED))
     await session._settle_bridge(OFFER)
-    assert session._receive.receive_nowait() == ev.Bridged("leg")
+    told = session._receive.receive_nowait()
+    assert isinstance(told, ev.Bridged)
+    assert told.at == pytest.approx(session._desk.clock.now() - 0.5)
 
 
 async def test_a_leg_that_talks_is_left_alone() -> None:

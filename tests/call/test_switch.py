@@ -105,6 +105,7 @@ async def test_a_leg_talks_whichever_of_the_two_carries_the_bridge(
         await switch.link.api(f"uuid_bridge {one} {two}")
         await trio.sleep(0.5)
         assert await switch.leg_state("leg") is LegState.BRIDGED
+        assert await switch.bridged_seconds("leg") == pytest.approx(0.45, abs=0.06)
         await switch.hang_up("leg", "NORMAL_CLEARING")
         await trio.sleep(0.5)
         assert await switch.leg_state("leg") is LegState.GONE

@@ -186,7 +186,7 @@ class Crowd:
         share = climate.ordered_share + climate.transferred_share
         while True:
             await trio.sleep(self._chance.expovariate(share / climate.seconds_between_calls))
-            alive = [story for story in self._truth.stories.values() if story.ended_at is None]
+            alive = list(self._truth.alive.values())
             if not alive:
                 continue
             story = self._chance.choice(alive)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import structlog
 import trio
 from attrs import field, frozen
 from trio._core import _run as trio_run
@@ -28,8 +27,9 @@ from callctl.sim.torture.climate import draw_climate
 from callctl.sim.torture.crowd import Crowd
 from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
+from callctl.sim.torture.logs import Logs
 from callctl.sim.torture.mishaps import Mishaps
-from callctl.sim.torture.timeline import Timeline, Violation, told
+from callctl.sim.torture.timeline import Timeline, Violation
 from callctl.sim.torture.truth import Truth
 from callctl.sim.torture.watch import Watch
 from callctl.sim.torture.wires import Network
@@ -107,7 +107,6 @@ class _Hour:
         self._chance = Random(settings.seed)
         self._climate = draw_climate(self._part("climate"), settings.crash_every)
         self._timeline = Timeline(EPOCH)
-        self._errors: list[str] = []
 
     def _part(self, name: str) -> Random:
         """Return a chance of its own for each part, so that a change of one leaves the others alone."""
@@ -115,7 +114,8 @@ class _Hour:
 
     async def run(self) -> HourResult:
         self._clock = SteadyClock(EPOCH)
-        with self._log_to_timeline():
+        self._logs = Logs(self._timeline, self._clock, self._database.parent)
+        with self._logs.taken():
             async with trio.open_nursery() as nursery:
                 result = await self._live_through(nursery)
                 nursery.cancel_scope.cancel()
@@ -173,7 +173,7 @@ class _Hour:
         violations += watch.violations
         now = clock.now()
         violations += audit(self._database, truth, watch.promised, watch.could_know, now)
-        violations += [Violation(now, error, ()) for error in self._errors]
+        violations += [Violation(now, error, ()) for error in self._logs.faults]
         counts = Counter(mishaps.counts)
         counts.update(
             {f"calls {outcome}": number for outcome, number in count_outcomes(self._database).items()}
@@ -232,33 +232,6 @@ class _Hour:
 
     def _is_quiet(self, house: House, switches: dict[str, Switch]) -> bool:
         return house.server is not None and not any(switch.channels() for switch in switches.values())
-
-    # --- what is noted meanwhile ---
-
-    @contextmanager
-    def _log_to_timeline(self) -> Iterator[None]:
-        before = structlog.get_config()
-        structlog.configure(
-            processors=[self._take_line],
-            wrapper_class=structlog.make_filtering_bound_logger(20),
-            logger_factory=structlog.ReturnLoggerFactory(),
-            cache_logger_on_first_use=False,
-        )
-        try:
-            yield
-        finally:
-            structlog.configure(**before)
-
-    def _take_line(self, _logger: object, method: str, line: MutableMapping[str, Any]) -> str:
-        what = str(line.pop("event"))
-        is_error = bool(line.pop("exc_info", False))
-        about = tuple(str(line[key]) for key in ("call", "uuid", "agent", "leg") if key in line)
-        self._timeline.add(self._clock.now(), "log", f"{method}: {what} {told(line)}", *about)
-        if is_error:
-            import traceback
-
-            self._errors.append(f"{what}: {traceback.format_exc()}")
-        return what
 
     def _story(self, violations: list[Violation]) -> Iterator[str]:
         wanted = [violation for violation in violations if self._settings.tell in violation.what]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from attrs import frozen
 
@@ -78,8 +78,3 @@ class Timeline:
     def readable(self, text: str) -> str:
         """Return `text` with names instead of UUIDs, as far as they have one."""
         return _UUID.sub(lambda found: self._names.get(found[0], found[0][:8]), text)
-
-
-def told(pairs: Mapping[str, object]) -> str:
-    """Return the pairs of a log line in one text."""
-    return " ".join(f"{name}={value}" for name, value in pairs.items())

@@ -78,6 +78,8 @@ class Truth:
 
     def __init__(self, timeline: Timeline) -> None:
         self.stories: dict[str, Story] = {}
+        self.alive: dict[str, Story] = {}
+        """The stories that have not ended."""
         self.legs: dict[str, Leg] = {}
         self.wrongs: list[tuple[str, tuple[str, ...]]] = []
         """What was done to callers by nobody who may: the words, and whom it concerns."""
@@ -91,14 +93,14 @@ class Truth:
         """A call came in; it must be told at once, before anything happens to it."""
         channel = switch.locate(uuid)
         assert channel is not None, "a call that was just placed is up"
-        story = self.stories[uuid] = Story(channel, switch, at)
+        story = self.stories[uuid] = self.alive[uuid] = Story(channel, switch, at)
         self._timeline.name(uuid, f"caller{len(self.stories)}")
         return story
 
     def crashed(self, switch: Switch, at: float) -> None:
         """A switch is gone, and with it all who were on it."""
-        for story in self.stories.values():
-            if story.switch is switch and story.ended_at is None:
+        for story in list(self.alive.values()):
+            if story.switch is switch:
                 self._end(story, "switch", at)
 
     def _notice(self, switch: Switch, name: str, uuid: str, at: float, other: str) -> None:
@@ -115,8 +117,8 @@ class Truth:
             for one in (uuid, other):
                 self._end_talk(one, at)
         elif name == "hung-up":
-            if uuid in self.stories:
-                story = self.stories[uuid]
+            if uuid in self.alive:
+                story = self.alive[uuid]
                 self._end(story, self._who_ended(story), at)
             elif uuid in self.legs:
                 self._leg_ended(self.legs[uuid])
@@ -142,6 +144,7 @@ class Truth:
     def _end(self, story: Story, by: str, at: float) -> None:
         self._end_talk(story.uuid, at)
         story.ended_at, story.ended_by = at, by
+        del self.alive[story.uuid]
         self._timeline.add(at, "truth", f"{story.uuid} was ended by {by or 'nobody who may'}", story.uuid)
         if not by:
             cause = story.channel.hangup_cause

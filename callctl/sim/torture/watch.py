@@ -29,7 +29,7 @@ STEP_SECONDS = 0.1
 """How often everything is looked at while something happens."""
 
 CALM_STEP_SECONDS = 0.5
-"""How often when nothing has been observed for a second."""
+"""How often when nothing has been observed since the last look."""
 
 ORPHAN_SECONDS = 1.0
 """How long an agent's leg may live without its caller."""
@@ -97,7 +97,7 @@ class Watch:
         self._told: set[tuple[str, str]] = set()
         self._places: dict[str, tuple[str, float]] = {}
         self._statuses: dict[str, tuple[AgentStatus, float]] = {}
-        self._observed_at = clock.now()
+        self._observed = trio.Event()
         self._seen: dict[str, float] = {}
         self._calm_since: dict[str, float] = {}
         self._calm_spells: dict[str, list[tuple[float, float]]] = {name: [] for name in switches}
@@ -113,12 +113,14 @@ class Watch:
     async def run(self) -> None:
         """Look at every step, until cancelled."""
         while True:
-            is_calm = self._clock.now() - self._observed_at > 1.0
-            await trio.sleep(CALM_STEP_SECONDS if is_calm else STEP_SECONDS)
+            with trio.move_on_after(CALM_STEP_SECONDS - STEP_SECONDS):
+                await self._observed.wait()
+            self._observed = trio.Event()
+            await trio.sleep(STEP_SECONDS)
             self.look()
 
-    def _notice(self, _name: str, _uuid: str, at: float, _other: str) -> None:
-        self._observed_at = at
+    def _notice(self, _name: str, _uuid: str, _at: float, _other: str) -> None:
+        self._observed.set()
 
     def look(self) -> None:
         """Look once at everything."""
@@ -133,7 +135,7 @@ class Watch:
                 for name, switch in self._switches.items()
                 if server.switches[name].is_ready and not self._mishaps.is_troubled(switch)
             }
-            self._note_spells(calm, now)
+            self._note_spells(calm if self._disk.is_sound else set(), now)
             for kind, name, seconds, about in self._lasting(server, agents, members, calm):
                 key = kind, name
                 began_at = lasting[key] = self._since.get(key, now)
@@ -223,8 +225,8 @@ class Watch:
                 yield from self._of_agent(view, legs.get(view.name, []))
         led = {member.arrival.uuid for member in members}
         led |= {session.arrival.uuid for session in server.reception.sessions.values()}
-        for story in self._truth.stories.values():
-            if story.ended_at is None and story.switch.name in calm and not story.is_moved:
+        for story in self._truth.alive.values():
+            if story.switch.name in calm and not story.is_moved:
                 if story.is_talking or story.uuid in led or story.channel.variable("callctl_reason"):
                     continue
                 yield "a caller is with nobody", story.uuid, STRANDED_SECONDS, (story.uuid,)
