@@ -262,3 +262,18 @@ async def test_a_hundred_calls_at_once_all_end_and_add_up(theatre) -> None:
     calls = t.rows("calls")
     assert len(calls) == 100
     assert {row["outcome"] for row in calls} == {"handled"}
+
+
+@pytest.mark.parametrize(
+    ("contact", "cause"),
+    [("nosuch/1001", "CHAN_NOT_IMPLEMENTED"), ("user/1001\napi shutdown", "may not hold")],
+    ids=["unknown to the switch", "not to be sent at all"],
+)
+async def test_a_contact_that_is_refused_costs_no_call(theatre, contact: str, cause: str) -> None:
+    async with theatre() as t:
+        t.stage.hire(AgentSettings(name="1001", contact=contact, no_answer_delay_time=60), "caller")
+        t.hire("1002", Endpoint(answer_after=0.2, talk_seconds=0.1))
+        await t.call(Caller())
+    first, second = t.rows("offers")
+    assert (first["agent"], first["result"], second["result"]) == ("1001", "failed", "answered")
+    assert cause in first["cause"]
