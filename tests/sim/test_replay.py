@@ -22,6 +22,7 @@ NOT_OF_A_CHANNEL = {
     "Channel-Presence-ID",
     "Core-UUID",
     "Event-Name",
+    "Event-Date-Timestamp",
     "Event-Sequence",
     "Event-Subclass",
     "FreeSWITCH-Hostname",
