@@ -161,8 +161,8 @@ class House:
         """Say whether callctl is alive, but does not take calls yet or any more."""
         return self.server is None and self._scope is not None and not self._is_killed
 
-    def kill_at_send(self, number: int, kill: Callable[[], None]) -> None:
-        """Have `kill` called in the midst of the send of this number from now."""
+    def kill_at_send(self, number: int, kill: Callable[[], None] | None) -> None:
+        """Have `kill` called in the midst of the send of this number from now; None: not any more."""
         self._network.kill_at_send(number, kill)
 
     def stop(self, down_seconds: float) -> None:

@@ -95,10 +95,14 @@ class Mishaps:
             "login-refused": self._login_refused,
             "failed-bridges": self._failed_bridges,
         }
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._again_and_again, self._crash, self._climate.seconds_between_crashes)
-            for kind, mean_seconds in self._climate.mishaps.items():
-                nursery.start_soon(self._again_and_again, kinds[kind], mean_seconds)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._again_and_again, self._crash, self._climate.seconds_between_crashes)
+                for kind, mean_seconds in self._climate.mishaps.items():
+                    nursery.start_soon(self._again_and_again, kinds[kind], mean_seconds)
+        finally:
+            self._instant = ""
+            self._house.kill_at_send(0, None)
 
     async def _again_and_again(self, strike: Callable[[], Awaitable[None]], mean_seconds: float) -> None:
         while True:

@@ -81,8 +81,8 @@ class Network:
         self.wires.clear()
         self._kill = None
 
-    def kill_at_send(self, number: int, kill: Callable[[], None]) -> None:
-        """Call `kill` in the midst of the send of this number from now, 1 being the next."""
+    def kill_at_send(self, number: int, kill: Callable[[], None] | None) -> None:
+        """Call `kill` in the midst of the send of this number from now, 1 being the next; None: never."""
         self._sends_left, self._kill = number, kill
 
     def bytes_that_get_out(self, size: int) -> int:

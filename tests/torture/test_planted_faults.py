@@ -1,0 +1,111 @@
+"""The simulation is worth something only if it sees what is wrong: faults that are put in are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+from attrs import evolve
+
+from callctl.acd.distributor import Distributor
+from callctl.call import events as ev
+from callctl.call.life import CallLife
+from callctl.call.reception import Reception
+from callctl.call.session import CallSession
+from callctl.call.switch import Switch
+from callctl.esl.outbound import CallSocket
+from callctl.model import Arrival, Offer, OfferResult
+from tests.torture.test_hours import live_through
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def a_lost_release_of_a_reservation(patch: pytest.MonkeyPatch) -> None:
+    """An agent whose phone is busy is not given back."""
+    release = Distributor.offer_failed
+
+    def lose(self: Distributor, offer_id: str, result: OfferResult, cause: str, now: float) -> None:
+        if result is not OfferResult.BUSY:
+            release(self, offer_id, result, cause, now)
+
+    patch.setattr(Distributor, "offer_failed", lose)
+
+
+def a_bridge_believed_at_ok(patch: pytest.MonkeyPatch) -> None:
+    """The reply of uuid_bridge is taken for the bridge."""
+    order = Switch.bridge
+
+    async def believe(self: CallSession, offer: Offer, variables: Mapping[str, str]) -> None:
+        await order(self._switch, self._arrival.uuid, offer.leg_uuid, variables, answer_first=False)
+        self.deliver(ev.Bridged(offer.leg_uuid))
+
+    patch.setattr(CallSession, "_bridge", believe)
+
+
+def a_double_release(patch: pytest.MonkeyPatch) -> None:
+    """An agent is given back by the end of the talk, and by the last hangup again, during the next call."""
+    agent_of: dict[str, str] = {}
+    bridged, talk_ended = Distributor.bridged, Distributor.talk_ended
+
+    def remember(self: Distributor, offer_id: str, now: float) -> None:
+        if (reservation := self._floor.reservations.get(offer_id)) is not None:
+            agent_of[offer_id] = reservation.offer.agent
+        bridged(self, offer_id, now)
+
+    def release(self: Distributor, offer_id: str, now: float) -> None:
+        is_known = offer_id in self._floor.reservations
+        talk_ended(self, offer_id, now)
+        agent = self._roster.get(agent_of.get(offer_id, ""))
+        if agent is not None and not is_known:
+            self._roster.rest(agent, now)
+
+    def free(self: CallLife) -> list[ev.Effect]:
+        return [] if self._taken is None else [ev.ReportTalkEnded(self._taken.id)]
+
+    patch.setattr(Distributor, "bridged", remember)
+    patch.setattr(Distributor, "talk_ended", release)
+    patch.setattr(CallLife, "_free_agent", free)
+
+
+def a_forgotten_cancel_of_a_ringing_leg(patch: pytest.MonkeyPatch) -> None:
+    """Nobody takes a ring back."""
+    hang_up = Switch.hang_up
+
+    async def forget(self: Switch, leg_uuid: str, cause: str) -> None:
+        if cause != "ORIGINATOR_CANCEL":
+            await hang_up(self, leg_uuid, cause)
+
+    patch.setattr(Switch, "hang_up", forget)
+
+
+def a_place_lost_on_resume(patch: pytest.MonkeyPatch) -> None:
+    """Who comes back is the last in the queue."""
+    arrival_of = Reception._arrival
+
+    def lose(self: Reception, socket: CallSocket, switch: Switch) -> Arrival:
+        arrival = arrival_of(self, socket, switch)
+        return evolve(arrival, joined_at=self._desk.clock.now()) if arrival.resumes else arrival
+
+    patch.setattr(Reception, "_arrival", lose)
+
+
+@pytest.mark.parametrize(
+    ("plant", "found"),
+    [
+        (a_lost_release_of_a_reservation, "without a leg"),
+        (a_bridge_believed_at_ok, "talked 0 times, and 1 rows say so"),
+        (a_double_release, "is Waiting with a reservation"),
+        (a_forgotten_cancel_of_a_ringing_leg, "a leg lives without its caller"),
+        (a_place_lost_on_resume, "joined at"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, plant: Plant, found: str) -> None:
+    plant(monkeypatch)
+    assert any(found in violation for violation in _violations())
+
+
+def _violations() -> Iterator[str]:
+    """Yield what is found in five minutes after five minutes: a fault need not show in all of them."""
+    for number in range(12):
+        yield from live_through(f"planted/{number}", 300.0).violations
