@@ -186,7 +186,6 @@ class CallerLeg:
     def prepare(self, wait_media: WaitMedia) -> None:
         """Give the leg the media of a wait."""
         self._execute(_APPLICATION_OF_MEDIA[wait_media])
-        self._is_answered = self._is_answered or wait_media is WaitMedia.ANSWER
 
     def greet(self, sound: str) -> None:
         """Play `sound` once, before what is ordered next."""

@@ -28,6 +28,13 @@ from callctl.esl import commands
 from callctl.esl.wire import Event
 from callctl.model import HEALED, Arrival, CallEvent, CallRecord, HungUpBy, Reason
 
+SHOWN_SECONDS = 1.2
+"""How long after a login the first look follows: `show channels` reads a table that FreeSWITCH writes up to a
+second later, so a leg that was ordered just before we died may not have been in it."""
+
+BRIDGE_SECONDS = 0.3
+"""How long an answered leg may wait for a bridge that was ordered before we died; 20 to 60 ms are usual."""
+
 WATCH_SECONDS = 30.0
 """How often a switch is compared with what we believe of it: one command for each call."""
 
@@ -58,9 +65,11 @@ class Recovery:
     async def reconcile(self, switch: Switch) -> None:
         """Compare with `switch`, and heal. Raises WaitEnded when the connection is lost meanwhile."""
         channels = await self._channels(switch)
-        for leg in channels.values():
-            if switch.is_own_leg(leg) and not switch.listens(leg.uuid):
-                await self._settle_leg(switch, leg, channels)
+        if any(_may_be_bridged_soon(leg) for leg in self._unheard_legs(switch, channels)):
+            await trio.sleep(BRIDGE_SECONDS)
+            channels = await self._channels(switch)
+        for leg in self._unheard_legs(switch, channels):
+            await self._settle_leg(switch, leg, channels)
         await self._settle_rows(switch, channels)
         for session in list(self._reception.sessions.values()):
             if session.arrival.switch == switch.name:
@@ -68,12 +77,18 @@ class Recovery:
 
     async def watch(self, switch: Switch) -> None:
         """Compare with `switch` for ever, and heal what no event told of: a fault elsewhere, each time."""
-        missing_before: set[str] = set()
         while True:
-            await trio.sleep(WATCH_SECONDS)
-            if not switch.is_ready:
-                missing_before = set()
-                continue
+            await switch.wait_ready()
+            await self._watch_until_lost(switch)
+
+    async def _watch_until_lost(self, switch: Switch) -> None:
+        missing_before: set[str] = set()
+        pause_seconds = SHOWN_SECONDS
+        while True:
+            with trio.move_on_after(pause_seconds):
+                await switch.wait_lost()
+                return
+            pause_seconds = WATCH_SECONDS
             try:
                 await self.reconcile(switch)
                 missing_before = await self._miss_callers(switch, missing_before)
@@ -120,6 +135,11 @@ class Recovery:
 
     # --- agents' legs ---
 
+    def _unheard_legs(self, switch: Switch, channels: Mapping[str, Event]) -> list[Event]:
+        """Return our legs that no call listens to."""
+        legs = [leg for leg in channels.values() if switch.is_own_leg(leg)]
+        return [leg for leg in legs if not switch.listens(leg.uuid)]
+
     async def _settle_leg(self, switch: Switch, leg: Event, channels: Mapping[str, Event]) -> None:
         partner_uuid, member_uuid = bridged_with(leg), leg.variable("cc_member_uuid")
         if not partner_uuid:
@@ -128,7 +148,7 @@ class Recovery:
             return
         # A caller who was called back has another channel than the one that asked for it.
         caller = channels.get(partner_uuid) if partner_uuid == member_uuid or not member_uuid else None
-        if caller is None or bridged_with(caller) != leg.uuid:
+        if caller is None:
             log.warning("an agent talks with somebody whom we do not know", leg=leg.uuid, switch=switch.name)
             return
         self._adopt(switch, leg, caller)
@@ -250,6 +270,10 @@ class Recovery:
             log.error("a caller cannot be fetched", call=call, uuid=uuid, why=str(unusable))
             return False
         return True
+
+
+def _may_be_bridged_soon(leg: Event) -> bool:
+    return leg.get("Answer-State") == "answered" and not bridged_with(leg)
 
 
 async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:

@@ -66,8 +66,9 @@ async def soft_execute(channel: Channel) -> None:
         (channel if channel.is_ready else other).hang_up("DESTINATION_OUT_OF_ORDER")
         return
     if switch.random.random() < switch.faults.failed_bridges:
-        other.hang_up("DESTINATION_OUT_OF_ORDER")
-        channel.set_state(State.EXECUTE)
+        leg, caller = (other, channel) if other.is_outbound else (channel, other)
+        leg.hang_up("DESTINATION_OUT_OF_ORDER")
+        caller.set_state(State.EXECUTE)
         return
     channel.fire("CHANNEL_EXECUTE", {"Application": "uuid_bridge", "Application-Data": other.uuid})
     other.fire("CHANNEL_EXECUTE", {"Application": "uuid_bridge", "Application-Data": channel.uuid})

@@ -303,3 +303,18 @@ async def test_a_caller_whom_somebody_sent_elsewhere_is_left_alone(autojump_cloc
         assert switch.transferred == []
         [row] = found.rows()
         assert row.reason is Reason.TRANSFERRED
+
+
+async def test_a_leg_that_is_just_being_bridged_is_given_the_time_for_it(autojump_clock: MockClock) -> None:
+    alive = {"caller": CALLER, "leg": RINGING_LEG | {"Answer-State": "answered"}}
+    switch = Channels(shown=["caller", "leg"], alive=alive)
+    async with trio.open_nursery() as nursery:
+
+        async def bridge() -> None:
+            await trio.sleep(0.05)
+            alive.update(caller=TALKING_CALLER, leg=TALKING_LEG)
+
+        nursery.start_soon(bridge)
+        async with reconciled(switch, an_open_call()) as found:
+            assert switch.hung_up == []
+            assert list(found.reception.sessions) == ["call-1"]

@@ -12,7 +12,7 @@ from callctl.acd.distributor import Distributor
 from callctl.call.absentees import Absentees
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.events import CallerHungUp
-from callctl.call.recovery import WATCH_SECONDS, Recovery
+from callctl.call.recovery import SHOWN_SECONDS, WATCH_SECONDS, Recovery
 from callctl.call.session import Desk
 from callctl.clock import SteadyClock
 from callctl.errors import CommandRefused
@@ -42,7 +42,6 @@ class EmptySwitch:
     """A switch without a channel, which refuses what it is asked while `refuses` is set."""
 
     name = "fs1"
-    is_ready = True
     refuses = False
 
     def __init__(self) -> None:
@@ -60,6 +59,12 @@ class EmptySwitch:
     async def exists(self, uuid: str) -> bool:
         return False
 
+    async def wait_ready(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def wait_lost(self) -> None:
+        await trio.sleep_forever()
+
 
 async def watched(switch: EmptySwitch, session: Session, looks: int) -> list[Fact]:
     facts: list[Fact] = []
@@ -70,7 +75,7 @@ async def watched(switch: EmptySwitch, session: Session, looks: int) -> list[Fac
     absentees = Absentees([], [], clock=clock, record=facts.append)
     recovery = Recovery(desk=desk, reception=reception, absentees=absentees, default_queue="q")
     stand_in: Any = switch
-    with trio.move_on_after(WATCH_SECONDS * looks + 1):
+    with trio.move_on_after(SHOWN_SECONDS + WATCH_SECONDS * (looks - 1) + 1):
         await recovery.watch(stand_in)
     return facts
 
