@@ -205,12 +205,21 @@ class CallSession:
             self._desk.dispatcher.act(lambda distributor, now: distributor.talk_ended(talk.id, now))
 
     async def let_go_of_agents(self) -> None:
-        """Take back what rings for a call that we cannot lead on, and let no other ring; a talk goes on."""
-        if self._flow.stage in (Stage.WAITING, Stage.RINGING, Stage.BRIDGING):
-            legs = list(self._legs)
-            self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
-            for leg_uuid in legs:
-                await self._switch.hang_up(leg_uuid, "ORIGINATOR_CANCEL")
+        """Take back what rings for a call that we cannot lead on, and let no other ring.
+
+        A talk goes on, and so does one that is just beginning.
+        """
+        if self._flow.stage not in (Stage.WAITING, Stage.RINGING, Stage.BRIDGING):
+            return
+        answered = "" if self._flow.taken is None else self._flow.taken.leg_uuid
+        ringing = [leg_uuid for leg_uuid in self._legs if leg_uuid != answered]
+        self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
+        for leg_uuid in ringing:
+            await self._switch.hang_up(leg_uuid, "ORIGINATOR_CANCEL")
+        if answered:
+            await trio.sleep(BRIDGE_SECONDS)
+            if await self._answer(self._switch.leg_state, answered) is not LegState.BRIDGED:
+                await self._switch.hang_up(answered, "ORIGINATOR_CANCEL")
 
     async def check_leg(self) -> None:
         """Ask for the agent's leg of a talk, as nobody heard what happened meanwhile. Raises WaitEnded."""

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from callctl.acd.distributor import Distributor
 from callctl.call import events as ev
 from callctl.call.dispatcher import Dispatcher
+from callctl.call.flow import CallFlow
 from callctl.call.session import CallSession, Desk
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
@@ -94,3 +95,36 @@ async def test_a_leg_that_talks_is_left_alone() -> None:
     session = talking(Leg(LegState.BRIDGED))
     await session.check_leg()
     assert session._receive.statistics().current_buffer_used == 0
+
+
+class Phones(SlowSwitch):
+    """A switch that notes which legs it is told to hang up."""
+
+    def __init__(self, state: LegState) -> None:
+        super().__init__(state)
+        self.hung_up: list[str] = []
+
+    async def hang_up(self, leg_uuid: str, cause: str) -> None:
+        self.hung_up.append(leg_uuid)
+
+
+def bridging(switch: Any) -> CallSession:
+    session = talking(switch)
+    session._flow = CallFlow(ARRIVAL, QueueSettings(name="caller"))
+    session._flow.begin(1, NOW)
+    session._legs |= {"leg", "another leg"}
+    session._flow.handle(ev.Offered(OFFER), NOW)
+    session._flow.handle(ev.AgentAnswered(OFFER.id, "leg", won=True), NOW)
+    return session
+
+
+async def test_stopping_leaves_a_talk_that_is_just_beginning_alone(autojump_clock: MockClock) -> None:
+    switch = Phones(LegState.BRIDGED)
+    await bridging(switch).let_go_of_agents()
+    assert switch.hung_up == ["another leg"]
+
+
+async def test_stopping_hangs_an_agent_up_whose_bridge_does_not_come(autojump_clock: MockClock) -> None:
+    switch = Phones(LegState.ANSWERED)
+    await bridging(switch).let_go_of_agents()
+    assert switch.hung_up == ["another leg", "leg"]
