@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from attrs import define, frozen
@@ -129,15 +130,22 @@ class EventSource:
     def stamp(self, name: str) -> EventFields:
         """Return the fields that every event begins with."""
         now = self._now()
-        moment = datetime.fromtimestamp(now, tz=UTC)
+        local, gmt = _dates(int(now))
         return {
             "Event-Name": name,
             **self._identity,
-            "Event-Date-Local": moment.strftime("%Y-%m-%d %H:%M:%S"),
-            "Event-Date-GMT": moment.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+            "Event-Date-Local": local,
+            "Event-Date-GMT": gmt,
             "Event-Date-Timestamp": microseconds(now),
             "Event-Sequence": str(self._sequence),
         }
+
+
+@lru_cache(maxsize=64)
+def _dates(second: int) -> tuple[str, str]:
+    """Return a moment as each event names it; many events come in the same second."""
+    moment = datetime.fromtimestamp(second, tz=UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S"), moment.strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
 def microseconds(at: float) -> str:

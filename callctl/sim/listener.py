@@ -50,7 +50,10 @@ ACCESS_DENIED = b"Access Denied, go away.\n"
 
 def _any_case(fields: EventFields, name: str) -> str | list[str] | None:
     """Return a field by its name in any case, as FreeSWITCH looks for it."""
-    return next((value for key, value in fields.items() if key.lower() == name.lower()), None)
+    if name in fields:
+        return fields[name]
+    wanted = name.lower()
+    return next((value for key, value in fields.items() if key.lower() == wanted), None)
 
 
 def _matches(pattern: str, text: str) -> bool:

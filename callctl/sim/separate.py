@@ -6,12 +6,16 @@ Written after switch_utils.c and switch_event.c of FreeSWITCH 1.10.12.
 from __future__ import annotations
 
 _UNESCAPED = {"n": "\n", "r": "\r", "t": "\t", "s": " "}
+_SPECIAL = frozenset("\\'")
 
 
 def separate(text: str, delimiter: str, limit: int = 1024) -> list[str]:
     """switch_separate_string: the parts of `text`, at most `limit`, without quotes and escapes."""
     if text.startswith("^^") and len(text) > 3:
         delimiter, text = text[2], text[3:]
+    if delimiter != " " and text and not _SPECIAL & set(text):
+        # Nearly every text is as plain as this, and a simulated hour has tens of thousands.
+        return _split_plain(text, delimiter, limit)
     parts: list[str] = []
     place = 0
     while place < len(text) and len(parts) < limit:
@@ -33,6 +37,14 @@ def separate(text: str, delimiter: str, limit: int = 1024) -> list[str]:
         while delimiter == " " and text[place : place + 1] == " ":
             place += 1
     return parts
+
+
+def _split_plain(text: str, delimiter: str, limit: int) -> list[str]:
+    """What `separate` returns for a text without quotes and escapes."""
+    parts = text.split(delimiter, limit - 1)
+    if not parts[-1]:
+        parts.pop()
+    return [part.strip(" ") for part in parts]
 
 
 def _cleaned(part: str, delimiter: str) -> str:

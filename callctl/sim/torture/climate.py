@@ -32,6 +32,10 @@ MISHAPS: Mapping[str, float] = {
 }
 """Seconds between two mishaps of a kind, on average, in an hour that has this kind at all."""
 
+FEWEST_SECONDS_BETWEEN_CALLS = 6.0
+"""600 calls an hour at most. What a crash meets is who waits, rings and talks at that moment, and not how
+many calls went before it; but their number is what an hour costs."""
+
 
 @frozen(kw_only=True)
 class Climate:
@@ -70,14 +74,16 @@ def draw_climate(chance: Random, crash_every: float) -> Climate:
     queues = tuple(
         _queue(chance, name) for name in (("caller",) if chance.random() < 0.6 else ("caller", "vip"))
     )
-    agents = tuple(_agent(chance, str(1001 + number)) for number in range(chance.randint(1, 12)))
+    talk_seconds = chance.choice((5.0, 20.0, 60.0, 120.0))
+    # Many agents with short talks would only make more of the same calls.
+    most_agents = chance.choice((3, 6, 12)) if talk_seconds > 5.0 else 3
+    agents = tuple(_agent(chance, str(1001 + number)) for number in range(chance.randint(1, most_agents)))
     tiers = tuple(
         Tier(queue=queue.name, agent=agent.name, level=chance.randint(1, 2), position=chance.randint(1, 3))
         for queue in queues
         for agent in agents
         if queue.name == "caller" or chance.random() < 0.5
     )
-    talk_seconds = chance.choice((5.0, 20.0, 60.0))
     busy = chance.choice((0.4, 0.8, 1.2))
     is_rough = chance.random() < 0.5
     return Climate(
@@ -85,7 +91,7 @@ def draw_climate(chance: Random, crash_every: float) -> Climate:
         queues=queues,
         agents=agents,
         tiers=tiers,
-        seconds_between_calls=max(4.0, (talk_seconds + 8) / len(agents) / busy),
+        seconds_between_calls=max(FEWEST_SECONDS_BETWEEN_CALLS, (talk_seconds + 8) / len(agents) / busy),
         patience_seconds=chance.choice((10.0, 40.0, 120.0)),
         talk_seconds=talk_seconds,
         awkward_share=chance.choice((0.0, 0.1, 0.4)),
