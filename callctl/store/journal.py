@@ -150,15 +150,15 @@ class Journal:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Open the database, migrating it, say "started", and write until cancelled.
 
-        Raises StoreError when it cannot be opened, or another server uses it. A cancellation leaves
-        everything recorded so far in the database, or in the spill if it takes nothing; that takes
-        `busy_seconds` and a disk's time for the rows at most.
+        What an earlier run had to spill stands in the database by then. Raises StoreError when it cannot be
+        opened or written, or another server uses it. A cancellation leaves everything recorded so far in
+        the database, or in the spill if it takes nothing; that takes `busy_seconds` and a disk's time for
+        the rows at most.
         """
         try:
             self._spilled_rows = await self._call(self._open)
             try:
-                if self._spilled_rows:
-                    log.info("writing what an earlier run could not", rows=self._spilled_rows)
+                await self._write_what_was_left()
                 task_status.started()
                 while True:
                     await self._wait_for_work()
@@ -176,6 +176,15 @@ class Journal:
     def _open(self) -> int:
         self._lock.acquire()
         return self._writer.open()
+
+    async def _write_what_was_left(self) -> None:
+        """Write the spill of an earlier run, as whoever starts reads next what the database knows."""
+        if self._spilled_rows:
+            log.info("writing what an earlier run could not", rows=self._spilled_rows)
+        while self._spilled_rows:
+            await self._keep_batch(try_database=True)
+            if self._error is not None:
+                raise StoreError(self._error)
 
     async def _keep_the_rest(self) -> None:
         """Write what waits, or spill it after the first failure, or give up after the second."""

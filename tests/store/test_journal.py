@@ -215,16 +215,40 @@ async def test_what_could_not_be_written_until_the_end_is_written_at_the_next_st
             nursery.cancel_scope.cancel()
     assert journal.statistics().spilled_rows == len(calls)
     assert rows(path, "SELECT count(*) FROM calls") == [(0,)]
-    await write(path, handled("call-0", wait=1, talk=1))  # It ends before the spill is replayed.
     async with trio.open_nursery() as nursery:
         await nursery.start(journal_without_thread(path).run)
-        await trio.sleep(1)
+        # Whoever starts reads next who was there, and would not know those in the spill.
+        assert rows(path, "SELECT count(*) FROM calls") == [(len(calls),)]
         nursery.cancel_scope.cancel()
+    assert not path.with_name("callctl.db.spill.jsonl").exists()
+    await write(path, handled("call-0", wait=1, talk=1))
     assert rows(path, "SELECT state, count(*) FROM calls GROUP BY state") == [
         ("ended", 1),
         ("waiting", len(calls) - 1),
     ]
-    assert not path.with_name("callctl.db.spill.jsonl").exists()
+
+
+async def test_a_start_that_cannot_write_what_was_left_is_refused(
+    path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with trio.open_nursery() as nursery:
+        journal = journal_without_thread(path)
+        await nursery.start(journal.run)
+        with locked(path):
+            journal.record(waiting("a"))
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+            await trio.lowlevel.checkpoint_if_cancelled()
+
+    def fail(self: Writer, facts: Sequence[Fact], *, try_database: bool) -> Kept:
+        return Kept(is_safe=True, spilled_rows=1, error="the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "keep", fail)
+        with pytest.raises(StoreError, match="the disk is full"):
+            await journal_without_thread(path).run()
+    await write(path)
+    assert rows(path, "SELECT id FROM calls") == [("a",)]
 
 
 async def test_a_database_that_is_locked_at_the_start_is_refused_after_the_busy_time(path: Path) -> None:
