@@ -92,7 +92,6 @@ class Watch:
         longest_ring = max(queue.ring_timeout for queue in climate.queues)
         self._patience = longest_ring + 5.0 if climate.lost_jobs else 0.0
         self._stuck_seconds = STUCK_SECONDS + self._patience
-        self._stuck_seconds = STUCK_SECONDS + self._patience
         self._since: dict[tuple[str, str], float] = {}
         self._told: set[tuple[str, str]] = set()
         self._places: dict[str, tuple[str, float]] = {}
@@ -135,7 +134,7 @@ class Watch:
                 for name, switch in self._switches.items()
                 if server.switches[name].is_ready and not self._mishaps.is_troubled(switch)
             }
-            self._note_spells(calm if self._disk.is_sound else set(), now)
+            self._note_spells(calm if self._is_kept(server) else set(), now)
             for kind, name, seconds, about in self._lasting(server, agents, members, calm):
                 key = kind, name
                 began_at = lasting[key] = self._since.get(key, now)
@@ -156,6 +155,15 @@ class Watch:
             if heard_it_all or min(ended_at, end) - max(began_at, start) > KNOWING_SECONDS:
                 return True
         return False
+
+    def _is_kept(self, server: Server) -> bool:
+        """Say whether what callctl knows now outlives it.
+
+        On a full disk nothing does, and neither does what gathered meanwhile, until the journal has tried
+        again (LAST_RETRY_SECONDS at most). A lock of another program harms nothing: there is the spill.
+        """
+        journal = server.journal.statistics()
+        return not self._disk.is_full and (journal.error is None or not journal.pending_rows)
 
     def _note_spells(self, calm: set[str], now: float) -> None:
         for name in self._switches:
@@ -288,8 +296,8 @@ class Watch:
                 self._violated(now, what, (agent.name,))
 
     def _promise(self, server: Server) -> None:
-        """What is known for longer than a batch takes stands on a sound disk, also after a kill."""
-        if self._disk.is_sound and server.journal.statistics().error is None:
+        """What is known for longer than a batch takes stands on the disk, also after a kill."""
+        if self._is_kept(server):
             before = self._clock.now() - STEP_SECONDS
             self.promised |= {call for call, at in self._seen.items() if at < before}
         self._seen.clear()
