@@ -169,8 +169,13 @@ class CallLife:
 
     def agent_unavailable(self, event: ev.AgentUnavailable, now: float) -> list[Effect]:
         released = self.release(event, now)
-        if event.offer_id not in self._ringing:
+        offer = self._ringing.get(event.offer_id)
+        if offer is None:
             return released
+        if event.result is OfferResult.UNKNOWN:
+            # The leg may ring on or be answered, on a switch that does not say; it is the first thing that
+            # a switch hears which is back.
+            released.insert(0, ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"))
         return [*released, *self._stop_ringing(event.offer_id, event.result, event.cause, now)]
 
     def agent_answered(self, event: ev.AgentAnswered, now: float) -> list[Effect]:

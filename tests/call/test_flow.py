@@ -262,6 +262,16 @@ def test_an_agent_who_cannot_be_had_is_released_and_the_caller_waits_on(
     assert flow.stage is Stage.WAITING
 
 
+def test_a_leg_of_which_the_switch_does_not_say_what_became_is_hung_up() -> None:
+    flow = ringing()
+    unknown = ev.AgentUnavailable("offer-1001", OfferResult.UNKNOWN, "the switch did not say")
+    assert orders(flow.handle(unknown, T + 24)) == [
+        ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+        ev.ReleaseOffer("offer-1001", OfferResult.UNKNOWN, "the switch did not say"),
+    ]
+    assert flow.stage is Stage.WAITING
+
+
 def test_a_second_agent_may_answer_after_a_first_who_did_not() -> None:
     flow = ringing()
     flow.handle(ev.AgentUnavailable("offer-1001", OfferResult.NO_ANSWER, "NO_ANSWER"), T + 4)
