@@ -13,7 +13,7 @@ import trio
 
 from callctl.call import events as ev
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
-from callctl.call.variables import bridged_with, way_back, who_hung_up
+from callctl.call.variables import bridged_seconds, bridged_with, way_back, who_hung_up
 from callctl.errors import EslError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.outbound import CallSocket, ChannelEnded
@@ -169,7 +169,8 @@ class CallerLeg:
                 self._deliver(ev.Unbridged())
             case "CHANNEL_HANGUP_COMPLETE":
                 cause, talked_to = event.get("Hangup-Cause"), bridged_with(event)
-                self._deliver(ev.CallerHungUp(cause, who_hung_up(event), talked_to))
+                seconds = bridged_seconds(event) or 0.0
+                self._deliver(ev.CallerHungUp(cause, who_hung_up(event), talked_to, seconds))
             case "DTMF":
                 self._deliver(ev.KeyPressed(event.get("DTMF-Digit")))
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application") == "socket":

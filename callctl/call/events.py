@@ -52,13 +52,15 @@ class AgentUnavailable:
 class AgentHungUp:
     """The agent's answered leg is gone, after the agent had the caller on hold for so long in all.
 
-    `talked_to` is the leg that it was bridged with last, or "": CHANNEL_BRIDGE may come after this.
+    `talked_to` is the leg that it was bridged with last, or "", and `bridged_seconds` how long ago that
+    began: CHANNEL_BRIDGE may come after this, or not at all.
     """
 
     leg_uuid: str
     cause: str
     hold_seconds: float = 0.0
     talked_to: str = ""
+    bridged_seconds: float = 0.0
 
 
 @frozen
@@ -84,11 +86,15 @@ class Unbridged:
 
 @frozen
 class CallerHungUp:
-    """The caller's leg is gone: who ended it, with which cause, and whom it was bridged with last, or ""."""
+    """The caller's leg is gone: who ended it, with which cause, and whom it was bridged with last, or "".
+
+    That began `bridged_seconds` ago.
+    """
 
     cause: str
     by: HungUpBy
     talked_to: str = ""
+    bridged_seconds: float = 0.0
 
 
 @frozen

@@ -314,10 +314,10 @@ class CallLife:
             *([ev.RecordTalk(template, offer)] if (template := self._queue.record_template) else []),
         ]
 
-    def _bridged_after_all(self, now: float) -> list[Effect]:
-        """The two did hear each other: a hangup said so, which overtook CHANNEL_BRIDGE."""
+    def _bridged_after_all(self, event: ev.AgentHungUp | ev.CallerHungUp, now: float) -> list[Effect]:
+        """The two did hear each other: a hangup says so, which overtook CHANNEL_BRIDGE or is all we heard."""
         assert self._taken is not None, "BRIDGING always has an offer"
-        return self.bridged(ev.Bridged(self._taken.leg_uuid), now)
+        return self.bridged(ev.Bridged(self._taken.leg_uuid, now - event.bridged_seconds), now)
 
     def bridge_refused(self, event: ev.BridgeRefused, now: float) -> list[Effect]:
         if self._taken is None or event.offer_id != self._taken.id:
@@ -345,7 +345,7 @@ class CallLife:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
         if event.talked_to and event.talked_to == self._ledger.arrival.uuid:
-            return [*self._bridged_after_all(now), *self.agent_left_talk(event, now)]
+            return [*self._bridged_after_all(event, now), *self.agent_left_talk(event, now)]
         # The order may still be on its way. If FreeSWITCH takes the caller for it, only the variables that
         # were set before it lead back, so they stay until that is settled: by a refusal, by the caller's
         # return, or by the time for a proof.
@@ -387,7 +387,7 @@ class CallLife:
         offer = self._taken
         assert offer is not None, "BRIDGING always has an offer"
         if isinstance(event, ev.CallerHungUp) and event.talked_to == offer.leg_uuid:
-            return [*self._bridged_after_all(now), *self.caller_left_talk(event, now)]
+            return [*self._bridged_after_all(event, now), *self.caller_left_talk(event, now)]
         self._taken = None
         ended = (
             self.caller_gone(event, now)

@@ -20,7 +20,7 @@ from callctl.call.dispatcher import Dispatcher
 from callctl.call.flow import CallFlow
 from callctl.call.stages import Stage
 from callctl.call.switch import AgentUnreached, LegState, Switch
-from callctl.call.variables import bridged_with, hold_seconds, prelude_of, recording_path
+from callctl.call.variables import bridged_seconds, bridged_with, hold_seconds, prelude_of, recording_path
 from callctl.clock import SteadyClock
 from callctl.errors import CallctlError, EslError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
 from callctl.esl.outbound import CallSocket
@@ -134,7 +134,8 @@ class CallSession:
     def _on_leg_event(self, event: Event) -> None:
         if event.name == "CHANNEL_HANGUP_COMPLETE":
             cause, talked_to = event.get("Hangup-Cause"), bridged_with(event)
-            self.deliver(ev.AgentHungUp(event.uuid, cause, hold_seconds(event), talked_to))
+            seconds = bridged_seconds(event) or 0.0
+            self.deliver(ev.AgentHungUp(event.uuid, cause, hold_seconds(event), talked_to, seconds))
         elif event.name == "CHANNEL_BRIDGE":
             # Where the caller had no media yet, FreeSWITCH turns the two around.
             self.deliver(ev.Bridged(event.uuid))

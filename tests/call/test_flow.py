@@ -448,6 +448,21 @@ def test_a_hangup_that_overtakes_the_news_of_the_bridge_tells_of_it(hangup: ev.C
     assert flow.handle(ev.Bridged("leg-1001"), T + 3.2) == []
 
 
+@pytest.mark.parametrize(
+    "hangup",
+    [
+        ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, "leg-1001", bridged_seconds=4.0),
+        ev.AgentHungUp("leg-1001", "NORMAL_CLEARING", 0.0, "caller", bridged_seconds=4.0),
+    ],
+)
+def test_a_talk_of_which_only_the_hangup_was_heard_began_when_the_switch_says(
+    hangup: ev.CallHappening,
+) -> None:
+    flow = bridging()
+    flow.handle(hangup, T + 8)
+    assert (flow.record.bridged_at, flow.record.ended_at) == (T + 4, T + 8)
+
+
 def test_a_caller_who_talked_to_somebody_in_an_earlier_visit_did_not_do_so_in_this_one() -> None:
     flow = bridging()
     flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, talked_to="leg-of-yesterday"), T + 3.1)
