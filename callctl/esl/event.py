@@ -10,25 +10,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import unquote_to_bytes
 
-import msgspec
 from attrs import frozen
 
 from callctl.errors import RemoteProtocolError
 from callctl.esl.framing import Message, encode_message, encode_text, header_line
-
-HeaderValue = str | list[str]
-
-_JSON_EVENT = msgspec.json.Decoder(dict[str, HeaderValue])
+from callctl.esl.headers import (
+    ARRAY,
+    ARRAY_SEPARATOR,
+    UNDEFINED,
+    EncodedHeaders,
+    HeaderValue,
+    JsonHeaders,
+    decoded,
+)
 
 _UNSAFE = re.compile(rb"""%(?![0-9A-F]{2})|[^!-~]|[#&+:;<=>?@\[\\\]^`{|}"]""")
 """What switch_url_encode encodes: SWITCH_URL_UNSAFE, all outside printable ASCII, and a percent sign unless
 it looks like an encoded byte already (which is how `%41` gets lost)."""
-
-_UNDEFINED = "_undef_"
-_ARRAY = "ARRAY::"
-_ARRAY_SEPARATOR = "|:"
 
 
 @frozen
@@ -37,6 +36,8 @@ class Event:
 
     A header that is set several times is a list. Text that is not UTF-8 is kept by surrogateescape, so it
     must be cleaned (`text.encode("utf-8", "replace")`) where only Unicode is taken, as in a database.
+    Of an event that FreeSWITCH sent, most headers are decoded when one is asked for (see `headers`): what is
+    no text there raises RemoteProtocolError then.
     """
 
     name: str
@@ -78,37 +79,13 @@ def event_of(message: Message) -> Event:
     then: the stream goes on with the next message.
     """
     if message.content_type == "text/event-json":
-        return _event_of_json(message.body)
+        headers = JsonHeaders(message.body)
+        return _named(headers, headers.body or "")
     if message.content_type == "text/event-plain":
         return _event_of_plain(message.body)
     if message.content_type == "command/reply" and "Event-Name" in message.headers:
-        return _named(dict(map(_decoded, message.headers.items())), _text(message.body))
+        return _named(EncodedHeaders(message.headers), _text(message.body))
     raise RemoteProtocolError(f"not an event that callctl reads: {message.content_type[:60]!r}")
-
-
-def _event_of_json(body: bytes) -> Event:
-    try:
-        headers = _JSON_EVENT.decode(body)
-    except UnicodeDecodeError:
-        headers = _event_of_damaged_text(body)
-    except msgspec.MsgspecError as error:
-        raise RemoteProtocolError(f"a JSON event cannot be read: {error}") from error
-    text = headers.pop("_body", None)
-    if text is None:
-        return _named(headers, "")
-    headers.pop("Content-Length", None)
-    if not isinstance(text, str):
-        raise RemoteProtocolError("the body of a JSON event is not text")
-    return _named(headers, text)
-
-
-def _event_of_damaged_text(body: bytes) -> dict[str, HeaderValue]:
-    """Decode JSON with bytes that are not UTF-8, which FreeSWITCH passes on as they came from the caller."""
-    try:
-        found = json.loads(body.decode("utf-8", "surrogateescape"))
-        return msgspec.convert(found, dict[str, HeaderValue])
-    except (ValueError, RecursionError) as error:
-        raise RemoteProtocolError(f"a JSON event cannot be read: {error}") from error
 
 
 def _event_of_plain(body: bytes) -> Event:
@@ -118,7 +95,7 @@ def _event_of_plain(body: bytes) -> Event:
         name, separator, value = line.partition(": ")
         if not separator or not name:
             raise RemoteProtocolError(f"a plain event has a line that is no header: {line[:60]!r}")
-        headers.setdefault(*_decoded((name, value)))
+        headers.setdefault(name, decoded(value))
     if not rest:
         return _named(headers, "")
     length = headers.pop("Content-Length", "")
@@ -127,18 +104,7 @@ def _event_of_plain(body: bytes) -> Event:
     return _named(headers, _text(rest))
 
 
-def _decoded(header: tuple[str, str]) -> tuple[str, HeaderValue]:
-    name, value = header
-    if value == _UNDEFINED:
-        return name, ""
-    if "%" in value:
-        value = _text(unquote_to_bytes(encode_text(value)))
-    if value.startswith(_ARRAY):
-        return name, value.removeprefix(_ARRAY).split(_ARRAY_SEPARATOR)
-    return name, value
-
-
-def _named(headers: dict[str, HeaderValue], body: str) -> Event:
+def _named(headers: Mapping[str, HeaderValue], body: str) -> Event:
     name = headers.get("Event-Name")
     if not isinstance(name, str) or not name:
         raise RemoteProtocolError("an event has no Event-Name")
@@ -188,10 +154,10 @@ def encode_connect_reply(event: EventMapping) -> bytes:
 
 def _plain_line(name: str, value: str | Sequence[str]) -> str:
     if not isinstance(value, str):
-        value = _ARRAY + _ARRAY_SEPARATOR.join(value)
+        value = ARRAY + ARRAY_SEPARATOR.join(value)
     data = encode_text(value)
     encoded = _UNSAFE.sub(lambda found: b"%%%02X" % found.group()[0], data).decode("ascii")
-    return header_line(name, encoded or _UNDEFINED)
+    return header_line(name, encoded or UNDEFINED)
 
 
 def _event_message(form: str, body: bytes) -> bytes:

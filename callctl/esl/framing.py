@@ -16,6 +16,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from callctl.errors import LocalProtocolError, RemoteProtocolError
+from callctl.esl.headers import headers_of
 
 MAX_HEADER_BYTES = 1024 * 1024
 """The largest header block taken. The reply to `connect` is one block with every variable of the channel:
@@ -55,26 +56,19 @@ class CommandMessage:
     body: bytes = b""
 
 
-class _Blocks:
-    """The part that both directions share: gathers a header block, then a body, each within its bound.
-
-    Lines are taken off the buffer as soon as they are whole, and the search for a line's end goes on where
-    it stopped, so the work is linear in the bytes however small the pieces are.
-    """
+class _Stream:
+    """The part that both directions share: what was received and not yet taken, and how it breaks."""
 
     def __init__(self, max_header_bytes: int, max_body_bytes: int) -> None:
         self._max_header_bytes = max_header_bytes
         self._max_body_bytes = max_body_bytes
         self._buffer = bytearray()
-        self._searched = 0
-        self._lines: list[str] = []
-        self._line_bytes = 0
         self._broken = ""
 
     @property
     def buffered_bytes(self) -> int:
         """The bytes held for a message that is not yet whole."""
-        return len(self._buffer) + self._line_bytes
+        return len(self._buffer)
 
     def receive_data(self, data: bytes | bytearray) -> None:
         """Take in bytes as read from the stream; then take out every message before reading on.
@@ -89,39 +83,10 @@ class _Blocks:
         """Give up the stream for good, and free what was kept of it."""
         self._broken = why
         self._buffer.clear()
-        self._lines.clear()
-        self._line_bytes = 0
         return RemoteProtocolError(why)
 
-    def _next_block(self, line_end: bytes) -> list[str] | None:
-        """Return the lines of the next header block; `line_end` is what may stand before a line feed."""
-        if self._broken:
-            raise RemoteProtocolError(self._broken)
-        buffer = self._buffer
-        while True:
-            end = buffer.find(b"\n", self._searched)
-            size = self._line_bytes + (len(buffer) if end < 0 else end + 1)
-            if size > self._max_header_bytes or len(self._lines) > MAX_HEADER_LINES:
-                raise self._fail(f"a header block is larger than {self._max_header_bytes} bytes")
-            if end < 0:
-                self._searched = len(buffer)
-                return None
-            line = bytes(buffer[:end]).rstrip(line_end) if line_end else bytes(buffer[:end])
-            del buffer[: end + 1]
-            self._searched = 0
-            if line:
-                text = line.decode("utf-8", "surrogateescape")
-                if not self._lines:
-                    self._begin(text)
-                self._lines.append(text)
-                self._line_bytes = size
-            elif self._lines:
-                block, self._lines, self._line_bytes = self._lines, [], 0
-                return block
-            # A blank line where a block should begin is a stray newline, and means nothing.
-
-    def _begin(self, line: str) -> None:
-        """Look at the first line of a block as soon as it is there; unless overridden, any will do."""
+    def _too_large(self) -> RemoteProtocolError:
+        return self._fail(f"a header block is larger than {self._max_header_bytes} bytes")
 
     def _body_length(self, text: str) -> int:
         """Return the length that a Content-Length header states, once it is known to be within the bound."""
@@ -134,6 +99,8 @@ class _Blocks:
         return length
 
     def _take_body(self, length: int) -> bytes | None:
+        if length == 0:
+            return b""
         if len(self._buffer) < length:
             return None
         body = bytes(self._buffer[:length])
@@ -141,15 +108,21 @@ class _Blocks:
         return body
 
 
-class Decoder(_Blocks):
-    """What FreeSWITCH sends, as messages: feed `receive_data`, then take `next_message` until None."""
+class Decoder(_Stream):
+    """What FreeSWITCH sends, as messages: feed `receive_data`, then take `next_message` until None.
+
+    A header block is looked at as a whole once its blank line is there. The search for that goes on where it
+    stopped, so the work is linear in the bytes however small the pieces are.
+    """
 
     def __init__(
         self, max_header_bytes: int = MAX_HEADER_BYTES, max_body_bytes: int = MAX_BODY_BYTES
     ) -> None:
         """The bounds are in bytes; what is larger is an error as soon as that is known."""
         super().__init__(max_header_bytes, max_body_bytes)
-        self._headers: dict[str, str] | None = None
+        self._has_begun = False
+        self._searched = self._lines = 0
+        self._headers: Mapping[str, str] | None = None
         self._length = 0
 
     @property
@@ -164,10 +137,11 @@ class Decoder(_Blocks):
         decoder is then broken for good.
         """
         if self._headers is None:
-            lines = self._next_block(b"")
-            if lines is None:
+            headers = self._next_headers()
+            if headers is None:
                 return None
-            headers = self._headers_of(lines)
+            if "Content-Type" not in headers:
+                raise self._fail(f"a header block has no Content-Type: {next(iter(headers))[:60]!r}")
             self._length = self._body_length(headers.get("Content-Length", "0"))
             self._headers = headers
         body = self._take_body(self._length)
@@ -176,29 +150,50 @@ class Decoder(_Blocks):
         headers, self._headers = self._headers, None
         return Message(headers["Content-Type"], headers, body)
 
-    def _begin(self, line: str) -> None:
-        # Whoever speaks something else may wait for us now, and never send a blank line.
-        if line.find(": ") < 1:
-            raise self._fail(f"this is not Event Socket: {line[:60]!r}")
-
-    def _headers_of(self, lines: list[str]) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        last = ""
-        for line in lines:
-            # A name may hold a colon, so only colon and space together end it.
-            name, separator, value = line.partition(": ")
-            if separator and name:
-                headers.setdefault(name, value)
-                last = name
-            else:
-                # A Reply-Text may hold raw newlines: what follows one belongs to the same value.
-                headers[last] += "\n" + line
-        if "Content-Type" not in headers:
-            raise self._fail(f"a header block has no Content-Type: {lines[0][:60]!r}")
+    def _next_headers(self) -> Mapping[str, str] | None:
+        buffer = self._buffer
+        if not buffer or (not self._has_begun and not self._begin()):
+            if self._broken:
+                raise RemoteProtocolError(self._broken)
+            return None
+        searched = self._searched
+        # The first of the two newlines may have been the last byte there was.
+        end = buffer.find(b"\n\n", searched - 1 if searched else 0)
+        size = len(buffer) if end < 0 else end + 2
+        self._lines += buffer.count(b"\n", searched, size if end < 0 else end + 1)
+        if size > self._max_header_bytes or self._lines > MAX_HEADER_LINES:
+            raise self._too_large()
+        if end < 0:
+            self._searched = size
+            return None
+        headers = headers_of(b"\n" + buffer[: end + 1], self._lines)
+        del buffer[:size]
+        self._has_begun = False
+        self._searched = self._lines = 0
         return headers
 
+    def _begin(self) -> bool:
+        """Look at the first line of a block as soon as it is there, and say whether it is.
 
-class CommandDecoder(_Blocks):
+        Whoever speaks something else may wait for us now, and never send a blank line.
+        """
+        buffer = self._buffer
+        while buffer.startswith(b"\n"):
+            # A blank line where a block should begin is a stray newline, and means nothing.
+            del buffer[:1]
+        end = buffer.find(b"\n")
+        if (len(buffer) if end < 0 else end + 1) > self._max_header_bytes:
+            raise self._too_large()
+        if end < 0:
+            return False
+        if buffer.find(b": ", 0, end) < 1:
+            line = buffer[:end].decode("utf-8", "surrogateescape")
+            raise self._fail(f"this is not Event Socket: {line[:60]!r}")
+        self._has_begun = True
+        return True
+
+
+class CommandDecoder(_Stream):
     """What a client sends, as commands: the same framing as FreeSWITCH itself reads it.
 
     As in `read_packet` of mod_event_socket.c: a line may end in CR LF, the first line is the command, a
@@ -210,13 +205,21 @@ class CommandDecoder(_Blocks):
     ) -> None:
         """The bounds are in bytes; what is larger is an error as soon as that is known."""
         super().__init__(max_header_bytes, max_body_bytes)
+        self._searched = 0
+        self._lines: list[str] = []
+        self._line_bytes = 0
         self._command: CommandMessage | None = None
         self._length = 0
+
+    @property
+    def buffered_bytes(self) -> int:
+        """The bytes held for a command that is not yet whole."""
+        return len(self._buffer) + self._line_bytes
 
     def next_command(self) -> CommandMessage | None:
         """Return the next whole command, or None until more bytes have come; raises as `Decoder` does."""
         if self._command is None:
-            lines = self._next_block(b"\r")
+            lines = self._next_lines()
             if lines is None:
                 return None
             headers: dict[str, str] = {}
@@ -231,6 +234,35 @@ class CommandDecoder(_Blocks):
             return None
         command, self._command = self._command, None
         return CommandMessage(command.line, command.headers, body)
+
+    def _next_lines(self) -> list[str] | None:
+        """Return the lines of the next header block; each is taken off the buffer as soon as it is whole."""
+        if self._broken:
+            raise RemoteProtocolError(self._broken)
+        buffer = self._buffer
+        while True:
+            end = buffer.find(b"\n", self._searched)
+            size = self._line_bytes + (len(buffer) if end < 0 else end + 1)
+            if size > self._max_header_bytes or len(self._lines) > MAX_HEADER_LINES:
+                raise self._too_large()
+            if end < 0:
+                self._searched = len(buffer)
+                return None
+            line = bytes(buffer[:end]).rstrip(b"\r")
+            del buffer[: end + 1]
+            self._searched = 0
+            if line:
+                self._lines.append(line.decode("utf-8", "surrogateescape"))
+                self._line_bytes = size
+            elif self._lines:
+                block, self._lines, self._line_bytes = self._lines, [], 0
+                return block
+            # A blank line where a command should begin is a stray newline, and means nothing.
+
+    def _fail(self, why: str) -> RemoteProtocolError:
+        self._lines.clear()
+        self._line_bytes = 0
+        return super()._fail(why)
 
 
 def encode_message(headers: Mapping[str, str], body: bytes = b"") -> bytes:

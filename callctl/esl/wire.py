@@ -7,7 +7,6 @@ can cut and damage the bytes as they like.
 from callctl.esl.event import (
     Event,
     EventMapping,
-    HeaderValue,
     encode_connect_reply,
     encode_event_json,
     encode_event_plain,
@@ -21,6 +20,7 @@ from callctl.esl.framing import (
     Message,
     encode_message,
 )
+from callctl.esl.headers import HeaderValue
 
 __all__ = [
     "CommandDecoder",

@@ -46,7 +46,8 @@ def _messages(pieces: list[bytes]) -> list[object]:
             while (message := decoder.next_message()) is not None:
                 found.append(message)
                 try:
-                    found.append(event_of(message))
+                    event = event_of(message)
+                    found += [event.name, event.body, event.uuid, dict(event.headers)]
                 except RemoteProtocolError as error:
                     found.append(str(error))
             assert decoder.buffered_bytes <= MAX_HEADER_BYTES + MAX_BODY_BYTES, "more memory than the bounds"
