@@ -1,0 +1,82 @@
+"""A whole call's life: what it costs the server, and whether 150 of them a second are carried for a minute.
+
+A life is: connect, answer, queue, offer, bridge, hangup, history written. Phones ring 0.2 s, talks last one
+second.
+"""
+
+from __future__ import annotations
+
+import time
+
+import trio
+
+from tests.bench.figures import Figure, latencies
+from tests.bench.house import Floor, House, open_house
+from tests.bench.lean_people import Call, Plan, Watcher
+from tests.bench.subject import Size, command
+
+RATE = 150.0
+"""Calls a second."""
+
+AGENTS = 400
+"""More than talk at once at this rate, so that the phones are no bottleneck."""
+
+
+WARM_UP_SECONDS = 2.0
+"""A little more than a call's life: from then on as many calls end as begin, if the server keeps up."""
+
+
+class _Ends(Watcher):
+    """When calls were over, and how long their callers had waited: from the first byte to the bridge."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+        self.waits: list[float] = []
+
+    def over(self, call: Call) -> None:
+        self.at.append(time.perf_counter())
+        if call.is_handled:
+            self.waits.append(call.bridged_at - call.placed_at)
+
+
+async def place_calls(house: House, calls: int, rate: float, plan: Plan) -> None:
+    """Let so many calls come in, `rate` a second; a generator that is late catches up."""
+    begun = trio.current_time()
+    for number in range(calls):
+        house.switch.place_call(plan)
+        await trio.sleep_until(begun + (number + 1) / rate)
+
+
+async def measure(size: Size) -> list[Figure]:
+    """CPU of a whole call's life at 150 calls a second, held for a minute."""
+    calls = int(RATE * size.pick(3, 10, 60))
+    ends = _Ends()
+    async with open_house(Floor(agents=AGENTS), ends) as house:
+        cpu_before, own_before, begun = house.server.cpu_seconds(), time.process_time(), time.perf_counter()
+        await place_calls(house, calls, RATE, Plan())
+        placed_at = time.perf_counter()
+        await house.until_over(calls)
+        cpu = house.server.cpu_seconds() - cpu_before
+        own = time.process_time() - own_before
+        await trio.sleep(0.5)
+        faults = house.faults()
+    steady = [at for at in ends.at if begun + WARM_UP_SECONDS <= at <= placed_at]
+    return [
+        Figure(what="a whole call, CPU of callctl", measured=cpu / calls * 1000, unit="ms", goal=3),
+        Figure(
+            what="calls ended a second, while 150 begin",
+            measured=len(steady) / (placed_at - begun - WARM_UP_SECONDS),
+            unit="/s",
+            # As many as begin, but for those that the last moment cuts off.
+            goal=RATE * 0.98,
+            more_is_better=True,
+        ),
+        Figure(what="calls not carried, and errors", measured=len(faults), unit="", goal=0),
+        *latencies("wait, 0.2 s of ringing included", ends.waits),
+        Figure(what="share of a core used by callctl", measured=cpu / (ends.at[-1] - begun) * 100, unit="%"),
+        Figure(what="CPU of the generator for a call", measured=own / calls * 1000, unit="ms"),
+    ]
+
+
+if __name__ == "__main__":
+    command(measure)

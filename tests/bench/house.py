@@ -1,0 +1,233 @@
+"""A `callctl serve` in a process of its own, on a lean switch in this one, and what it costs from outside.
+
+Agents and their tiers are in the database before the server starts, available. The database lies where the
+system keeps temporary files, or in TMPDIR.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import tomli_w
+import trio
+from attrs import field, frozen
+
+from callctl.cli.stage import free_port
+from callctl.clock import SteadyClock
+from callctl.config.paths import control_socket
+from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Tier
+from callctl.store.journal import Journal
+from tests.bench.lean_people import Watcher
+from tests.bench.lean_switch import LeanSwitch
+
+READY_SECONDS = 60.0
+"""No server takes so long to be ready, or something is wrong with it."""
+
+SETTLED_SECONDS = 2.0
+"""After a login the server looks at its switch once more, 1.2 s later; that belongs to no call."""
+
+POLL_SECONDS = 0.01
+
+PROFILE_VARIABLE = "CALLCTL_BENCH_PROFILE"
+"""A file for the profile of the server (cProfile), which makes it slower by half."""
+
+
+@frozen(kw_only=True)
+class Floor:
+    """Who serves what: `agents` are spread evenly over `queues`, the first of which is called `caller`."""
+
+    agents: int
+    queues: int = 1
+    settings: Mapping[str, object] = field(factory=dict)
+    """Parameters of every queue, as in callctl.toml."""
+
+    def queue(self, number: int) -> str:
+        """Return the name of a queue; numbers begin anew behind the last."""
+        return f"queue{number}" if (number := number % self.queues) else "caller"
+
+    def agent(self, number: int) -> str:
+        """Return the name of an agent."""
+        return f"a{number:05d}"
+
+
+class ServerProcess:
+    """One `callctl serve` after the other, on one database."""
+
+    def __init__(self, folder: Path, floor: Floor, *, port: int, switch_port: int) -> None:
+        self.database = folder / "callctl.db"
+        self._folder = folder
+        self._floor = floor
+        self._config = folder / "callctl.toml"
+        self._log = folder / "callctl.log"
+        self._config.write_text(
+            tomli_w.dumps(
+                {
+                    "server": {"listen": f"127.0.0.1:{port}", "database": str(self.database)},
+                    "freeswitch": [{"name": "fs1", "host": "127.0.0.1", "port": switch_port}],
+                    "http": {"listen": "127.0.0.1:0"},
+                    "queue": {floor.queue(number): dict(floor.settings) for number in range(floor.queues)},
+                }
+            ),
+            encoding="utf-8",
+        )
+
+    async def hire(self) -> None:
+        """Write the agents into the database, before the first start."""
+        async with trio.open_nursery() as nursery:
+            journal = Journal(self.database, clock=SteadyClock())
+            await nursery.start(journal.run)
+            for number in range(self._floor.agents):
+                name = self._floor.agent(number)
+                settings = AgentSettings(name=name, contact=f"user/{name}")
+                journal.record(
+                    AgentRecord(settings=settings, status=AgentStatus.AVAILABLE, state=AgentState.WAITING)
+                )
+                journal.record(Tier(queue=self._floor.queue(number), agent=name))
+            await journal.flush()
+            nursery.cancel_scope.cancel()
+
+    async def start(self) -> float:
+        """Start a process and wait until calls can come, as systemd would; return how long it took."""
+        notices = self._folder / "notify"
+        notices.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self._log.open("ab") as log:
+            ready.bind(str(notices))
+            ready.setblocking(False)
+            begun = time.perf_counter()
+            self._process = await trio.lowlevel.open_process(
+                self._command(),
+                stdin=None,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "CALLCTL_LOG_FORMAT": "json", "NOTIFY_SOCKET": str(notices)},
+            )
+            with trio.fail_after(READY_SECONDS):
+                await trio.lowlevel.wait_readable(ready)
+            took = time.perf_counter() - begun
+        self._statistics = psutil.Process(self._process.pid)
+        return took
+
+    def _command(self) -> list[str]:
+        serve = ["-m", "callctl", "serve", "--config", str(self._config)]
+        if profile := os.environ.get(PROFILE_VARIABLE):
+            serve = ["-m", "cProfile", "-o", profile, *serve]
+        return [sys.executable, *serve]
+
+    async def stop(self) -> None:
+        """SIGTERM, and wait for the end."""
+        self._process.send_signal(signal.SIGTERM)
+        await self._process.wait()
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        await self._process.wait()
+
+    # --- what it costs ---
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the process has used, its threads and the system's part included."""
+        times = self._statistics.cpu_times()
+        return float(times.user + times.system)
+
+    def resident_bytes(self) -> int:
+        """Return how much memory the process holds."""
+        return int(self._statistics.memory_info().rss)
+
+    def open_files(self) -> int:
+        """Return how many file descriptors it has."""
+        return int(self._statistics.num_fds())
+
+    # --- what it says ---
+
+    def errors(self) -> list[str]:
+        """Return the lines of the log that tell of a fault."""
+        lines = self._log.read_text("utf-8").splitlines()
+        return [line for line in lines if '"level": "error"' in line or "Traceback" in line]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql).fetchall()
+
+    async def metric(self, name: str) -> float:
+        """Return the sum of one metric over its labels."""
+        async with await trio.open_unix_socket(str(control_socket(self.database))) as stream:
+            await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: callctl\r\nConnection: close\r\n\r\n")
+            text = b"".join([chunk async for chunk in stream]).decode()
+        values = [line.split()[-1] for line in text.splitlines() if line.startswith((name + " ", name + "{"))]
+        return sum(map(float, values))
+
+
+@frozen
+class House:
+    """The server and its switch."""
+
+    server: ServerProcess
+    switch: LeanSwitch
+    floor: Floor
+
+    async def until(self, condition: Callable[[], bool], *, patience_seconds: float = 120.0) -> None:
+        """Wait until something is true, by looking every 10 ms; raises trio.TooSlowError."""
+        with trio.fail_after(patience_seconds):
+            while True:
+                if condition():
+                    return
+                await trio.sleep(POLL_SECONDS)
+
+    async def until_over(self, calls: int) -> None:
+        """Wait until so many calls have ended, counted from the start of the switch."""
+        await self.until(lambda: self.switch.ended >= calls)
+
+    def faults(self) -> list[str]:
+        """Return what went wrong: in the log, on the switch, and between the two and the history."""
+        [(rows, handled, open_rows)] = self.server.query(
+            "SELECT count(*), coalesce(sum(outcome = 'handled'), 0), coalesce(sum(ended_at IS NULL), 0)"
+            " FROM calls"
+        )
+        found = self.server.errors()
+        if rows != self.switch.placed:
+            found.append(f"{self.switch.placed} calls were placed, the history has {rows}")
+        if handled != self.switch.handled:
+            found.append(f"{self.switch.handled} calls were bridged, the history has {handled}")
+        if open_rows:
+            found.append(f"{open_rows} calls have no end in the history")
+        if self.switch.stranded:
+            found.append(f"{len(self.switch.stranded)} callers were stranded")
+        return found
+
+
+@asynccontextmanager
+async def open_house(floor: Floor, watcher: Watcher | None = None) -> AsyncIterator[House]:
+    """Start a server and its switch, yield them, and stop the server in good order."""
+    raise_file_limit()
+    port = await free_port()
+    with tempfile.TemporaryDirectory(prefix="callctl-bench-") as folder:
+        async with trio.open_nursery() as nursery:
+            switch = LeanSwitch(port, watcher=watcher)
+            await nursery.start(switch.run)
+            server = ServerProcess(Path(folder), floor, port=port, switch_port=switch.port)
+            await server.hire()
+            await server.start()
+            await trio.sleep(SETTLED_SECONDS)
+            yield House(server, switch, floor)
+            await server.stop()
+            nursery.cancel_scope.cancel()
+
+
+def raise_file_limit() -> None:
+    """Allow this process, and the server that it starts, as many files as the system lets them have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
