@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, auto
 
 from attrs import define, field
 
+from callctl.acd.needs import Abilities, Kind
 from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Offer, Tier
 
 PRESENT_STATUSES = frozenset({AgentStatus.AVAILABLE, AgentStatus.AVAILABLE_ON_DEMAND})
 """Who has one of these serves callers. On Break does not count."""
+
+UNREGISTERED = "its phone is not registered"
+
+_OCCUPATIONS: Mapping[AgentState, str] = {
+    AgentState.RESERVED: "is being offered another call",
+    AgentState.RECEIVING: "is being offered another call",
+    AgentState.IN_A_QUEUE_CALL: "in a queue call",
+    AgentState.WRAP_UP: "in wrap-up",
+    AgentState.IDLE: "idle after its last call, until it asks for the next one",
+}
 
 
 class Phase(Enum):
@@ -60,6 +72,15 @@ class Agent:
     reservation: Reservation | None = None
     call: str = ""
     tiers: dict[str, Tier] = field(factory=dict)
+    abilities: Abilities = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.apply(self.settings)
+
+    def apply(self, settings: AgentSettings) -> None:
+        """Let these settings hold from now on."""
+        self.settings = settings
+        self.abilities = Abilities.of(settings)
 
     @classmethod
     def of_record(cls, record: AgentRecord) -> Agent:
@@ -96,33 +117,34 @@ class Agent:
     @property
     def is_present(self) -> bool:
         """Whether this agent counts as serving its queues: Available, and reachable somewhere."""
-        settings = self.settings
-        reachable = bool(settings.contact) or any(settings.contacts.values())
-        return self.status in PRESENT_STATUSES and reachable
+        return self.status in PRESENT_STATUSES and self.abilities.is_reachable
 
     def is_free(self, now: float) -> bool:
         """Return whether this agent could take a call from somebody at `now`."""
         return self.state is AgentState.WAITING and self.held_until <= now and self.registered is not False
 
+    def occupation(self, now: float) -> str:
+        """Return what keeps this agent from taking a call at `now`, in words that many share, or ""."""
+        if self.is_free(now):
+            return ""
+        if self.status not in PRESENT_STATUSES:
+            return self.status.value
+        if self.state is not AgentState.WAITING:
+            return _OCCUPATIONS[self.state]
+        return UNREGISTERED if self.registered is False else "not offered a call for a while"
+
     def why_not_free(self, now: float) -> str:
-        """Return in words why this agent could take no call at `now`, or ""."""
+        """Return in words, and with what is particular, why this agent could take no call at `now`, or ""."""
         if self.status not in PRESENT_STATUSES:
             return f"{self.status} ({self.reason})" if self.reason else str(self.status)
         if self.reservation is not None and self.reservation.phase is Phase.WITHDRAWN:
             return "its last ring is just being cancelled"
-        match self.state:
-            case AgentState.RESERVED | AgentState.RECEIVING:
-                return "is being offered another call"
-            case AgentState.IN_A_QUEUE_CALL:
-                return "in a queue call"
-            case AgentState.WRAP_UP:
-                return f"in wrap-up for {self.wrap_up_until - now:.0f} s more"
-            case AgentState.IDLE:
-                return "idle after its last call, until it asks for the next one"
-            case AgentState.WAITING:
-                pass
+        if self.state is AgentState.WRAP_UP:
+            return f"{_OCCUPATIONS[self.state]} for {self.wrap_up_until - now:.0f} s more"
+        if self.state is not AgentState.WAITING:
+            return _OCCUPATIONS[self.state]
         if self.registered is False:
-            return "its phone is not registered"
+            return UNREGISTERED
         if self.held_until > now:
             return f"not offered a call for {self.held_until - now:.0f} s more, after {self.held_for}"
         return ""
@@ -152,11 +174,18 @@ class Seat:
     name: str = field(init=False)
     level: int = field(init=False)
     position: int = field(init=False)
+    occupation: str | None = None
+    """What the queue counts this agent under, "" among the free; None before it is counted."""
 
     def __attrs_post_init__(self) -> None:
         self.name = self.agent.name
         self.level = self.tier.level
         self.position = self.tier.position
+
+    def kind(self, skips_own_calls: bool) -> Kind:
+        """Return which kind of agent this is now; an own call counts if such agents are to be skipped."""
+        agent = self.agent
+        return Kind(self.level, agent.abilities, agent.external_call and skips_own_calls)
 
     @property
     def talk_seconds(self) -> float:

@@ -18,7 +18,8 @@ from callctl.acd.effects import Effect, WaitOver
 from callctl.acd.estimate import rounded
 from callctl.acd.floor import Floor
 from callctl.acd.invariants import Violation, violations
-from callctl.acd.queue import Member, Queue
+from callctl.acd.member import Member
+from callctl.acd.queue import Queue
 from callctl.acd.timers import Key, Wakes
 from callctl.acd.views import (
     AgentView,
@@ -235,6 +236,7 @@ class Distributor:
         member.queue.remove(member)
         member.base_score = score
         member.queue.add(member)
+        self._floor.line_up(member, now)
         self._settle(now)
 
     # --- offers ---
@@ -340,7 +342,6 @@ class Distributor:
 
     def advance(self, now: float) -> None:
         """Do everything whose time has come: leases, wrap-ups, delays, limits, openings, next rings."""
-        self._floor.advance(now)
         self._settle(now)
 
     def next_deadline(self) -> float | None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from callctl.acd.agent import Agent, Phase, Reservation, Seat
-from callctl.acd.choose import NAMED_AT_MOST, Choice, choices, needs_of, passed_over
+from callctl.acd.choose import Choice, choices, needs_of, wants_offer
 from callctl.acd.delays import OFFER_INTERVAL_SECONDS, consequence
 from callctl.acd.effects import AgentLeaseExpired, Effect, Noted, Offered, OfferWithdrawn, WaitOver
+from callctl.acd.explain import decision
 from callctl.acd.limits import NEVER
+from callctl.acd.member import Member
 from callctl.acd.memory import CallerMemory
-from callctl.acd.queue import Member, Queue
+from callctl.acd.queue import Queue
 from callctl.acd.review import review
 from callctl.acd.roster import Roster
 from callctl.acd.strategy import place
@@ -30,6 +32,7 @@ from callctl.model import (
     Offer,
     OfferResult,
     QueueSettings,
+    Strategy,
 )
 
 LEASE_MARGIN_SECONDS = 5.0
@@ -134,8 +137,10 @@ class Floor:
         self.timers.set(Key(Wakes.OFFER, offer.id), offer.lease_until)
         member.offers[offer.id] = reservation
         member.queue.last_place = member.last_tried = place(seat)
-        member.tried.add(agent.name)
+        if settings.strategy is Strategy.RING_PROGRESSIVELY:
+            member.tried |= {agent.name}
         member.next_ring_at = now + settings.ring_progressively_delay
+        self.line_up(member, now)
         agent.reservation = reservation
         agent.call = member.call
         agent.last_offered_at = now
@@ -174,6 +179,7 @@ class Floor:
             return False
         del member.offers[reservation.offer.id]
         member.winner = reservation
+        self.line_up(member, now)
         reservation.phase = Phase.ANSWERED
         self.timers.set(Key(Wakes.OFFER, reservation.offer.id), now + BRIDGE_LEASE_SECONDS)
         for other in list(member.offers.values()):
@@ -258,7 +264,7 @@ class Floor:
     # --- time and decisions ---
 
     def advance(self, now: float) -> None:
-        """Do everything whose time has come."""
+        """Do everything whose time has come; what follows from it is left to `settle`."""
         while (key := self.timers.pop_due(now)) is not None:
             match key.kind:
                 case Wakes.OFFER:
@@ -276,10 +282,12 @@ class Floor:
                     self.look_at(self.members[key.name])
 
     def settle(self, now: float) -> None:
-        """Decide until there is nothing left to decide."""
+        """Decide until there is nothing left to decide. What is due by now comes first, said or not."""
+        self.advance(now)
         while self._to_review or self.roster.to_review or self.roster.to_serve:
             for name in _taken(self.roster.to_review):
                 if (queue := self.queues.get(name)) is not None:
+                    queue.has_other_needs = False
                     self.roster.to_serve[name] = None
                     self._to_review.update(dict.fromkeys(queue.members))
             for call in _taken(self._to_review):
@@ -294,6 +302,11 @@ class Floor:
         self._to_review[member.call] = None
         self.roster.to_serve[member.queue.name] = None
 
+    def line_up(self, member: Member, now: float) -> None:
+        """Let `member` stand in the line where it belongs at `now`, or in none if it wants no offer."""
+        needs = needs_of(member, now) if wants_offer(member, now) else None
+        member.queue.lines.put(member, needs)
+
     def _review(self, member: Member, now: float) -> None:
         verdict = review(member, now, is_entering=member.call in self._entering)
         self._entering.discard(member.call)
@@ -301,7 +314,9 @@ class Floor:
         if verdict.reason is not None:
             self.drop(member.call, now)
             self.effects.append(WaitOver(member.call, verdict.reason, verdict.target))
-        elif verdict.wakes_at < NEVER:
+            return
+        self.line_up(member, now)
+        if verdict.wakes_at < NEVER:
             self.timers.set(key, verdict.wakes_at)
         else:
             self.timers.cancel(key)
@@ -309,11 +324,11 @@ class Floor:
     def _serve(self, now: float) -> None:
         queues = [self.queues[name] for name in _taken(self.roster.to_serve) if name in self.queues]
         for choice in choices(queues, now, self._draw):
-            decision = self._decision(choice, now)
+            decided = decision(choice, self.ids.uuid(), now)
             for seat in choice.chosen:
                 self.reserve(choice.member, seat, now)
             self._to_review[choice.member.call] = None
-            self._note(decision)
+            self._note(decided)
 
     def _note_unserved(self, call: str, now: float) -> None:
         member = self.members.get(call)
@@ -326,20 +341,8 @@ class Floor:
 
     def explain(self, member: Member, now: float) -> Decision:
         """Return why `member` is not being offered to each agent at `now`; nothing is noted."""
-        needs = needs_of(member, now)
-        return self._decision(Choice(member=member, needs=needs, order=()), now)
-
-    def _decision(self, choice: Choice, now: float) -> Decision:
-        return Decision(
-            id=self.ids.uuid(),
-            at=now,
-            call=choice.member.call,
-            queue=choice.member.queue.name,
-            strategy=choice.member.queue.settings.strategy,
-            chosen=tuple(seat.name for seat in choice.chosen),
-            order=tuple(seat.name for seat in choice.order[:NAMED_AT_MOST]),
-            passed_over=passed_over(choice, now),
-        )
+        choice = Choice(member=member, needs=needs_of(member, now), order=())
+        return decision(choice, self.ids.uuid(), now)
 
     def _offer_is_over(self, reservation: Reservation, now: float) -> None:
         if reservation.phase is not Phase.WITHDRAWN:

@@ -18,8 +18,10 @@ from itertools import pairwise
 from attrs import frozen
 
 from callctl.acd.agent import PRESENT_STATUSES, Agent, Phase
-from callctl.acd.choose import is_eligible, needs_of, wants_offer
+from callctl.acd.choose import needs_of, wants_offer
 from callctl.acd.floor import Floor
+from callctl.acd.member import Member
+from callctl.acd.needs import Needs, misfit
 from callctl.acd.queue import Queue
 from callctl.acd.timers import Key, Wakes
 from callctl.model import AgentState
@@ -75,17 +77,39 @@ def _of_queue(floor: Floor, queue: Queue, now: float) -> Iterator[Violation]:
         )
     if bool(queue.present) != (queue.agentless_since is None):
         yield Violation("bookkeeping", f"the queue {queue.name} is wrong about since when nobody is there")
+    yield from _of_lines(queue, ordered, now)
+
+
+def _of_lines(queue: Queue, ordered: list[Member], now: float) -> Iterator[Violation]:
+    idle: dict[Needs, list[str]] = {}
     for member in ordered:
-        if not queue.free or not wants_offer(member, now):
+        needs = needs_of(member, now) if wants_offer(member, now) else None
+        if needs != member.stands_in:
+            yield Violation(
+                "bookkeeping", f"the call {member.call} stands in the wrong line of {queue.name}", member.call
+            )
+        if needs is None or not queue.free:
             continue
-        needs = needs_of(member, now)
-        idle = [seat.name for seat in queue.free.values() if is_eligible(queue, seat, needs, now)]
-        if idle:
+        if needs not in idle:
+            idle[needs] = _eligible(queue, needs, now)
+        if idle[needs]:
             yield Violation(
                 "idle-agent",
-                f"the call {member.call} waits in {queue.name} while {', '.join(sorted(idle))} is free",
+                f"the call {member.call} waits in {queue.name} while {', '.join(idle[needs])} is free",
                 member.call,
             )
+    standing = [member.call for _, line in queue.lines for member in line]
+    if sorted(standing) != sorted(member.call for member in ordered if member.stands_in is not None):
+        yield Violation("bookkeeping", f"the lines of {queue.name} are wrong about who stands in them")
+
+
+def _eligible(queue: Queue, needs: Needs, now: float) -> list[str]:
+    skips_own_calls = queue.settings.skip_agents_with_external_calls
+    return sorted(
+        seat.name
+        for seat in queue.seats.values()
+        if seat.agent.is_free(now) and not misfit(seat.kind(skips_own_calls), needs)
+    )
 
 
 def _of_agent(floor: Floor, agent: Agent, now: float) -> Iterator[Violation]:

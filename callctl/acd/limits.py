@@ -68,6 +68,12 @@ def no_agent_timeout_at(settings: QueueSettings, joined_at: float, agentless_sin
     return max(agentless_since + limit, joined_at + (limit + grace if grace > 0 else 0))
 
 
+def depends_on_presence(settings: QueueSettings) -> bool:
+    """Return whether it makes a difference to how long a member may wait that nobody is present."""
+    has_limit = settings.max_wait_time_with_no_agent > 0 or settings.leave_when_empty
+    return has_limit or bool(settings.overflow)
+
+
 def relaxed_by(settings: QueueSettings, joined_at: float, now: float) -> int:
     """Return by how many levels the required skills are lowered by now: one every `skill-relax-seconds`."""
     step = settings.skill_relax_seconds

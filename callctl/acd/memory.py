@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from attrs import evolve
 
-from callctl.acd.queue import Member, Queue
+from callctl.acd.member import Member
+from callctl.acd.queue import Queue
 from callctl.model import Arrival
 
 REMEMBERED_CALLERS = 10_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import frozen
 
 from callctl.acd.limits import NEVER, next_opening_at, next_relaxation_at, no_agent_timeout_at, timeout_at
+from callctl.acd.member import Member
 from callctl.acd.overflow import Situation, next_overflow_at, overflow_target
-from callctl.acd.queue import Member
 from callctl.model import Reason, Strategy
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from attrs import define, evolve
 
 from callctl.acd.agent import PRESENT_STATUSES, Agent
+from callctl.acd.limits import depends_on_presence
 from callctl.acd.queue import Queue
 from callctl.acd.timers import Key, Timers, Wakes
 from callctl.errors import UnknownAgent, UnknownQueue, UnknownTier
@@ -76,7 +77,7 @@ class Roster:
             self._agents[agent.name] = agent
             if agent.status_until is not None:
                 self._timers.set(Key(Wakes.PAUSE, agent.name), agent.status_until)
-        agent.settings = settings
+        agent.apply(settings)
         self.changed(agent, now)
         return agent
 
@@ -107,9 +108,8 @@ class Roster:
     def take_seat(self, queue: Queue, agent: Agent, tier: Tier, now: float) -> None:
         """Let `agent` serve `queue` from now on."""
         queue.seat(agent, tier)
-        self.to_review[queue.name] = None
+        self._stand(queue, agent, now)
         self.changed(agent, now)
-        self._presence_changed(queue, now)
 
     def remove_tier(self, queue_name: str, agent_name: str, now: float) -> None:
         """Take an agent's place in a queue away; raises UnknownAgent and UnknownTier."""
@@ -157,18 +157,8 @@ class Roster:
 
     def changed(self, agent: Agent, now: float) -> None:
         """Bring everything up to date that depends on `agent`. To be called after each change of it."""
-        is_free = agent.is_free(now)
-        is_present = agent.is_present
         for queue in self._queues_of(agent):
-            seat = queue.seats[agent.name]
-            if is_free:
-                queue.free[agent.name] = seat
-                self.to_serve[queue.name] = None
-            else:
-                queue.free.pop(agent.name, None)
-            if is_present != (agent.name in queue.present):
-                queue.set_present(agent.name, is_present)
-                self._presence_changed(queue, now)
+            self._stand(queue, agent, now)
         key = Key(Wakes.AGENT, agent.name)
         if agent.state is AgentState.WRAP_UP:
             self._timers.set(key, agent.wrap_up_until)
@@ -184,13 +174,23 @@ class Roster:
             if queue is not None and agent.name in queue.seats:
                 yield queue
 
-    def _presence_changed(self, queue: Queue, now: float) -> None:
-        if bool(queue.present) == (queue.agentless_since is None):
-            # Who is there changes which levels are open; only whether anybody is there changes the limits.
+    def _stand(self, queue: Queue, agent: Agent, now: float) -> None:
+        """Let `agent` stand in `queue` as it is: free or occupied, present or not."""
+        occupation = agent.occupation(now)
+        queue.set_occupation(agent.name, occupation)
+        if not occupation:
             self.to_serve[queue.name] = None
-            return
-        queue.agentless_since = None if queue.present else now
-        self.to_review[queue.name] = None
+        queue.set_present(agent.name, agent.is_present)
+        self._presence_changed(queue, now)
+
+    def _presence_changed(self, queue: Queue, now: float) -> None:
+        """Have the members looked at if who is there changes what they need, or how long they may wait."""
+        if bool(queue.present) == (queue.agentless_since is not None):
+            queue.agentless_since = None if queue.present else now
+            if depends_on_presence(queue.settings):
+                self.to_review[queue.name] = None
+        if queue.has_other_needs:
+            self.to_review[queue.name] = None
 
     def _write_down(self, agent: Agent, now: float) -> None:
         record = agent.record()

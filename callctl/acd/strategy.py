@@ -1,16 +1,23 @@
-"""The nine strategies: each puts the agents that are eligible for a caller in the order of offering.
+"""The nine strategies: each puts the free agents who are eligible for a caller in the order of offering.
 
-All are pure. Ties are broken by position, then name, so that a decision can be explained and repeated.
-The orders are mod_callcenter's, as its ORDER BY clauses give them.
+All are pure. What depends on the agents alone is a key, by which they are kept in order while they are
+free; what depends on the past or on chance as well is a walk over agents who are in order already. Both
+give as many as are asked for, and look at no others. Agents come on benches: each bench is of one level.
+
+Ties are broken by position, then name, so that a decision can be explained and repeated. The orders are
+mod_callcenter's, as its ORDER BY clauses give them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Protocol, TypeVar
+import heapq
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import groupby, takewhile
+from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
 
+from callctl.acd.ordered import Ordered
 from callctl.model import Strategy
 
 
@@ -38,6 +45,12 @@ C = TypeVar("C", bound=Candidate)
 Place = tuple[int, int, str]
 """Level, position and name: where an agent stands in a queue, and the last word on every tie."""
 
+Key = tuple[Any, ...]
+"""Where an agent comes in the order of a strategy: the level is always first, the name always last."""
+
+Benches = Sequence[Ordered[Key, C]]
+"""Eligible agents in the order of their strategy's key. None is empty, and each has one level."""
+
 
 def place(candidate: Candidate) -> Place:
     """Return where this agent stands in the queue."""
@@ -58,92 +71,112 @@ class Past:
     tried: Collection[str] = ()
 
 
-def longest_idle_agent(candidates: Iterable[C]) -> list[C]:
+def longest_idle(candidate: Candidate) -> Key:
     """Order by level, end of the last call (never is longest ago), position."""
-    return sorted(
-        candidates,
-        key=lambda c: (
-            c.level,
-            float("-inf") if c.last_call_ended_at is None else c.last_call_ended_at,
-            c.position,
-            c.name,
-        ),
-    )
+    return candidate.level, _moment(candidate.last_call_ended_at), candidate.position, candidate.name
 
 
-def agent_with_least_talk_time(candidates: Iterable[C]) -> list[C]:
+def least_talk_time(candidate: Candidate) -> Key:
     """Order by level, talk time, position."""
-    return sorted(candidates, key=lambda c: (c.level, c.talk_seconds, c.position, c.name))
+    return candidate.level, candidate.talk_seconds, candidate.position, candidate.name
 
 
-def agent_with_fewest_calls(candidates: Iterable[C]) -> list[C]:
+def fewest_calls(candidate: Candidate) -> Key:
     """Order by level, calls answered, position."""
-    return sorted(candidates, key=lambda c: (c.level, c.calls_answered, c.position, c.name))
+    return candidate.level, candidate.calls_answered, candidate.position, candidate.name
 
 
-def round_robin(candidates: Iterable[C], last: Place | None) -> list[C]:
-    """Order those behind the agent offered last on its level first, then all by level and position."""
-    return sorted(
-        candidates,
-        key=lambda c: (last is None or c.level != last[0] or place(c) <= last, place(c)),
-    )
-
-
-def top_down(candidates: Iterable[C], last_tried: Place | None) -> list[C]:
-    """Order by level and position, for one caller on from the last one tried, then from the top again."""
-    return sorted(candidates, key=lambda c: (last_tried is not None and place(c) <= last_tried, place(c)))
-
-
-def sequentially_by_agent_order(candidates: Iterable[C]) -> list[C]:
+def by_agent_order(candidate: Candidate) -> Key:
     """Order by level, position, and who was offered a call longest ago (never is longest)."""
-    return sorted(
-        candidates,
-        key=lambda c: (
-            c.level,
-            c.position,
-            float("-inf") if c.last_offered_at is None else c.last_offered_at,
-            c.name,
-        ),
-    )
+    return candidate.level, candidate.position, _moment(candidate.last_offered_at), candidate.name
 
 
-def at_random(candidates: Iterable[C], draw: Callable[[], float]) -> list[C]:
-    """Order by level and chance. Chances are drawn by place, so that a seed gives one order."""
-    drawn = [(c.level, draw(), place(c), c) for c in sorted(candidates, key=place)]
-    return [c for *_, c in sorted(drawn, key=lambda entry: entry[:3])]
+KEYS: Mapping[Strategy, Callable[[Candidate], Key]] = {
+    Strategy.LONGEST_IDLE_AGENT: longest_idle,
+    Strategy.AGENT_WITH_LEAST_TALK_TIME: least_talk_time,
+    Strategy.AGENT_WITH_FEWEST_CALLS: fewest_calls,
+    Strategy.ROUND_ROBIN: place,
+    Strategy.TOP_DOWN: place,
+    Strategy.SEQUENTIALLY_BY_AGENT_ORDER: by_agent_order,
+    Strategy.RANDOM: place,
+    Strategy.RING_ALL: place,
+    Strategy.RING_PROGRESSIVELY: place,
+}
+"""What each strategy orders by as far as it depends on the agents alone; it stays while one is free."""
 
 
-def ring_all(candidates: Iterable[C]) -> list[C]:
-    """Order by level and position; everyone is offered the call at once."""
-    return sorted(candidates, key=place)
+def in_key_order(benches: Benches[C], after: Key | None = None) -> Iterator[C]:
+    """Give all by their key, or those behind the key `after`."""
+    if len(benches) == 1:
+        return (candidate for _, candidate in benches[0].items(after))
+    return (candidate for _, candidate in heapq.merge(*(bench.items(after) for bench in benches)))
 
 
-def ring_progressively(candidates: Iterable[C], tried: Collection[str]) -> list[C]:
-    """Order by level and position, those whom this caller has not rung yet first: one more each time."""
-    return sorted(candidates, key=lambda c: (c.name in tried, place(c)))
+def round_robin(benches: Benches[C], last: Place | None) -> Iterator[C]:
+    """Give those behind the agent offered last on its level first, then all by level and position."""
+    if last is not None:
+        yield from takewhile(lambda c: c.level == last[0], in_key_order(benches, after=last))
+    for candidate in in_key_order(benches):
+        if last is None or candidate.level != last[0] or place(candidate) <= last:
+            yield candidate
 
 
-def in_order(strategy: Strategy, candidates: Iterable[C], past: Past) -> list[C]:
-    """Return `candidates` in the order in which `strategy` offers them a call."""
+def top_down(benches: Benches[C], last_tried: Place | None) -> Iterator[C]:
+    """Give all by level and position, for one caller on from the last one tried, then from the top again."""
+    yield from in_key_order(benches, after=last_tried)
+    if last_tried is not None:
+        yield from takewhile(lambda c: place(c) <= last_tried, in_key_order(benches))
+
+
+def ring_progressively(benches: Benches[C], tried: Collection[str]) -> Iterator[C]:
+    """Give those by level and position whom this caller has not rung yet, then the others."""
+    again = []
+    for candidate in in_key_order(benches):
+        if candidate.name in tried:
+            again.append(candidate)
+        else:
+            yield candidate
+    yield from again
+
+
+def at_random(benches: Benches[C], draw: Callable[[], float]) -> Iterator[C]:
+    """Give all by level and chance. The benches are taken by place, so that a seed gives one order."""
+    by_place = sorted(benches, key=lambda bench: place(bench[0]))
+    for _, of_level in groupby(by_place, key=lambda bench: bench[0].level):
+        yield from _shuffled(list(of_level), draw)
+
+
+def _shuffled(benches: Benches[C], draw: Callable[[], float]) -> Iterator[C]:
+    """Shuffle as Fisher and Yates do, remembering what was moved: who is not asked for costs nothing."""
+    moved: dict[int, int] = {}
+    for left in range(sum(map(len, benches)), 0, -1):
+        drawn = int(draw() * left)
+        at = moved.get(drawn, drawn)
+        moved[drawn] = moved.get(left - 1, left - 1)
+        for bench in benches:
+            if at < len(bench):
+                yield bench[at]
+                break
+            at -= len(bench)
+
+
+def in_order(strategy: Strategy, benches: Benches[C], past: Past) -> Iterator[C]:
+    """Give the agents on `benches` in the order in which `strategy` offers them a call."""
     match strategy:
-        case Strategy.LONGEST_IDLE_AGENT:
-            return longest_idle_agent(candidates)
-        case Strategy.AGENT_WITH_LEAST_TALK_TIME:
-            return agent_with_least_talk_time(candidates)
-        case Strategy.AGENT_WITH_FEWEST_CALLS:
-            return agent_with_fewest_calls(candidates)
         case Strategy.ROUND_ROBIN:
-            return round_robin(candidates, past.queue_last)
+            return round_robin(benches, past.queue_last)
         case Strategy.TOP_DOWN:
-            return top_down(candidates, past.member_last)
-        case Strategy.SEQUENTIALLY_BY_AGENT_ORDER:
-            return sequentially_by_agent_order(candidates)
+            return top_down(benches, past.member_last)
         case Strategy.RANDOM:
-            return at_random(candidates, past.draw)
-        case Strategy.RING_ALL:
-            return ring_all(candidates)
+            return at_random(benches, past.draw)
         case Strategy.RING_PROGRESSIVELY:
-            return ring_progressively(candidates, past.tried)
+            return ring_progressively(benches, past.tried)
+        case _:
+            return in_key_order(benches)
+
+
+def _moment(at: float | None) -> float:
+    return float("-inf") if at is None else at
 
 
 FIRST_BECAUSE: Mapping[Strategy, str] = {
@@ -158,14 +191,3 @@ FIRST_BECAUSE: Mapping[Strategy, str] = {
     Strategy.RING_PROGRESSIVELY: "is the next to ring",
 }
 """Why the agent at the head of the order comes before the others, in words (of the same level)."""
-
-STEADY_STRATEGIES = frozenset(
-    {
-        Strategy.LONGEST_IDLE_AGENT,
-        Strategy.AGENT_WITH_LEAST_TALK_TIME,
-        Strategy.AGENT_WITH_FEWEST_CALLS,
-        Strategy.SEQUENTIALLY_BY_AGENT_ORDER,
-        Strategy.RING_ALL,
-    }
-)
-"""Their order depends on the agents alone: whom a caller was offered to does not change it for the rest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from enum import Enum, auto
+from enum import IntEnum, auto
 from itertools import count
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ HEAP_SLACK = 64
 """Outdated entries are cleared away once they outnumber the valid ones by this: rarely, and never late."""
 
 
-class Wakes(Enum):
-    """Whose time has come."""
+class Wakes(IntEnum):
+    """Whose time has come. Numbers, as these are hashed for every event."""
 
     OFFER = auto()
     AGENT = auto()

@@ -8,7 +8,8 @@ from attrs import frozen
 
 from callctl.acd.agent import Agent
 from callctl.acd.floor import Floor
-from callctl.acd.queue import Member, Queue
+from callctl.acd.member import Member
+from callctl.acd.queue import Queue
 from callctl.model import AgentSettings, AgentState, AgentStatus, Arrival, MemberState, Offer
 
 

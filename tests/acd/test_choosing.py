@@ -304,11 +304,58 @@ def test_a_waiting_call_can_be_explained_at_any_time_without_a_note() -> None:
     assert len(centre.decisions()) == noted
 
 
-def test_of_very_many_agents_fifty_are_named_and_the_rest_are_counted() -> None:
+def test_in_a_queue_of_fifty_agents_everyone_is_named() -> None:
     centre = Centre()
-    for number in range(60):
+    for number in range(50):
         centre.agent(f"a{number:02}")
     centre.join("c1", 0.0)
     decision = centre.decisions()[-1]
     assert len(decision.order) == 50
-    assert [p.agent for p in decision.passed_over][-2:] == ["a50", "9 others"]
+    assert decision.passed_over == tuple(
+        PassedOver(agent=name, why="a00 has been idle longer") for name in decision.order[1:]
+    )
+
+
+def test_of_very_many_agents_the_next_ones_are_named_and_the_rest_are_counted_by_reason() -> None:
+    centre = Centre(wrap_up_time=30)
+    for number in range(60):
+        centre.agent(f"a{number:02}", busy_delay_time=60, skills={"english": 2} if number >= 35 else {})
+    for number in range(10):
+        centre.d.set_status(f"a{number:02}", AgentStatus.LOGGED_OUT, 0.0)
+    for number in range(10, 14):
+        centre.d.set_status(f"a{number:02}", AgentStatus.ON_BREAK, 0.0, f"reason {number}")
+    centre.d.set_registered("a14", False, 0.0)
+    for number in range(5):
+        centre.join(f"c{number}", 0.0)
+    ringing, talking, wrapping_up, failed, _ = centre.offers()
+    centre.answer(talking, 0.0)
+    centre.answer(wrapping_up, 0.0)
+    centre.d.talk_ended(wrapping_up.id, 0.0)
+    centre.d.offer_ringing(ringing.id, 0.0)
+    centre.fail(failed, "USER_BUSY", 0.0)
+    centre.join("c5", 0.0, skills={"english": 1})
+    decision = centre.decisions()[-1]
+    assert decision.chosen == ("a35",)
+    assert decision.order == tuple(f"a{number}" for number in range(35, 45))
+    assert decision.passed_over[:-1] == tuple(
+        PassedOver(agent=f"a{number}", why="a35 has been idle longer") for number in range(36, 45)
+    )
+    assert decision.passed_over[-1] == PassedOver(
+        agent="50 others",
+        why="eligible too, but behind those named (15), lacks the skill english at level 1 (14), "
+        "Logged Out (10), On Break (4), is being offered another call (3), its phone is not registered (1), "
+        "in a queue call (1), in wrap-up (1), not offered a call for a while (1)",
+    )
+
+
+def test_of_very_many_agents_a_caller_with_nobody_is_told_how_many_there_are_of_each_reason() -> None:
+    centre = Centre()
+    for number in range(51):
+        centre.agent(f"a{number:02}")
+    centre.d.set_status("a00", AgentStatus.ON_BREAK, 0.0)
+    centre.d.set_switch_ready("fs1", False, 0.0)
+    centre.join("c1", 0.0)
+    (decision,) = centre.decisions()
+    assert decision.passed_over == (
+        PassedOver(agent="51 others", why="the caller's switch fs1 is not connected (50), On Break (1)"),
+    )

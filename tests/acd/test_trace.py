@@ -169,16 +169,31 @@ def test_an_agent_who_waits_unseen_is_a_violation(centre: Centre) -> None:
     agent.status, agent.state = AgentStatus.AVAILABLE, AgentState.WAITING
     assert violated(centre) == {"bookkeeping"}
     queue = centre.d._floor.queues["q"]
-    queue.free["bert"] = queue.present["bert"] = queue.seats["bert"]
+    queue.set_occupation("bert", "")
+    queue.set_present("bert", True)
     assert violated(centre) == {"idle-agent"}
 
 
 def test_members_out_of_order_or_counted_wrongly_are_violations(centre: Centre) -> None:
     queue = centre.d._floor.queues["q"]
-    queue._order.reverse()
+    queue._order._values.reverse()
     assert violated(centre) == {"order"}
-    queue._order.append(queue._order[0])
+    queue._order._values.append(queue._order[0])
     assert "bookkeeping" in violated(centre)
+
+
+def test_a_member_in_the_wrong_line_is_a_violation(centre: Centre) -> None:
+    queue = centre.d._floor.queues["q"]
+    waiting = centre.d._floor.members["c2"]
+    needs = waiting.stands_in
+    assert needs is not None
+    queue.lines.put(waiting, needs._replace(switch="fs2"))
+    assert violated(centre) == {"bookkeeping"}
+    queue.lines.put(waiting, needs)
+    assert violated(centre) == set()
+    queue.lines.put(waiting, None)
+    waiting.stands_in = needs
+    assert violated(centre) == {"bookkeeping"}
 
 
 def test_a_member_who_is_gone_and_a_queue_wrong_about_its_agents_are_violations(centre: Centre) -> None:

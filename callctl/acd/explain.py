@@ -1,0 +1,87 @@
+"""Says in words why a caller was offered to these agents and not to each of the others.
+
+In a queue of up to NAMED_AT_MOST agents every one is named with its reason. Where there are more, those
+eligible who come next are named, and all others are one entry that counts them by reason: what is said
+and written for each offer does not grow with the agents.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from callctl.acd.choose import NAMED_AT_MOST, Choice
+from callctl.acd.needs import misfit
+from callctl.acd.strategy import FIRST_BECAUSE
+from callctl.model import Decision, PassedOver
+
+PREFERRED_BECAUSE = "is preferred, having talked to this caller last"
+
+
+def decision(choice: Choice, decision_id: str, now: float) -> Decision:
+    """Return the record of what was decided at `now`."""
+    queue = choice.member.queue
+    return Decision(
+        id=decision_id,
+        at=now,
+        call=choice.member.call,
+        queue=queue.name,
+        strategy=queue.settings.strategy,
+        chosen=tuple(seat.name for seat in choice.chosen),
+        order=tuple(seat.name for seat in choice.order[: choice.named]),
+        passed_over=_each(choice, now) if len(queue.seats) <= NAMED_AT_MOST else _most_counted(choice),
+    )
+
+
+def _each(choice: Choice, now: float) -> tuple[PassedOver, ...]:
+    queue = choice.member.queue
+    behind = {passed.agent: passed for passed in _behind(choice)}
+    chosen = {seat.name for seat in choice.chosen}
+    skips_own_calls = queue.settings.skip_agents_with_external_calls
+    passed_over = []
+    for seat in queue.in_place:
+        name = seat.name
+        if name in chosen:
+            continue
+        passed = behind.get(name)
+        if passed is None:
+            why = seat.agent.why_not_free(now) or misfit(seat.kind(skips_own_calls), choice.needs)
+            passed = PassedOver(agent=name, why=why or _why_offered_to_nobody(choice))
+        passed_over.append(passed)
+    return tuple(passed_over)
+
+
+def _most_counted(choice: Choice) -> tuple[PassedOver, ...]:
+    queue, needs = choice.member.queue, choice.needs
+    eligible = sum(map(len, queue.free.fitting(needs)))
+    named = [*_behind(choice)]
+    counts: Counter[str] = queue.occupied + queue.free.misfits(needs)
+    if choice.order:
+        counts["eligible too, but behind those named"] += eligible - len(choice.chosen) - len(named)
+    else:
+        counts[_why_offered_to_nobody(choice)] += eligible
+    others = ", ".join(f"{why} ({count})" for why, count in counts.most_common() if count)
+    if others:
+        total = sum(counts.values())
+        named.append(PassedOver(agent=f"{total} other{'s' if total > 1 else ''}", why=others))
+    return tuple(named)
+
+
+def _behind(choice: Choice) -> list[PassedOver]:
+    """Return why those who are eligible as well come behind the first, in their order."""
+    if not choice.order:
+        return []
+    first = choice.order[0]
+    settings, preferred = choice.member.queue.settings, choice.member.arrival.preferred_agent
+    is_preferred = first.name == preferred
+    because = f"{first.name} {PREFERRED_BECAUSE if is_preferred else FIRST_BECAUSE[settings.strategy]}"
+    lower = f"{first.name} is on a lower level"
+    return [
+        PassedOver(agent=seat.name, why=lower if first.level < seat.level and not is_preferred else because)
+        for seat in choice.order[len(choice.chosen) : choice.named]
+    ]
+
+
+def _why_offered_to_nobody(choice: Choice) -> str:
+    if choice.member.is_out_of_reach:
+        return f"the caller's switch {choice.needs.switch} is not connected"
+    return "this caller is being offered to somebody, or to be offered later"

@@ -1,0 +1,80 @@
+"""A caller who waits in a queue, as it stands now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from callctl.acd.agent import Reservation
+from callctl.acd.needs import Needs
+from callctl.acd.strategy import Place
+from callctl.model import Arrival, MemberState
+
+if TYPE_CHECKING:
+    from callctl.acd.queue import Queue
+
+Rank = tuple[float, float, int]
+"""Where a member stands in its queue, lowest first. The time is not in it, as all scores grow alike."""
+
+
+@define(eq=False)
+class Member:
+    """A caller waiting in a queue, live. Only the distributor changes it."""
+
+    arrival: Arrival
+    queue: Queue
+    ticket: int
+    base_score: float
+    skills: tuple[tuple[str, int], ...] = ()
+    position_at_entry: int = 0
+    rank: Rank = (0.0, 0.0, 0)
+    offers: dict[str, Reservation] = field(factory=dict)
+    winner: Reservation | None = None
+    last_tried: Place | None = None
+    tried: frozenset[str] = frozenset()
+    next_ring_at: float = 0.0
+    not_before: float = 0.0
+    is_out_of_reach: bool = False
+    """The switch that this caller is on takes no orders now, so no agent can be rung for it."""
+    told_wait_seconds: float | None = None
+    explained: Needs | None = None
+    stands_in: Needs | None = None
+    """The line in which this member stands for an offer; None while it wants none."""
+
+    @property
+    def call(self) -> str:
+        """The key of this visit."""
+        return self.arrival.call
+
+    @property
+    def highest_skill_level(self) -> int:
+        """The highest level of a skill that this caller asked for."""
+        return max((level for _, level in self.skills), default=0)
+
+    @property
+    def place_since(self) -> float:
+        """Since when this caller has its place: joining, or the earlier visit it was brought along from."""
+        arrival = self.arrival
+        return arrival.joined_at if arrival.place_since is None else arrival.place_since
+
+    @property
+    def counts_from(self) -> float:
+        """The moment from which the score counts: the place, or the call's beginning."""
+        system = self.queue.settings.time_base_score == "system"
+        return min(self.arrival.arrived_at, self.place_since) if system else self.place_since
+
+    def score(self, now: float) -> float:
+        """Return the score at `now`: seconds waited and the base score."""
+        return now - self.counts_from + self.base_score
+
+    def ranked(self) -> Rank:
+        """Return the rank that belongs to the present settings and base score."""
+        return self.counts_from - self.base_score, self.place_since, self.ticket
+
+    @property
+    def state(self) -> MemberState:
+        """Where this member stands."""
+        if self.winner is not None:
+            return MemberState.ANSWERED
+        return MemberState.TRYING if self.offers else MemberState.WAITING
