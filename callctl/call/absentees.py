@@ -82,7 +82,12 @@ class Absentees:
         record = self.take(call)
         if record is None:
             return
-        now, reason = self._clock.now(), record.reason or reason
+        now, is_gone = self._clock.now(), reason is Reason.CALLER_HANGUP
+        if is_gone and record.state is CallState.BRIDGING and not record.arrival.callback:
+            # The agent had answered, and the bridge was ordered: some 20 to 60 ms later the two talked, and
+            # what began thus has ended since. That the caller hung up just then is far less likely.
+            record = evolve(record, reason=Reason.BRIDGED, bridged_at=record.answered_at)
+        reason = record.reason or reason
         self._record(
             evolve(
                 record,

@@ -6,6 +6,7 @@ once. A caller without a socket is followed by the inbound connection alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -14,7 +15,7 @@ import trio
 from callctl.call import events as ev
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
 from callctl.call.variables import bridged_seconds, bridged_with, way_back, who_hung_up
-from callctl.errors import EslError, WaitEnded
+from callctl.errors import CommandRefused, EslError, LocalProtocolError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.outbound import CallSocket, ChannelEnded
 from callctl.esl.wire import Event
@@ -42,6 +43,12 @@ _APPLICATION_OF_MEDIA = {
     WaitMedia.RING_READY: "ring_ready",
 }
 
+
+ON_THE_WAY_BACK = frozenset(
+    {"", "answer", "park", "playback", "pre_answer", "set", "sleep", "socket", "transfer", "unset"}
+)
+"""What a caller runs who waits for us: an application of ours, or of the dialplan between two tries. Whoever
+runs anything else, such as a bridge or a voicemail, was sent there by somebody, and is left alone."""
 
 OWED = "callctl_owed"
 """The variable of a caller whose wait ended away from us: with which reason the dialplan is to go on."""
@@ -112,8 +119,7 @@ class CallerLeg:
         this visit off (the end of a listener clears CF_CONTROLLED, by which switch_ivr_park lives).
         """
         self._socket = socket
-        self._way_back = way_back(socket.data)
-        self._is_answered = socket.data.get("Answer-State") == "answered"
+        self.find(socket.data)
         try:
             socket.follow(*self._followed)
         except WaitEnded as ended:
@@ -121,6 +127,11 @@ class CallerLeg:
         if self.is_watched:
             self.stop_watching()
             await self._switch.unfollow(self._uuid)
+
+    def find(self, data: Event) -> None:
+        """Take in how the caller's channel stands, be it led by a socket or not."""
+        self._way_back = way_back(data)
+        self._is_answered = data.get("Answer-State") == "answered"
 
     def leave_socket(self) -> None:
         """End a socket that leads the caller no more, before another one comes."""
@@ -295,6 +306,34 @@ class CallerLeg:
                     continue
                 await switch.wait_lost()
 
+    async def fetch(self) -> bool:
+        """Send a caller whom nobody leads through its own extension again; say whether it is on its way.
+
+        This is the way back for one whose `socket_resume` was not set when callctl died.
+        """
+        api = self._switch.link.api
+        try:
+            caller = Event("CHANNEL_DATA", json.loads(await api(commands.uuid_dump(self._uuid))))
+            if not is_on_the_way_back(caller):
+                return False
+            self._log.warning("fetching a caller who did not come back")
+            await api(
+                commands.uuid_transfer(
+                    self._uuid,
+                    caller.get("Caller-Destination-Number"),
+                    caller.get("Caller-Dialplan"),
+                    caller.get("Caller-Context"),
+                )
+            )
+        except CommandRefused:
+            self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
+        except WaitEnded as ended:
+            self._log.info("not fetched now", why=str(ended))
+        except LocalProtocolError as unusable:
+            self._log.error("a caller cannot be fetched", why=str(unusable))
+            return False
+        return True
+
     @property
     def is_watched(self) -> bool:
         """Say whether the inbound connection was asked for the caller's events."""
@@ -306,6 +345,11 @@ class CallerLeg:
             self._watch.cancel()
             self._watch = None
         self._switch.unlisten(self._uuid)
+
+
+def is_on_the_way_back(data: Event) -> bool:
+    """Say whether this channel's caller waits for us, or was sent to something else."""
+    return data.variable("current_application") in ON_THE_WAY_BACK
 
 
 def _other_leg(event: Event, uuid: str) -> str:

@@ -283,6 +283,11 @@ class SettleCaller:
 
 
 @frozen
+class FetchCaller:
+    """The caller does not come back by itself: have the dialplan bring it, or report the end of the wait."""
+
+
+@frozen
 class LeaveSocket:
     """End the socket that the caller was taken out of; the dialplan brings the caller back on a new one."""
 
@@ -414,6 +419,7 @@ Effect = (
     | Bridge
     | SettleBridge
     | SettleCaller
+    | FetchCaller
     | LeaveSocket
     | HandBack
     | MoveToQueue

@@ -71,6 +71,9 @@ class CallLife:
         self._socket_is_open = True
         self._was_away = False
         """The caller had no socket when the bridge was ordered."""
+        self._is_returning = False
+        """The caller was with us before a restart, which is counted as a resume, and has no socket yet."""
+        self._was_fetched = False
         self._is_unattended = False
         """The caller is on a new socket, but hears nothing: a bridge was on its way when the caller came."""
         self._hangup_is_ours = False
@@ -111,8 +114,9 @@ class CallLife:
                 ev.StartTimer(TIMER_EXPIRY, self._queue.callback_expiry),
             ]
         if arrival.resumes:
+            # Where the row had not reached the disk, this is all that is known of the place.
             return [
-                self._ledger.change(),
+                self._ledger.change(position_at_entry=self._ledger.record.position_at_entry or position),
                 self._ledger.note(now, "resumed", f"{arrival.queue}, time {arrival.resumes}"),
                 *self._entertain(now),
             ]
@@ -120,6 +124,17 @@ class CallLife:
             self._ledger.change(position_at_entry=position),
             self._ledger.note(now, "joined", f"{arrival.queue}, position {position}"),
             *self._entertain(now),
+        ]
+
+    def begin_without_socket(self, now: float) -> list[Effect]:
+        """The caller stands in the old place, and is on the way back to us. Returns what to do meanwhile."""
+        self._has_begun = self._is_returning = True
+        self._socket_is_open = False
+        return [
+            self._ledger.change(),
+            self._ledger.note(now, "place-kept", self._ledger.arrival.queue),
+            ev.SettleCaller(),
+            ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
         ]
 
     def refuse(self, reason: Reason, now: float, target: str = "") -> list[Effect]:
@@ -257,7 +272,10 @@ class CallLife:
 
     def _resume(self, now: float) -> list[Effect]:
         self._socket_is_open = True
-        arrival = evolve(self._ledger.arrival, resumes=self._ledger.arrival.resumes + 1)
+        arrival = self._ledger.arrival
+        if not self._is_returning:
+            arrival = evolve(arrival, resumes=arrival.resumes + 1)
+        self._is_returning = self._was_fetched = False
         return [
             ev.StopTimer(TIMER_RETURN),
             self._ledger.change(arrival=arrival),
@@ -286,7 +304,10 @@ class CallLife:
 
     def waiting_timer(self, event: ev.TimerFired, now: float) -> list[Effect]:
         if event.timer == TIMER_RETURN and not self._socket_is_open:
-            return self._end_wait(Reason.TRANSFERRED, now, by=None)
+            if self._was_fetched:
+                return self._end_wait(Reason.TRANSFERRED, now, by=None)
+            self._was_fetched = True
+            return [ev.FetchCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
         if event.timer == TIMER_BRIDGE:
             lapsed, self._lapsed = self._lapsed, None
             return self._restore_wait(now) if lapsed and self._socket_is_open else []
@@ -398,6 +419,8 @@ class CallLife:
             ev.StopTimer(TIMER_BRIDGE),
             ev.ReportBridgeFailed(offer.id, caller_gone=True),
             ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"),
+            # An answered offer is one that led to a talk; for this one nobody was there any more.
+            self._ledger.close_offer(offer.id, OfferResult.CANCELLED, f"{self.record.reason}", now),
             *ended,
         ]
 

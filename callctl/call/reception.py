@@ -19,9 +19,11 @@ from callctl.call.session import CallSession, Desk
 from callctl.call.switch import Switch
 from callctl.call.variables import arrival_from
 from callctl.esl.outbound import CallSocket
+from callctl.esl.wire import Event
 from callctl.model import (
     OUTCOME_OF_REASON,
     Arrival,
+    CallRecord,
     CallState,
     Offer,
     QueueSettings,
@@ -129,6 +131,16 @@ class Reception:
             if arrival.callback and not record.bridged_at and switch is not None:
                 session = self._session(arrival, switch)
                 self._start(session, session.run)
+
+    def keep_place(self, record: CallRecord, switch: Switch, found: Event) -> None:
+        """Let a caller of before a restart stand in the old place at once, with no socket yet.
+
+        `found` is how the channel stands. Whoever waits for the dialplan to bring it back is not overtaken.
+        """
+        arrival = evolve(record.arrival, resumes=record.arrival.resumes + 1)
+        session = self._session(arrival, switch)
+        session.take_place(found)
+        self._start(session, session.run)
 
     def adopt(self, arrival: Arrival, switch: Switch, offer: Offer, bridged_at: float) -> None:
         """Follow a talk that was found on the switch."""

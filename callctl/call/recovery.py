@@ -2,14 +2,14 @@
 
 The truth is the switch. Its channels and their variables say which agents' legs live and who talks; the
 store's open rows say who was there before. A leg that rings for nobody is hung up, a talk is followed to
-its end, and a row whose caller is gone is ended. Callers who wait come back by themselves, as their
-dialplan keeps knocking; one who does not is fetched.
+its end, and a row whose caller is gone is ended. Callers who wait stand in their places before anybody is
+offered, and come back by themselves, as their dialplan keeps knocking; one who does not is fetched.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from functools import partial
 
 import structlog
@@ -17,13 +17,14 @@ import trio
 from attrs import evolve
 
 from callctl.call.absentees import Absentees
+from callctl.call.caller import is_on_the_way_back
 from callctl.call.events import CallerHungUp
 from callctl.call.reception import Reception
 from callctl.call.session import Desk
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import Switch
 from callctl.call.variables import arrival_from, bridged_seconds, bridged_with, who_hung_up
-from callctl.errors import CommandRefused, EslError, LocalProtocolError, UnknownAgent, WaitEnded
+from callctl.errors import EslError, UnknownAgent, WaitEnded
 from callctl.esl import commands
 from callctl.esl.wire import Event
 from callctl.model import HEALED, Arrival, CallEvent, CallRecord, HungUpBy, Reason
@@ -37,10 +38,6 @@ BRIDGE_SECONDS = 0.3
 
 WATCH_SECONDS = 30.0
 """How often a switch is compared with what we believe of it: one command for each call."""
-
-STRANDED_IN = frozenset({"", "park", "playback", "socket"})
-"""What a caller runs who lost us and whom the dialplan does not bring back. Whoever runs anything else, such
-as a bridge or a voicemail, was sent there by somebody, and is left alone."""
 
 log = structlog.get_logger(__name__)
 
@@ -64,11 +61,14 @@ class Recovery:
 
     async def reconcile(self, switch: Switch) -> None:
         """Compare with `switch`, and heal. Raises WaitEnded when the connection is lost meanwhile."""
+        # A call that ends while we ask leaves a leg to nobody of which the answer still says that it talks.
+        heard = switch.listened()
         channels = await self._channels(switch)
-        if any(_may_be_bridged_soon(leg) for leg in self._unheard_legs(switch, channels)):
+        if any(_may_be_bridged_soon(leg) for leg in self._unheard_legs(switch, channels, heard)):
             await trio.sleep(BRIDGE_SECONDS)
+            heard |= switch.listened()
             channels = await self._channels(switch)
-        for leg in self._unheard_legs(switch, channels):
+        for leg in self._unheard_legs(switch, channels, heard):
             await self._settle_leg(switch, leg, channels)
         await self._settle_rows(switch, channels)
         for session in list(self._reception.sessions.values()):
@@ -135,10 +135,10 @@ class Recovery:
 
     # --- agents' legs ---
 
-    def _unheard_legs(self, switch: Switch, channels: Mapping[str, Event]) -> list[Event]:
-        """Return our legs that no call listens to."""
-        legs = [leg for leg in channels.values() if switch.is_own_leg(leg)]
-        return [leg for leg in legs if not switch.listens(leg.uuid)]
+    def _unheard_legs(self, switch: Switch, channels: Mapping[str, Event], heard: Set[str]) -> list[Event]:
+        """Return our legs that no call listens to, nor did when we began to ask."""
+        heard = heard | switch.listened()
+        return [leg for leg in channels.values() if switch.is_own_leg(leg) and leg.uuid not in heard]
 
     async def _settle_leg(self, switch: Switch, leg: Event, channels: Mapping[str, Event]) -> None:
         partner_uuid, member_uuid = bridged_with(leg), leg.variable("cc_member_uuid")
@@ -185,11 +185,17 @@ class Recovery:
 
     async def _settle_rows(self, switch: Switch, channels: Mapping[str, Event]) -> None:
         self._absentees.end_offers(switch.name)
-        started_at = self._desk.clock.now() - float(await switch.link.api("uptime"))
+        # In whole seconds, so it may have been up for almost one more.
+        uptime_seconds = float(await switch.link.api("uptime")) + 1.0
+        started_at = self._desk.clock.now() - uptime_seconds
         for record in self._absentees.on(switch.name):
             caller = channels.get(record.arrival.uuid)
             if caller is not None:
-                if not self._end_as_the_channel_says(record, caller):
+                if self._end_as_the_channel_says(record, caller):
+                    continue
+                if record.reason is None and is_on_the_way_back(caller):
+                    self._reception.keep_place(record, switch, caller)
+                else:
                     self._expect(switch, record)
             elif started_at > record.arrival.arrived_at:
                 self._absentees.end(record.arrival.call, Reason.SWITCH_LOST, by=HungUpBy.SWITCH)
@@ -211,7 +217,7 @@ class Recovery:
             self._nursery.start_soon(self._await_return, switch, record)
 
     async def _await_return(self, switch: Switch, record: CallRecord) -> None:
-        """Follow a caller who lives until the dialplan brings it back, or fetch it if that does not happen.
+        """Follow a caller who lives, and was sent elsewhere: it may come back, or else the wait has ended so.
 
         Ends when the row is taken, and when the connection is lost: the next one begins anew.
         """
@@ -223,14 +229,10 @@ class Recovery:
             await switch.follow(uuid)
             if not await switch.exists(uuid):
                 self._absentees.end(call, Reason.CALLER_HANGUP)
-            for is_patient in (True, False):
-                with trio.move_on_after(RETURN_SECONDS):
-                    await _first_of(taken.wait, switch.wait_lost)
-                if taken.is_set() or not switch.link.up:
-                    break
-                if not (is_patient and await self._fetch(switch, record)):
-                    self._absentees.end(call, Reason.TRANSFERRED)
-                    break
+            with trio.move_on_after(RETURN_SECONDS) as patience:
+                await _first_of(taken.wait, switch.wait_lost)
+            if patience.cancelled_caught:
+                self._absentees.end(call, Reason.TRANSFERRED)
         except WaitEnded as ended:
             log.info("not waiting for a caller any more", call=call, why=str(ended))
         self._awaited.discard(call)
@@ -241,35 +243,6 @@ class Recovery:
         if event.name == "CHANNEL_HANGUP_COMPLETE":
             by, cause = who_hung_up(event), event.get("Hangup-Cause")
             self._absentees.end(call, Reason.CALLER_HANGUP, by=by, cause=cause)
-
-    async def _fetch(self, switch: Switch, record: CallRecord) -> bool:
-        """Send a caller whom nobody leads through its own extension again; say whether that was done.
-
-        This is the way back for one whose `socket_resume` was not set when callctl died.
-        """
-        call, uuid = record.arrival.call, record.arrival.uuid
-        try:
-            caller = Event("CHANNEL_DATA", json.loads(await switch.link.api(commands.uuid_dump(uuid))))
-            if self._end_as_the_channel_says(record, caller):
-                return False
-            if caller.variable("current_application") not in STRANDED_IN:
-                return False
-            log.warning("fetching a caller who did not come back", call=call, uuid=uuid)
-            await switch.link.api(
-                commands.uuid_transfer(
-                    uuid,
-                    caller.get("Caller-Destination-Number"),
-                    caller.get("Caller-Dialplan"),
-                    caller.get("Caller-Context"),
-                )
-            )
-        except CommandRefused:
-            self._absentees.end(call, Reason.CALLER_HANGUP)
-            return False
-        except LocalProtocolError as unusable:
-            log.error("a caller cannot be fetched", call=call, uuid=uuid, why=str(unusable))
-            return False
-        return True
 
 
 def _may_be_bridged_soon(leg: Event) -> bool:

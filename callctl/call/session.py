@@ -72,6 +72,7 @@ class CallSession:
         self._timers: dict[str, trio.CancelScope] = {}
         self._orders: set[trio.CancelScope] = set()
         self._legs: set[str] = set()
+        self._first_effects: list[ev.Effect] | None = None
         self._next_visit: Arrival | None = None
         self._is_over = False
         self._over = trio.Event()
@@ -142,13 +143,21 @@ class CallSession:
 
     # --- the life of the call ---
 
+    def take_place(self, found: Event) -> None:
+        """Join at once, before `run`, for a caller `found` on the switch who is on the way back to us."""
+        self._desk.dispatcher.enter(self._arrival.call, self.deliver)
+        self._caller.find(found)
+        self._first_effects = self._join(lambda _, now: self._flow.begin_without_socket(now))
+
     async def run(self) -> None:
         """Join the queue and live to the end. A cancellation leaves the caller to the dialplan."""
         dispatcher = self._desk.dispatcher
         dispatcher.enter(self._arrival.call, self.deliver)
         try:
             async with trio.open_nursery() as nursery:
-                self._perform(nursery, self._join())
+                if self._first_effects is None:
+                    self._first_effects = self._join(self._flow.begin)
+                self._perform(nursery, self._first_effects)
                 await self._live(nursery)
         finally:
             self._leave()
@@ -165,7 +174,7 @@ class CallSession:
         finally:
             self._leave()
 
-    def _join(self) -> list[ev.Effect]:
+    def _join(self, begin: Callable[[int, float], list[ev.Effect]]) -> list[ev.Effect]:
         dispatcher, arrival = self._desk.dispatcher, self._arrival
         try:
             position = dispatcher.act(lambda distributor, now: distributor.join(arrival, now))
@@ -178,7 +187,7 @@ class CallSession:
         except UnknownQueue as unknown:
             return self._refuse(Reason.ERROR, unknown)
         self._log.info("call joined", position=position, resumes=arrival.resumes)
-        return self._flow.begin(position, self._desk.clock.now())
+        return begin(position, self._desk.clock.now())
 
     def _refuse(self, reason: Reason, why: CallctlError, target: str = "") -> list[ev.Effect]:
         self._log.warning("call refused", reason=reason.value, why=str(why))
@@ -267,6 +276,8 @@ class CallSession:
                 self._order(nursery, self._settle_bridge, offer)
             case ev.SettleCaller():
                 nursery.start_soon(self._caller.watch)
+            case ev.FetchCaller():
+                self._order(nursery, self._fetch)
             case ev.LeaveSocket():
                 self._caller.leave_socket()
             case ev.HandBack(variables):
@@ -389,6 +400,10 @@ class CallSession:
                 return await question(leg_uuid)
             except WaitEnded as ended:
                 self._log.info("asking again about a leg", leg=leg_uuid, why=str(ended))
+
+    async def _fetch(self) -> None:
+        if not await self._caller.fetch():
+            self.deliver(ev.WaitOver(Reason.TRANSFERRED))
 
     async def _move_on(self, queue: str) -> None:
         """Prepare the visit to another queue, which begins when this one is over."""

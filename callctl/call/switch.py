@@ -239,6 +239,10 @@ class Switch:
         """Say whether some call is concerned with channel `uuid`."""
         return uuid in self._listeners
 
+    def listened(self) -> frozenset[str]:
+        """Return the channels that some call is concerned with."""
+        return frozenset(self._listeners)
+
     def _on_event(self, event: Event) -> None:
         """Hand an event to the call that it concerns. Never waits."""
         if (parked := self._parked.get(event.uuid)) is not None:

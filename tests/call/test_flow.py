@@ -242,6 +242,13 @@ def test_a_caller_who_hangs_up_while_agents_ring_has_every_leg_cancelled() -> No
     assert [row.result for row in offer_rows(effects)] == [OfferResult.CANCELLED] * 2
 
 
+def test_an_agent_who_answered_for_a_caller_who_is_gone_has_not_answered_a_call() -> None:
+    flow = ringing()
+    flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
+    [row] = offer_rows(flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 3.02))
+    assert (row.result, row.cause) == (OfferResult.CANCELLED, "CALLER_HANGUP")
+
+
 @pytest.mark.parametrize(
     ("result", "cause"),
     [
@@ -541,11 +548,35 @@ def test_a_lost_socket_keeps_the_place_until_the_caller_is_back() -> None:
     assert flow.record.arrival.joined_at == T
 
 
-def test_a_caller_without_a_socket_who_does_not_come_back_waits_no_more() -> None:
+def test_a_caller_without_a_socket_who_does_not_come_back_is_fetched_once_and_then_waits_no_more() -> None:
     flow = waiting()
     flow.handle(ev.SocketLost(), T + 10)
-    flow.handle(ev.TimerFired(TIMER_RETURN), T + 40)
+    again = [ev.FetchCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
+    assert flow.handle(ev.TimerFired(TIMER_RETURN), T + 40) == again
+    flow.handle(ev.CallerReturned(), T + 41)
+    flow.handle(ev.SocketLost(), T + 50)
+    assert flow.handle(ev.TimerFired(TIMER_RETURN), T + 80) == again
+    flow.handle(ev.TimerFired(TIMER_RETURN), T + 110)
     assert flow.record.reason is Reason.TRANSFERRED
+
+
+def test_a_caller_of_before_a_restart_has_the_place_before_the_socket() -> None:
+    arrival = evolve(ARRIVAL, resumes=1)
+    known = CallRecord(arrival=ARRIVAL, state=CallState.RINGING, offers=2, position_at_entry=7)
+    flow = CallFlow(arrival, QUEUE, known)
+    effects = flow.begin_without_socket(T + 60)
+    assert orders(effects) == [ev.SettleCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
+    assert flow.handle(ev.Offered(an_offer()), T + 61)[0] == ev.Ring(an_offer())
+    assert ev.PlayMusic("local_stream://moh") in flow.handle(ev.CallerReturned(), T + 62)
+    row = flow.record
+    assert (row.arrival.joined_at, row.arrival.resumes) == (T, 1), "one restart is one resume"
+    assert (row.offers, row.position_at_entry) == (3, 7)
+
+
+def test_a_caller_whose_row_was_not_written_before_the_restart_has_a_position_all_the_same() -> None:
+    flow = CallFlow(evolve(ARRIVAL, resumes=1), QUEUE)
+    flow.begin(4, T + 60)
+    assert flow.record.position_at_entry == 4
 
 
 def test_a_caller_without_a_socket_can_still_be_bridged() -> None:

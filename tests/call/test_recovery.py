@@ -39,6 +39,7 @@ from callctl.model import (
     Ids,
     OfferRecord,
     OfferResult,
+    QueueSettings,
     Reason,
 )
 
@@ -93,8 +94,8 @@ class Channels:
     def is_own_leg(self, leg: Event) -> bool:
         return leg.variable("callctl_owner", "us") == "us" and leg.variable("cc_side") == "agent"
 
-    def listens(self, uuid: str) -> bool:
-        return uuid in self.listeners
+    def listened(self) -> frozenset[str]:
+        return frozenset(self.listeners)
 
     def listen(self, uuid: str, listener: Callable[[Event], None]) -> None:
         self.listeners[uuid] = listener
@@ -135,6 +136,7 @@ class Found:
 
     facts: list[Fact]
     reception: Reception
+    distributor: Distributor
 
     def rows(self) -> list[CallRecord]:
         return [fact for fact in self.facts if isinstance(fact, CallRecord)]
@@ -177,6 +179,7 @@ async def reconciled(
         status=AgentStatus.AVAILABLE,
         state=AgentState.WAITING,
     )
+    distributor.put_queue(QueueSettings(name="caller"), NOW)
     distributor.put_agent(agent, NOW)
     distributor.take_effects()
     dispatcher = Dispatcher(distributor, clock, facts.append)
@@ -191,14 +194,27 @@ async def reconciled(
         await nursery.start(reception.run)
         await nursery.start(recovery.run)
         await recovery.reconcile(stand_in)
-        yield Found(facts, reception)
+        yield Found(facts, reception, distributor)
         nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("shown", [["caller"], []], ids=["in the table", "not in the table yet"])
-async def test_the_row_of_a_caller_who_is_on_the_line_stays_open(shown: list[str]) -> None:
+async def test_a_caller_who_is_on_the_line_keeps_the_place_before_the_dialplan_brings_it(
+    shown: list[str],
+) -> None:
     async with reconciled(Channels(shown=shown, alive={"caller": CALLER}), an_open_call()) as found:
-        assert found.facts == []
+        [member] = found.distributor.members(NOW)
+        assert (member.call, member.position) == ("call-1", 1)
+        await trio.testing.wait_all_tasks_blocked()
+        row = found.rows()[-1]
+        assert (row.state, row.arrival.joined_at, row.arrival.resumes) == (CallState.WAITING, NOW - 1, 1)
+
+
+async def test_whoever_called_meanwhile_stands_behind_those_who_are_on_their_way_back() -> None:
+    switch = Channels(shown=["caller"], alive={"caller": CALLER})
+    async with reconciled(switch, an_open_call()) as found:
+        later = evolve(an_open_call("call-2", "another").arrival, arrived_at=NOW, joined_at=NOW)
+        assert found.distributor.join(later, NOW) == 2
 
 
 async def test_the_row_of_a_caller_who_hung_up_meanwhile_is_closed() -> None:
@@ -207,10 +223,27 @@ async def test_the_row_of_a_caller_who_hung_up_meanwhile_is_closed() -> None:
         assert (row.state, row.reason) == (CallState.ENDED, Reason.CALLER_HANGUP)
 
 
-async def test_a_switch_that_was_restarted_has_lost_its_callers() -> None:
-    async with reconciled(Channels(shown=[], alive={}, uptime=0.5), an_open_call()) as found:
+# FreeSWITCH tells its uptime in whole seconds, so one who came 1.9 s ago may have come after a start 1 s ago.
+@pytest.mark.parametrize(
+    ("age_seconds", "reason"),
+    [(2.1, Reason.SWITCH_LOST), (1.9, Reason.CALLER_HANGUP)],
+    ids=["before", "after"],
+)
+async def test_a_switch_that_was_restarted_has_lost_those_who_had_come_before(
+    age_seconds: float, reason: Reason
+) -> None:
+    record = an_open_call()
+    record = evolve(record, arrival=evolve(record.arrival, arrived_at=NOW - age_seconds))
+    async with reconciled(Channels(shown=[], alive={}, uptime=1), record) as found:
         [row] = found.rows()
-        assert row.reason is Reason.SWITCH_LOST
+        assert row.reason is reason
+
+
+async def test_a_call_that_was_just_being_bridged_and_is_over_was_a_talk() -> None:
+    record = evolve(an_open_call(), state=CallState.BRIDGING, agent="1001", answered_at=NOW - 0.5)
+    async with reconciled(Channels(shown=[], alive={}), record) as found:
+        [row] = found.rows()
+        assert (row.reason, row.bridged_at) == (Reason.BRIDGED, NOW - 0.5)
 
 
 @pytest.mark.parametrize("shown", [["leg"], []], ids=["in the table", "not in the table yet"])
@@ -246,6 +279,19 @@ async def test_a_talk_is_followed_whichever_of_the_two_had_media_first(state: st
         assert found.rows()[-1].reason is Reason.BRIDGED
 
 
+async def test_a_talk_that_ends_while_the_switch_is_asked_is_not_followed_anew() -> None:
+    class Parting(Channels):
+        def post_api(self, *commands: str) -> list[Answer]:
+            self.unlisten("leg")
+            return super().post_api(*commands)
+
+    switch = Parting(shown=["caller", "leg"], alive={"caller": TALKING_CALLER, "leg": TALKING_LEG})
+    switch.listen("leg", lambda event: None)
+    async with reconciled(switch) as found:
+        assert found.facts == []
+        assert dict(found.reception.sessions) == {}
+
+
 async def test_a_talk_that_ended_before_anybody_listened_is_ended() -> None:
     switch = Channels(shown=["caller", "leg"], alive={"caller": TALKING_CALLER, "leg": TALKING_LEG})
     async with reconciled(switch, an_open_call()) as found:
@@ -274,7 +320,8 @@ async def test_a_caller_who_hangs_up_before_coming_back_has_a_row_that_says_so()
         await trio.testing.wait_all_tasks_blocked()
         hangup = {"Unique-ID": "caller", "Hangup-Cause": "NORMAL_CLEARING"}
         switch.listeners["caller"](Event("CHANNEL_HANGUP_COMPLETE", hangup))
-        [row] = found.rows()
+        await trio.testing.wait_all_tasks_blocked()
+        row = found.rows()[-1]
         assert (row.reason, row.hung_up_by) == (Reason.CALLER_HANGUP, HungUpBy.CALLER)
         assert row.hangup_cause == "NORMAL_CLEARING"
 
@@ -292,7 +339,7 @@ async def test_a_caller_whom_the_dialplan_does_not_bring_back_is_fetched(autojum
         assert switch.transferred == []
         await trio.sleep(2)
         assert switch.transferred == ["uuid_transfer caller callctl-wait XML public"]
-        assert found.rows() == []
+        assert found.rows()[-1].reason is None
 
 
 async def test_a_caller_whom_somebody_sent_elsewhere_is_left_alone(autojump_clock: MockClock) -> None:

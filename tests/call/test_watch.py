@@ -56,6 +56,9 @@ class EmptySwitch:
         assert not commands
         return []
 
+    def listened(self) -> frozenset[str]:
+        return frozenset()
+
     async def exists(self, uuid: str) -> bool:
         return False
 

@@ -14,7 +14,8 @@ from callctl.call.reception import Reception
 from callctl.call.session import CallSession
 from callctl.call.switch import Switch
 from callctl.esl.outbound import CallSocket
-from callctl.model import Arrival, Offer, OfferResult
+from callctl.esl.wire import Event
+from callctl.model import Arrival, CallRecord, Offer, OfferResult
 from tests.torture.test_hours import live_through
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -79,14 +80,19 @@ def a_forgotten_cancel_of_a_ringing_leg(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_place_lost_on_resume(patch: pytest.MonkeyPatch) -> None:
-    """Who comes back is the last in the queue."""
-    arrival_of = Reception._arrival
+    """Who comes back, or is on the way, is the last in the queue."""
+    arrival_of, keep_place = Reception._arrival, Reception.keep_place
 
     def lose(self: Reception, socket: CallSocket, switch: Switch) -> Arrival:
         arrival = arrival_of(self, socket, switch)
         return evolve(arrival, joined_at=self._desk.clock.now()) if arrival.resumes else arrival
 
+    def forget(self: Reception, record: CallRecord, switch: Switch, found: Event) -> None:
+        arrival = evolve(record.arrival, joined_at=self._desk.clock.now())
+        keep_place(self, evolve(record, arrival=arrival), switch, found)
+
     patch.setattr(Reception, "_arrival", lose)
+    patch.setattr(Reception, "keep_place", forget)
 
 
 @pytest.mark.parametrize(
