@@ -87,7 +87,7 @@ class Floor(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 9))
     def open(self, seed: int) -> None:
         self.now = 1000.0
-        self.d = Distributor(ids=Ids(random.Random(seed)), random=random.Random(seed))
+        self.d = self.distributor(seed)
         self.joined = 0
         self.waiting: set[str] = set()
         self.live: dict[str, Offer] = {}
@@ -100,6 +100,9 @@ class Floor(RuleBasedStateMachine):
             self.d.put_tier(Tier(queue="sales", agent=name), self.now)
             self.d.set_status(name, AgentStatus.AVAILABLE, self.now)
         self._take()
+
+    def distributor(self, seed: int) -> Distributor:
+        return Distributor(ids=Ids(random.Random(seed)), random=random.Random(seed))
 
     # --- what happens ---
 
