@@ -34,23 +34,22 @@ class Command:
     headers: Sequence[tuple[str, str]] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
     label: str = ""
+    _encoded: bytes = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         refuse_control(self.line)
         if not self.line.strip():
             raise LocalProtocolError("an empty line is not a command")
+        block = f"{self.line}\n" + "".join([header_line(name, value) for name, value in self.headers])
         # parse_command looks for these words anywhere in the header block, and obeys them.
-        block = self._block().lower()
-        if "mod_event_socket" in block and ("reload" in block or "unload" in block):
+        lower = block.lower()
+        if "mod_event_socket" in lower and ("reload" in lower or "unload" in lower):
             raise LocalProtocolError("FreeSWITCH would take this command for a reload of mod_event_socket")
-        encode_text(block)
+        object.__setattr__(self, "_encoded", encode_text(block) + b"\n" + self.body)
 
     def encode(self) -> bytes:
         """Return the bytes to send."""
-        return encode_text(self._block()) + b"\n" + self.body
-
-    def _block(self) -> str:
-        return f"{self.line}\n" + "".join(header_line(name, value) for name, value in self.headers)
+        return self._encoded
 
 
 def auth(password: str) -> Command:
@@ -160,7 +159,7 @@ def _filter(header: str, value: str) -> str:
 
 
 def _word(text: str) -> str:
-    if not text or any(character.isspace() for character in text) or "\0" in text:
+    if text.split() != [text] or "\0" in text:
         raise LocalProtocolError(f"this must be one word: {text[:60]!r}")
     return text
 
@@ -194,6 +193,9 @@ _UUID = re.compile(r"[A-Za-z0-9._:@-]{1,256}")
 
 _MAX_VARIABLES = 64
 """uuid_setvar_multi takes this many, and drops the rest."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@+-]*")
+"""A value in which no character means anything to switch_separate_string, as most are: it stays as it is."""
 
 _ENTERPRISE = ":_:"
 """Anywhere in the text of an originate, also inside a value, it makes two independent originates of one."""
@@ -244,10 +246,11 @@ def _run(applications: Sequence[tuple[str, str]]) -> str:
 
 def harmless(text: str) -> str:
     """Return text that a caller chose with blanks for what `originate` refuses, and otherwise unchanged."""
-    cleaned = "".join(
-        " " if not character.isprintable() or character in "{}" else character for character in text
-    )
-    return cleaned.replace(_ENTERPRISE, " ").strip(" ")
+    if not text.isprintable() or "{" in text or "}" in text:
+        text = "".join(
+            " " if not character.isprintable() or character in "{}" else character for character in text
+        )
+    return text.replace(_ENTERPRISE, " ").strip(" ")
 
 
 def uuid_answer(uuid: str) -> str:
@@ -287,10 +290,7 @@ def uuid_setvar_multi(uuid: str, variables: Mapping[str, str]) -> str:
     """Set variables of a channel, at most 64; an empty value unsets."""
     if not 0 < len(variables) <= _MAX_VARIABLES:
         raise LocalProtocolError(f"uuid_setvar_multi takes 1 to {_MAX_VARIABLES} variables")
-    pairs = [
-        _escaped(f"{_variable_name(name)}={_variable_value(name, value)}", ";")
-        for name, value in variables.items()
-    ]
+    pairs = [_setvar_pair(name, value) for name, value in variables.items()]
     return f"uuid_setvar_multi {_uuid(uuid)} {';'.join(pairs)}"
 
 
@@ -322,7 +322,15 @@ def show_channels() -> str:
     return "show channels as json"
 
 
+def _setvar_pair(name: str, value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return f"{_variable_name(name)}={value}"
+    return _escaped(f"{_variable_name(name)}={_variable_value(name, value)}", ";")
+
+
 def _originate_pair(name: str, value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return f"{_variable_name(name)}={value}"
     if "{" in value or "}" in value:
         # The end of the variables is found by counting braces, wherever they stand.
         raise LocalProtocolError(f"originate cannot carry a brace: {name}={value[:60]!r}")

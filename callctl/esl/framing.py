@@ -284,7 +284,7 @@ def encode_message(headers: Mapping[str, str], body: bytes = b"") -> bytes:
 
 def header_line(name: str, value: str) -> str:
     """Return one header with its line feed; raises LocalProtocolError where it would not stay one header."""
-    if not name or (name + ": ").index(": ") != len(name):
+    if not name or ": " in name:
         raise LocalProtocolError(f"not the name of a header: {name[:60]!r}")
     for text in (name, value):
         refuse_control(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -269,6 +271,16 @@ def test_uuid_setvar_multi_is_read_by_freeswitch_as_it_was_meant(variables):
     command, uuid, rest = text.split(" ", 2)
     assert (command, uuid) == ("uuid_setvar_multi", UUID)
     assert dict(pair.split("=", 1) for pair in separate(rest, ";", 64)) == variables
+
+
+@pytest.mark.parametrize("character", sorted(set(string.punctuation) - set("{}")) + [" "])
+def test_one_odd_character_in_a_plain_value_comes_through(character):
+    variables = {"name": f"a{character}b", "other": f"{character}x"}
+    _, _, rest = commands.uuid_setvar_multi(UUID, variables).split(" ", 2)
+    assert dict(pair.split("=", 1) for pair in separate(rest, ";", 64)) == variables
+    text = commands.originate(leg_uuid=UUID, dialstring="user/1", timeout=1, variables=variables)
+    found, _, _ = originated(text.partition(" ")[2])
+    assert {name: found[name] for name in variables} == variables
 
 
 def test_uuid_setvar_multi_refuses_more_than_freeswitch_takes_and_what_it_drops():
