@@ -273,7 +273,7 @@ def test_uuid_setvar_multi_is_read_by_freeswitch_as_it_was_meant(variables):
     assert dict(pair.split("=", 1) for pair in separate(rest, ";", 64)) == variables
 
 
-@pytest.mark.parametrize("character", sorted(set(string.punctuation) - set("{}")) + [" "])
+@pytest.mark.parametrize("character", [*sorted(set(string.punctuation) - set("{}")), " "])
 def test_one_odd_character_in_a_plain_value_comes_through(character):
     variables = {"name": f"a{character}b", "other": f"{character}x"}
     _, _, rest = commands.uuid_setvar_multi(UUID, variables).split(" ", 2)
