@@ -58,8 +58,8 @@ async def measure(size: Size) -> list[Figure]:
         await house.until_over(calls)
         cpu = house.server.cpu_seconds() - cpu_before
         own = time.process_time() - own_before
-        await trio.sleep(0.5)
-        faults = house.faults()
+        await house.until_history_is_whole()
+        faults = await house.faults()
     steady = [at for at in ends.at if begun + WARM_UP_SECONDS <= at <= placed_at]
     return [
         Figure(what="a whole call, CPU of callctl", measured=cpu / calls * 1000, unit="ms", goal=3),

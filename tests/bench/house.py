@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,7 +32,7 @@ from callctl.store.journal import Journal
 from tests.bench.lean_people import Watcher
 from tests.bench.lean_switch import LeanSwitch
 
-READY_SECONDS = 60.0
+READY_SECONDS = 30.0
 """No server takes so long to be ready, or something is wrong with it."""
 
 SETTLED_SECONDS = 2.0
@@ -74,7 +74,12 @@ class ServerProcess:
         self._config.write_text(
             tomli_w.dumps(
                 {
-                    "server": {"listen": f"127.0.0.1:{port}", "database": str(self.database)},
+                    "server": {
+                        "listen": f"127.0.0.1:{port}",
+                        "database": str(self.database),
+                        # The default bounds memory; here memory is measured.
+                        "max-calls": 100_000,
+                    },
                     "freeswitch": [{"name": "fs1", "host": "127.0.0.1", "port": switch_port}],
                     "http": {"listen": "127.0.0.1:0"},
                     "queue": {floor.queue(number): dict(floor.settings) for number in range(floor.queues)},
@@ -102,22 +107,26 @@ class ServerProcess:
         """Start a process and wait until calls can come, as systemd would; return how long it took."""
         notices = self._folder / "notify"
         notices.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self._log.open("ab") as log:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(str(notices))
             ready.setblocking(False)
             begun = time.perf_counter()
-            self._process = await trio.lowlevel.open_process(
+            self._spawn(notices)
+            with trio.move_on_after(READY_SECONDS):
+                await trio.lowlevel.wait_readable(ready)
+                return time.perf_counter() - begun
+        raise trio.TooSlowError(self._log.read_text("utf-8")[-2000:])
+
+    def _spawn(self, notices: Path) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
                 self._command(),
-                stdin=None,
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "CALLCTL_LOG_FORMAT": "json", "NOTIFY_SOCKET": str(notices)},
             )
-            with trio.fail_after(READY_SECONDS):
-                await trio.lowlevel.wait_readable(ready)
-            took = time.perf_counter() - begun
         self._statistics = psutil.Process(self._process.pid)
-        return took
 
     def _command(self) -> list[str]:
         serve = ["-m", "callctl", "serve", "--config", str(self._config)]
@@ -127,13 +136,19 @@ class ServerProcess:
 
     async def stop(self) -> None:
         """SIGTERM, and wait for the end."""
-        self._process.send_signal(signal.SIGTERM)
-        await self._process.wait()
+        self._process.terminate()
+        await trio.to_thread.run_sync(self._process.wait)
 
     async def kill(self) -> None:
         """SIGKILL."""
         self._process.kill()
-        await self._process.wait()
+        await trio.to_thread.run_sync(self._process.wait)
+
+    def abandon(self) -> None:
+        """Leave no process behind, however the measurement ends."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
 
     # --- what it costs ---
 
@@ -191,13 +206,20 @@ class House:
         """Wait until so many calls have ended, counted from the start of the switch."""
         await self.until(lambda: self.switch.ended >= calls)
 
-    def faults(self) -> list[str]:
-        """Return what went wrong: in the log, on the switch, and between the two and the history."""
+    async def until_history_is_whole(self) -> None:
+        """Wait until the history has every call that has ended, with its end."""
+        ended = "SELECT count(*) FROM calls WHERE ended_at NOTNULL"
+        await self.until(lambda: self.server.query(ended)[0][0] >= self.switch.ended)
+
+    async def faults(self) -> list[str]:
+        """Return what went wrong by the log, the server's own watch, the switch and the history."""
         [(rows, handled, open_rows)] = self.server.query(
             "SELECT count(*), coalesce(sum(outcome = 'handled'), 0), coalesce(sum(ended_at IS NULL), 0)"
             " FROM calls"
         )
         found = self.server.errors()
+        if violations := await self.server.metric("callctl_invariant_violations_total"):
+            found.append(f"the server counted {violations:g} violations of what must be true")
         if rows != self.switch.placed:
             found.append(f"{self.switch.placed} calls were placed, the history has {rows}")
         if handled != self.switch.handled:
@@ -220,10 +242,13 @@ async def open_house(floor: Floor, watcher: Watcher | None = None) -> AsyncItera
             await nursery.start(switch.run)
             server = ServerProcess(Path(folder), floor, port=port, switch_port=switch.port)
             await server.hire()
-            await server.start()
-            await trio.sleep(SETTLED_SECONDS)
-            yield House(server, switch, floor)
-            await server.stop()
+            try:
+                await server.start()
+                await trio.sleep(SETTLED_SECONDS)
+                yield House(server, switch, floor)
+                await server.stop()
+            finally:
+                server.abandon()
             nursery.cancel_scope.cancel()
 
 
