@@ -62,7 +62,7 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
     while heads:
         *_, needs, line = heads[0]
         member = line[0]
-        order = _order(member, needs, draw) if member.queue.free else []
+        order = _order(member, needs, draw)
         if order:
             yield Choice(member=member, needs=needs, order=order)
         if order and line:

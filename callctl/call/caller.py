@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 import trio
 
 from callctl.call import events as ev
+from callctl.call.hearing import Hearing
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
+from callctl.call.timers import Timers
 from callctl.call.variables import bridged_seconds, bridged_with, way_back, who_hung_up
 from callctl.errors import CommandRefused, EslError, LocalProtocolError, WaitEnded
 from callctl.esl import commands
-from callctl.esl.outbound import CallSocket, ChannelEnded
+from callctl.esl.call_socket import CallSocket
+from callctl.esl.connection import Reply
 from callctl.esl.wire import Event
 from callctl.model import HungUpBy, Ids, WaitMedia
 
@@ -30,9 +34,6 @@ FOLLOWED = (
     "CHANNEL_HANGUP_COMPLETE",
 )
 """The caller's events that a call lives by; each costs the switch CPU time."""
-
-LAST_WORDS_SECONDS = 1.0
-"""How long CHANNEL_HANGUP_COMPLETE may come after the notice of the hangup; they are not in order."""
 
 SET_SECONDS = 0.2
 """How long variables set on the socket take at most; an application begins at a tick of 20 ms."""
@@ -77,6 +78,7 @@ class CallerLeg:
         *,
         switch: Switch,
         ids: Ids,
+        timers: Timers,
         deliver: Callable[[ev.CallHappening], None],
         own_music: str,
         wants_keys: bool,
@@ -85,10 +87,12 @@ class CallerLeg:
         self._uuid = uuid
         self._switch = switch
         self._ids = ids
+        self._timers = timers
         self._deliver = deliver
         self._own_music = own_music
         self._followed = (*FOLLOWED, "DTMF") if wants_keys else FOLLOWED
         self._socket: CallSocket | None = None
+        self._hearings: list[Hearing] = []
         self._way_back = ""
         self._music_uuid = ""
         self._is_answered = False
@@ -139,37 +143,30 @@ class CallerLeg:
         if socket is not None:
             socket.close()
 
-    async def listen(self, socket: CallSocket) -> None:
-        """Tell what happens on `socket`, until it ends or the caller hangs up."""
-        hung_up = False
-        async for item in socket.events:
-            if socket is not self._socket:
-                continue  # what concerns this visit comes on the socket of this visit
-            if isinstance(item, ChannelEnded):
-                if item.disposition != "linger":
-                    continue
-                with trio.move_on_after(LAST_WORDS_SECONDS):
-                    hung_up = await self._heard_last_words(socket)
-                if not hung_up:
-                    hung_up = True
-                    self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
-            else:
-                self.on_event(item)
-                hung_up = item.name == "CHANNEL_HANGUP_COMPLETE"
-            if hung_up:
-                break
-        if socket is self._socket:
-            self._socket = None
-            if not hung_up:
-                self._deliver(ev.SocketLost())
+    def hear(self, socket: CallSocket) -> Hearing:
+        """Tell what happens on `socket`, until it ends, the caller hangs up, or the call is over."""
 
-    async def _heard_last_words(self, socket: CallSocket) -> bool:
-        async for item in socket.events:
-            if isinstance(item, Event):
-                self.on_event(item)
-                if item.name == "CHANNEL_HANGUP_COMPLETE":
-                    return True
-        return False
+        def on_event(event: Event) -> None:
+            if socket is self._socket:  # what concerns this visit comes on the socket of this visit
+                self.on_event(event)
+
+        def on_end(hung_up: bool, said_so: bool) -> None:
+            if socket is self._socket:
+                self._socket = None
+                if not hung_up:
+                    self._deliver(ev.SocketLost())
+                elif not said_so:
+                    self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
+
+        self._hearings = [each for each in self._hearings if not each.over.is_set()]
+        hearing = Hearing(socket, timers=self._timers, on_event=on_event, on_end=on_end)
+        self._hearings.append(hearing)
+        return hearing
+
+    def hear_no_more(self) -> None:
+        """The call is over: what comes on its sockets concerns it no more."""
+        for hearing in self._hearings:
+            hearing.stop()
 
     def on_event(self, event: Event) -> None:
         """Tell what an event of the caller's channel means, whichever connection it came on."""
@@ -244,22 +241,38 @@ class CallerLeg:
         try:
             await self._switch.set_variables(self._uuid, variables)
         except WaitEnded:
-            if self._socket is not None:
-                await self._set_variables_by_socket(self._socket, variables)
+            self._post_variables_by_socket(variables)
+            await trio.sleep(SET_SECONDS)
         except EslError as refused:
             # The caller may be gone by now; the hangup says so by itself.
             self._log.info("variables not set", why=str(refused))
 
-    async def _set_variables_by_socket(self, socket: CallSocket, variables: Mapping[str, str]) -> None:
+    def post_variables(self, variables: Mapping[str, str]) -> None:
+        """Set variables as `set_variables` does, without waiting until they are."""
+        try:
+            slot = self._switch.post_variables(self._uuid, variables)
+        except WaitEnded:
+            self._post_variables_by_socket(variables)
+        else:
+            slot.then(partial(self._check_variables, variables))
+
+    def _check_variables(self, variables: Mapping[str, str], outcome: Reply | WaitEnded) -> None:
+        if isinstance(outcome, WaitEnded):
+            self._post_variables_by_socket(variables)
+        elif not outcome.ok:
+            self._log.info("variables not set", why=outcome.text)
+
+    def _post_variables_by_socket(self, variables: Mapping[str, str]) -> None:
         """Set them without a lock, so that they do not wait for the end of the music."""
+        if self._socket is None:
+            return
         orders = [
             commands.execute("set", f"{name}={value}", event_lock=False) for name, value in variables.items()
         ]
         try:
-            socket.post(*orders)
+            self._socket.post(*orders)
         except WaitEnded as ended:
             self._log.info("variables not set", why=str(ended))
-        await trio.sleep(SET_SECONDS)
 
     async def hand_back(self, variables: Mapping[str, str]) -> None:
         """Leave the caller to the dialplan: with `socket_resume` it goes on when our socket ends.

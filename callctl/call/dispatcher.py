@@ -7,15 +7,17 @@ any other task runs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-import trio
 
 from callctl.acd.distributor import Distributor
 from callctl.acd.effects import AgentLeaseExpired, Effect, Noted, Offered, OfferWithdrawn, WaitOver
 from callctl.call import events as ev
+from callctl.call.agenda import Agenda
+from callctl.call.timers import Timer, Timers
 from callctl.clock import SteadyClock
 from callctl.model import Fact
 
@@ -35,8 +37,13 @@ class Dispatcher:
         self._distributor = distributor
         self._clock = clock
         self._record = record
+        self.agenda = Agenda()
+        """The order in which calls take in what happens."""
+        self.timers = Timers()
+        """The timers of all calls."""
         self._calls: dict[str, Deliver] = {}
-        self._changed = trio.Event()
+        self._wake_up: Timer | None = None
+        self._wakes_at = math.inf
         self._healed_leases = 0
         self._is_closed = False
 
@@ -65,25 +72,34 @@ class Dispatcher:
         try:
             return action(self._distributor, self._clock.now())
         finally:
-            for effect in self._distributor.take_effects():
-                if not self._is_closed:
-                    self._deliver(effect)
-            self._changed.set()
+            effects = self._distributor.take_effects()
+            if effects and not self._is_closed:
+                with self.agenda:
+                    for effect in effects:
+                        self._deliver(effect)
+            self._set_alarm()
 
     def ask(self, question: Callable[[Distributor, float], T]) -> T:
         """Return `question(distributor, now)`, which must change nothing."""
         return question(self._distributor, self._clock.now())
 
     async def run(self) -> None:
-        """Wake the distributor whenever one of its deadlines has come. Runs until cancelled."""
-        while True:
-            self._changed = trio.Event()
-            at = self._distributor.next_deadline()
-            deadline = float("inf") if at is None else self._clock.deadline(at)
-            with trio.move_on_at(deadline) as waiting:
-                await self._changed.wait()
-            if waiting.cancelled_caught:
-                self.act(lambda distributor, now: distributor.advance(now))
+        """Do at its time what the distributor and the calls want done. Runs until cancelled."""
+        await self.timers.run()
+
+    def _set_alarm(self) -> None:
+        """Wake the distributor at its next deadline; one that was put off may find nothing to do."""
+        at = self._distributor.next_deadline()
+        if at is None or at >= self._wakes_at:
+            return
+        if self._wake_up is not None:
+            self._wake_up.cancel()
+        self._wakes_at = at
+        self._wake_up = self.timers.at(self._clock.deadline(at), self._advance)
+
+    def _advance(self) -> None:
+        self._wakes_at, self._wake_up = math.inf, None
+        self.act(lambda distributor, now: distributor.advance(now))
 
     def _deliver(self, effect: Effect) -> None:
         match effect:

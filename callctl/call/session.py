@@ -8,6 +8,7 @@ orders that always run to their end, also when the call is over, so that no leg 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -20,9 +21,11 @@ from callctl.call.dispatcher import Dispatcher
 from callctl.call.flow import CallFlow
 from callctl.call.stages import Stage
 from callctl.call.switch import AgentUnreached, LegState, Switch
+from callctl.call.timers import Timer
 from callctl.call.variables import bridged_seconds, bridged_with, hold_seconds, prelude_of, recording_path
 from callctl.clock import SteadyClock
 from callctl.errors import CallctlError, EslError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
+from callctl.esl.connection import Reply
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
 from callctl.model import Arrival, CallEvent, CallRecord, Fact, Ids, Offer, QueueSettings, Reason
@@ -33,9 +36,6 @@ T = TypeVar("T")
 
 BRIDGE_SECONDS = 1.0
 """How long FreeSWITCH takes at most from the order of a bridge to the bridge; 20 to 60 ms are usual."""
-
-INBOX_EVENTS = 1000
-"""More than a call ever has in flight; a call that is so far behind is broken, and ends as one."""
 
 
 @frozen(kw_only=True)
@@ -67,14 +67,18 @@ class CallSession:
         self._core_uuid = switch.core_uuid
         self._desk = desk
         self._flow = CallFlow(arrival, queue, known)
-        self._send, self._receive = trio.open_memory_channel[ev.CallHappening | None](INBOX_EVENTS)
+        self._nursery: trio.Nursery | None = None
+        self._early: list[ev.CallHappening] = []
+        """What happened before the nursery was there."""
         self._caller = self._caller_leg(arrival.uuid)
-        self._timers: dict[str, trio.CancelScope] = {}
-        self._orders: set[trio.CancelScope] = set()
+        self._timers: dict[str, Timer] = {}
+        self._orders = 0
+        """How many are under way."""
         self._legs: set[str] = set()
         self._first_effects: list[ev.Effect] | None = None
         self._next_visit: Arrival | None = None
         self._is_over = False
+        self._failure: Exception | None = None
         self._over = trio.Event()
         self._log = log.bind(call=arrival.call, uuid=arrival.uuid, switch=arrival.switch, queue=arrival.queue)
 
@@ -84,6 +88,7 @@ class CallSession:
             uuid,
             switch=self._switch,
             ids=self._desk.ids,
+            timers=self._desk.dispatcher.timers,
             deliver=self.deliver,
             own_music=self._arrival.moh_sound,
             wants_keys=bool(own_keys or queue.exit_keys or queue.callback_key),
@@ -110,8 +115,19 @@ class CallSession:
         return self._next_visit
 
     def deliver(self, event: ev.CallHappening) -> None:
-        """Take an event in, at once; the session's own task handles it, in order."""
-        self._send.send_nowait(event)
+        """Take an event in, after all that happened before it."""
+        self._desk.dispatcher.agenda.add(partial(self._take, event))
+
+    def _take(self, event: ev.CallHappening) -> None:
+        if self._nursery is None:
+            self._early.append(event)
+        elif not self._over.is_set():
+            try:
+                self._perform(self._flow.handle(event, self._desk.clock.now()))
+            except Exception as failure:
+                # Raised by the session's own task: it ends this call alone.
+                self._failure = failure
+                self._over.set()
 
     async def drive(self, socket: CallSocket) -> None:
         """Lead the caller on this socket, until the socket ends or the call is over.
@@ -123,14 +139,13 @@ class CallSession:
         await self._caller.take(socket)
         if returned:
             self.deliver(ev.CallerReturned())
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, socket, nursery.cancel_scope)
-            await self._over.wait()
-            nursery.cancel_scope.cancel()
-
-    async def _listen(self, socket: CallSocket, scope: trio.CancelScope) -> None:
-        await self._caller.listen(socket)
-        scope.cancel()
+        hearing = self._caller.hear(socket)
+        if self._over.is_set():
+            hearing.stop()
+        try:
+            await hearing.over.wait()
+        finally:
+            hearing.stop()
 
     def _on_leg_event(self, event: Event) -> None:
         if event.name == "CHANNEL_HANGUP_COMPLETE":
@@ -151,28 +166,31 @@ class CallSession:
 
     async def run(self) -> None:
         """Join the queue and live to the end. A cancellation leaves the caller to the dialplan."""
-        dispatcher = self._desk.dispatcher
-        dispatcher.enter(self._arrival.call, self.deliver)
-        try:
-            async with trio.open_nursery() as nursery:
-                if self._first_effects is None:
-                    self._first_effects = self._join(self._flow.begin)
-                self._perform(nursery, self._first_effects)
-                await self._live(nursery)
-        finally:
-            self._leave()
+        await self._live(self._begin)
 
     async def run_adopted(self, offer: Offer, bridged_at: float) -> None:
         """Follow a talk that was found on the switch, begun at `bridged_at`, to its end."""
+        self._listen_to_leg(offer.leg_uuid)
+        await self._live(lambda: self._flow.adopt(offer, bridged_at, self._desk.clock.now()))
+
+    async def _live(self, begin: Callable[[], list[ev.Effect]]) -> None:
         dispatcher = self._desk.dispatcher
         dispatcher.enter(self._arrival.call, self.deliver)
-        self._listen_to_leg(offer.leg_uuid)
         try:
-            async with trio.open_nursery() as nursery:
-                self._perform(nursery, self._flow.adopt(offer, bridged_at, self._desk.clock.now()))
-                await self._live(nursery)
+            async with trio.open_nursery() as self._nursery:
+                with dispatcher.agenda:
+                    self._perform(begin())
+                    for event in self._early:
+                        self.deliver(event)
+                await self._over.wait()
+                if self._failure is not None:
+                    raise self._failure
+                self._nursery.cancel_scope.cancel()
         finally:
             self._leave()
+
+    def _begin(self) -> list[ev.Effect]:
+        return self._join(self._flow.begin) if self._first_effects is None else self._first_effects
 
     def _join(self, begin: Callable[[int, float], list[ev.Effect]]) -> list[ev.Effect]:
         dispatcher, arrival = self._desk.dispatcher, self._arrival
@@ -193,16 +211,12 @@ class CallSession:
         self._log.warning("call refused", reason=reason.value, why=str(why))
         return self._flow.refuse(reason, self._desk.clock.now(), target)
 
-    async def _live(self, nursery: trio.Nursery) -> None:
-        while not self._is_over or self._orders:
-            event = await self._receive.receive()
-            if event is not None:
-                self._perform(nursery, self._flow.handle(event, self._desk.clock.now()))
-        nursery.cancel_scope.cancel()
-
     def _leave(self) -> None:
         """Nothing of this call is left anywhere, however it ended."""
         self._over.set()
+        for timer in list(self._timers):
+            self._stop_timer(timer)
+        self._caller.hear_no_more()
         self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
         self._desk.dispatcher.forget(self._arrival.call)
         for leg_uuid in self._legs:
@@ -244,11 +258,11 @@ class CallSession:
 
     # --- effects ---
 
-    def _perform(self, nursery: trio.Nursery, effects: list[ev.Effect]) -> None:
+    def _perform(self, effects: list[ev.Effect]) -> None:
         for effect in effects:
-            self._perform_one(nursery, effect)
+            self._perform_one(effect)
 
-    def _perform_one(self, nursery: trio.Nursery, effect: ev.Effect) -> None:
+    def _perform_one(self, effect: ev.Effect) -> None:
         act = self._desk.dispatcher.act
         match effect:
             case ev.Write(fact):
@@ -260,43 +274,43 @@ class CallSession:
             case ev.PlayMusic(sound):
                 self._caller.play_music(sound)
             case ev.Announce(sound):
-                self._order(nursery, self._caller.announce, sound)
+                self._order(self._caller.announce, sound)
             case ev.AskPlace():
                 self.deliver(self._place())
             case ev.SetCallerVariables(variables):
-                self._order(nursery, self._caller.set_variables, variables)
+                self._caller.post_variables(variables)
             case ev.Ring(offer):
                 self._listen_to_leg(offer.leg_uuid)
-                self._order(nursery, self._ring, offer)
+                self._order(self._ring, offer)
             case ev.HangUpLeg(leg_uuid, cause):
-                self._order(nursery, self._switch.hang_up, leg_uuid, cause)
+                self._order(self._switch.hang_up, leg_uuid, cause)
             case ev.Bridge(offer, variables):
-                self._order(nursery, self._bridge, offer, variables)
+                self._bridge(offer, variables)
             case ev.SettleBridge(offer):
-                self._order(nursery, self._settle_bridge, offer)
+                self._order(self._settle_bridge, offer)
             case ev.SettleCaller():
-                nursery.start_soon(self._caller.watch)
+                self._start(self._caller.watch)
             case ev.FetchCaller():
-                self._order(nursery, self._fetch)
+                self._order(self._fetch)
             case ev.LeaveSocket():
                 self._caller.leave_socket()
             case ev.HandBack(variables):
-                self._order(nursery, self._caller.hand_back, variables)
+                self._order(self._caller.hand_back, variables)
             case ev.MoveToQueue(queue):
-                self._order(nursery, self._move_on, queue)
+                self._order(self._move_on, queue)
             case ev.KeepForCallback(variables):
                 self._next_visit = self._visit_after(
                     self._arrival.queue, uuid="", callback=True, came_through=()
                 )
-                self._order(nursery, self._caller.hand_back, variables)
+                self._order(self._caller.hand_back, variables)
             case ev.CallBack(offer):
-                self._order(nursery, self._call_back, offer)
+                self._order(self._call_back, offer)
             case ev.Postpone(seconds):
                 act(lambda d, now: d.postpone(self._arrival.call, now + seconds, now))
             case ev.RecordTalk(template, offer):
-                self._order(nursery, self._record_talk, template, offer)
+                self._order(self._record_talk, template, offer)
             case ev.HangUpCaller(cause):
-                self._order(nursery, self._switch.hang_up, self._caller.uuid, cause)
+                self._order(self._switch.hang_up, self._caller.uuid, cause)
             case ev.ReleaseOffer(offer_id, result, cause):
                 act(lambda d, now: d.offer_failed(offer_id, result, cause, now))
             case ev.ReportBridged(offer_id):
@@ -308,13 +322,13 @@ class CallSession:
             case ev.LeaveQueue(abandoned):
                 act(lambda d, now: d.leave(self._arrival.call, now, abandoned=abandoned))
             case ev.StartTimer(timer, seconds):
-                self._start_timer(nursery, timer, seconds)
+                self._start_timer(timer, seconds)
             case ev.StopTimer(timer):
                 self._stop_timer(timer)
             case ev.End():
-                self._end(nursery)
+                self._end()
 
-    def _end(self, nursery: trio.Nursery) -> None:
+    def _end(self) -> None:
         record = self._flow.record
         self._log.info(
             "call ended",
@@ -326,29 +340,28 @@ class CallSession:
         self._is_over = True
         if self._caller.is_watched:
             self._caller.stop_watching()
-            self._order(nursery, self._switch.unfollow, self._caller.uuid)
-        for timer in list(self._timers):
-            self._stop_timer(timer)
-        if not self._orders:
-            self._over.set()
+            self._order(self._switch.unfollow, self._caller.uuid)
+        self._over_if_nothing_is_left()
 
     # --- orders: each runs to its end, also when the call is over ---
 
-    def _order(
-        self, nursery: trio.Nursery, order: Callable[..., Awaitable[None]], *arguments: object
-    ) -> None:
-        scope = trio.CancelScope()
-        self._orders.add(scope)
+    def _order(self, order: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        self._orders += 1
+        self._start(self._carry_out, order, *arguments)
 
-        async def carry_out() -> None:
-            with scope:
-                await order(*arguments)
-            self._orders.discard(scope)
-            if self._is_over and not self._orders:
-                self._over.set()
-            self._send.send_nowait(None)
+    async def _carry_out(self, order: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        await order(*arguments)
+        self._orders -= 1
+        self._over_if_nothing_is_left()
 
-        nursery.start_soon(carry_out)
+    def _start(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        assert self._nursery is not None, "a session that performs has its nursery"
+        self._nursery.start_soon(task, *arguments)
+
+    def _over_if_nothing_is_left(self) -> None:
+        """A call ends when it is over and its orders have run; after what happens at this moment."""
+        if self._is_over and not self._orders:
+            self._desk.dispatcher.agenda.add(self._over.set)
 
     async def _ring(self, offer: Offer) -> None:
         self._desk.dispatcher.act(lambda d, now: d.offer_ringing(offer.id, now))
@@ -363,17 +376,24 @@ class CallSession:
         won = self._desk.dispatcher.act(lambda d, now: d.offer_answered(offer.id, now))
         self.deliver(ev.AgentAnswered(offer.id, leg_uuid, won))
 
-    async def _bridge(self, offer: Offer, variables: Mapping[str, str]) -> None:
+    def _bridge(self, offer: Offer, variables: Mapping[str, str]) -> None:
         if self._caller.way_back:
             variables = {**variables, "transfer_after_bridge": self._caller.way_back}
         try:
-            await self._switch.bridge(
+            slot = self._switch.bridge(
                 self._caller.uuid, offer.leg_uuid, variables, answer_first=not self._caller.is_answered
             )
         except WaitEnded as ended:
-            self._log.warning("bridge unknown", agent=offer.agent, why=str(ended))
-        except EslError as refused:
-            self.deliver(ev.BridgeRefused(offer.id, str(refused)))
+            self._check_bridge(offer, ended)
+        else:
+            slot.then(partial(self._check_bridge, offer))
+
+    def _check_bridge(self, offer: Offer, reply: Reply | WaitEnded) -> None:
+        """Only a refusal says something: +OK proves nothing, and what is unknown is asked for in time."""
+        if isinstance(reply, WaitEnded):
+            self._log.warning("bridge unknown", agent=offer.agent, why=str(reply))
+        elif not reply.ok:
+            self.deliver(ev.BridgeRefused(offer.id, reply.text))
 
     async def _settle_bridge(self, offer: Offer) -> None:
         """Ask whether the two hear each other, as no proof came by itself.
@@ -454,19 +474,15 @@ class CallSession:
 
     # --- timers ---
 
-    def _start_timer(self, nursery: trio.Nursery, timer: str, seconds: float) -> None:
+    def _start_timer(self, timer: str, seconds: float) -> None:
         self._stop_timer(timer)
-        scope = self._timers[timer] = trio.CancelScope()
+        self._timers[timer] = self._desk.dispatcher.timers.after(seconds, partial(self._fire, timer))
 
-        async def wait() -> None:
-            with scope:
-                await trio.sleep(seconds)
-                del self._timers[timer]
-                self.deliver(ev.TimerFired(timer))
+    def _fire(self, timer: str) -> None:
+        del self._timers[timer]
+        self.deliver(ev.TimerFired(timer))
 
-        nursery.start_soon(wait)
-
-    def _stop_timer(self, timer: str) -> None:
-        scope = self._timers.pop(timer, None)
-        if scope is not None:
-            scope.cancel()
+    def _stop_timer(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()

@@ -20,6 +20,7 @@ import trio
 from callctl.call.variables import Prelude, bridged_seconds, bridged_with, callback_variables, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
+from callctl.esl.connection import PendingReply
 from callctl.esl.inbound import SwitchLink
 from callctl.esl.wire import Event
 from callctl.model import Arrival, Ids, Offer, OfferResult
@@ -391,15 +392,20 @@ class Switch:
 
     async def set_variables(self, uuid: str, variables: Mapping[str, str]) -> None:
         """Set channel variables, in order; an empty value unsets one. Raises CommandRefused, WaitEnded."""
-        await self.link.api(commands.uuid_setvar_multi(uuid, variables))
+        (await self.post_variables(uuid, variables).wait()).require_ok()
 
-    async def bridge(
+    def post_variables(self, uuid: str, variables: Mapping[str, str]) -> PendingReply:
+        """Set channel variables without waiting for the reply. Raises WaitEnded."""
+        [slot] = self.link.post_api(commands.uuid_setvar_multi(uuid, variables))
+        return slot
+
+    def bridge(
         self, caller_uuid: str, leg_uuid: str, variables: Mapping[str, str], *, answer_first: bool
-    ) -> None:
-        """Order the bridge, in one write, after `variables` are set on the caller.
+    ) -> PendingReply:
+        """Order the bridge, in one write, after `variables` are set on the caller; returns its reply's slot.
 
-        Returning proves nothing but that the switch took the order; CHANNEL_BRIDGE is the proof. Raises
-        CommandRefused when the switch refused, and WaitEnded when that is unknown.
+        The reply proves nothing but that the switch took the order; CHANNEL_BRIDGE is the proof. Raises
+        WaitEnded when the switch is not connected.
         """
         orders = [
             commands.uuid_setvar_multi(caller_uuid, variables),
@@ -407,10 +413,7 @@ class Switch:
         ]
         if answer_first:
             orders.insert(0, commands.uuid_answer(caller_uuid))
-        replies = self.link.post_api(*orders)
-        for reply in replies[:-1]:
-            await reply.wait()
-        (await replies[-1].wait()).require_ok()
+        return self.link.post_api(*orders)[-1]
 
     async def record(self, uuid: str, path: str) -> None:
         """Record both sides of a channel's talk into the file `path`. Raises CommandRefused, WaitEnded."""

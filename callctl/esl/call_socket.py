@@ -7,7 +7,10 @@ of the stream, or at the caller's deadline, each by its own exception. Completio
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Callable
 from copy import copy
+from typing import ClassVar
 
 import structlog
 import trio
@@ -39,7 +42,12 @@ MAX_WAITING_EVENTS = 512
 class ChannelEnded:
     """FreeSWITCH's notice that the channel is over: `linger`, more events follow; `disconnect`, none do."""
 
+    LINGER: ClassVar[str] = "linger"
+
     disposition: str
+
+
+CallItem = Event | ChannelEnded
 
 
 class _Execution:
@@ -55,6 +63,66 @@ class _Execution:
             self.settled.set()
 
 
+class CallEvents:
+    """What happens on a call's socket, for one who takes it: by `async for`, or at once by a listener.
+
+    It ends with the socket, after all that came before.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[CallItem] = deque()
+        self._listener: Callable[[CallItem | None], None] | None = None
+        self._came: trio.Event | None = None
+        self._has_ended = False
+
+    def hear(self, listener: Callable[[CallItem | None], None]) -> None:
+        """From now on hand everything to `listener` at once, beginning with what waits; None is the end."""
+        self._listener = listener
+        while self._waiting:
+            listener(self._waiting.popleft())
+        if self._has_ended:
+            listener(None)
+
+    def hear_no_more(self) -> None:
+        """Keep what comes from now on for the next one who takes it."""
+        self._listener = None
+
+    def put(self, item: CallItem) -> bool:
+        """Hand on what has come; return whether there is still room for it."""
+        if self._listener is not None:
+            self._listener(item)
+            return True
+        if len(self._waiting) >= MAX_WAITING_EVENTS:
+            return False
+        self._waiting.append(item)
+        self._wake()
+        return True
+
+    def end(self) -> None:
+        """Nothing comes any more."""
+        self._has_ended = True
+        if self._listener is not None:
+            self._listener(None)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._came is not None:
+            self._came.set()
+
+    def __aiter__(self) -> CallEvents:
+        return self
+
+    async def __anext__(self) -> CallItem:
+        """Return what comes next. A cancellation loses nothing."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while not self._waiting:
+            if self._has_ended:
+                raise StopAsyncIteration
+            self._came = trio.Event()
+            await self._came.wait()
+        return self._waiting.popleft()
+
+
 class CallSocket:
     """The socket of one call: its data, its events, and the way to give its channel orders.
 
@@ -67,15 +135,17 @@ class CallSocket:
         self.data = Event("", {})
         """What the reply to `connect` told of the call; empty before `connect`."""
         self.peer = peer
+        self.events = CallEvents()
+        """What happens to the channel."""
         self._ids = ids
         self._connection = Connection(
             stream,
             on_event=self._take_event,
             on_notice=self._take_notice,
+            on_end=self._take_end,
             name=f"call from {peer}",
             max_body_bytes=MAX_BODY_BYTES,
         )
-        self._send, self.events = trio.open_memory_channel[Event | ChannelEnded](MAX_WAITING_EVENTS)
         self._executing: dict[str, _Execution] = {}
         self._over: WaitEnded | None = None
 
@@ -86,11 +156,11 @@ class CallSocket:
 
     async def run(self) -> None:
         """Read and write until the connection ends; then the events end, and every wait."""
-        try:
-            await self._connection.run()
-        finally:
-            self._finish(ConnectionLost(str(self._connection.ended)))
-            self._send.close()
+        await self._connection.run()
+
+    def open(self) -> None:
+        """Read and write from now on without a task, over TCP."""
+        self._connection.open()
 
     async def connect(self, linger_seconds: int, timeout_seconds: float) -> None:
         """Take the call over, and fill `data`. Must be the first that is sent.
@@ -191,15 +261,14 @@ class CallSocket:
         else:
             self._finish(Disconnected("FreeSWITCH is closing the socket"))
 
-    def _hand_on(self, item: Event | ChannelEnded) -> None:
-        try:
-            self._send.send_nowait(item)
-        except trio.WouldBlock:
+    def _take_end(self) -> None:
+        self._finish(ConnectionLost(str(self._connection.ended)))
+        self.events.end()
+
+    def _hand_on(self, item: CallItem) -> None:
+        if not self.events.put(item):
             log.error("socket closed: its events are not taken", uuid=self.uuid, waiting=MAX_WAITING_EVENTS)
             self._connection.close("its events were not taken")
-        except trio.BrokenResourceError:
-            # The session has let go of the events: what comes now concerns nobody.
-            return
 
     def _finish(self, why: WaitEnded) -> None:
         if self._over is None:

@@ -1,13 +1,14 @@
-"""One stream to FreeSWITCH: a reader that never waits, a writer, and a slot for each reply in order.
+"""One conversation with FreeSWITCH: what comes is handed over at once, and each reply goes to its slot.
 
 A reader that stalls freezes Event Socket for the whole switch, so events are handed over by a plain call
-that must not block. Replies come in the order of the commands and carry nothing else to know them by. So a
-command's slot stays where it is until its reply came, also when nobody waits for it any more: a late reply
-reaches nobody else.
+that must not block, and a carrier (`transport`, `poller`) brings the bytes. Replies come in the order of the
+commands and carry nothing else to know them by. So a command's slot stays where it is until its reply came,
+also when nobody waits for it any more: a late reply reaches nobody else.
 """
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable
 from copy import copy
@@ -29,6 +30,8 @@ from callctl.errors import (
 )
 from callctl.esl.commands import Command
 from callctl.esl.framing import MAX_BODY_BYTES, MAX_HEADER_BYTES
+from callctl.esl.poller import Poller
+from callctl.esl.transport import Carrier, StreamCarrier
 from callctl.esl.wire import Decoder, Event, Message, event_of, is_event
 
 log = structlog.get_logger(__name__)
@@ -36,17 +39,11 @@ log = structlog.get_logger(__name__)
 REPLY_SECONDS = 10.0
 """How long a reply may take unless the caller says otherwise; FreeSWITCH answers within milliseconds."""
 
-READ_BYTES = 64 * 1024
-"""The largest piece read at once, and the largest written."""
-
 MAX_OUTBOX_BYTES = 4 * 1024 * 1024
 """The most that may wait to be sent: some 8,000 originates, ten seconds of what FreeSWITCH can take in."""
 
 MAX_PENDING_REPLIES = 16 * 1024
 """The most commands that may wait for their replies."""
-
-WRITE_STALL_SECONDS = 10.0
-"""How long FreeSWITCH may take no byte of what we send, before the connection is given up."""
 
 _T = TypeVar("_T")
 
@@ -84,13 +81,19 @@ def _reply_of(command: Command, message: Message) -> Reply:
     return Reply(command.label, text.strip(), message)
 
 
+Outcome = Reply | WaitEnded
+
+
 class PendingReply:
     """The slot of one command that was posted. It may be waited for any number of times, or never."""
 
+    __slots__ = ("_arrived", "_outcome", "_then", "command")
+
     def __init__(self, command: Command) -> None:
         self.command = command
-        self._settled = trio.Event()
-        self._outcome: Reply | WaitEnded | None = None
+        self._arrived: trio.Event | None = None
+        self._outcome: Outcome | None = None
+        self._then: Callable[[Outcome], None] | None = None
 
     async def wait(self, timeout_seconds: float = REPLY_SECONDS) -> Reply:
         """Return the reply, be it an error or not.
@@ -98,18 +101,35 @@ class PendingReply:
         Raises ReplyTimeout after `timeout_seconds`, ConnectionLost or Disconnected when the connection ends
         before. A cancellation or a timeout leaves the slot in place for the late reply.
         """
-        with trio.move_on_after(timeout_seconds):
-            await self._settled.wait()
+        if self._outcome is None:
+            self._arrived = self._arrived or trio.Event()
+            with trio.move_on_after(timeout_seconds):
+                await self._arrived.wait()
+        else:
+            await trio.lowlevel.checkpoint()
         if self._outcome is None:
             raise ReplyTimeout(f"no reply to {self.command.label!r} within {timeout_seconds:g} s")
         if isinstance(self._outcome, WaitEnded):
             raise copy(self._outcome)
         return self._outcome
 
-    def settle(self, outcome: Reply | WaitEnded) -> None:
+    def then(self, action: Callable[[Outcome], None]) -> None:
+        """Have `action` called with the reply, or with why there is none. It must return at once.
+
+        There is no deadline: it is called when the connection ends, at the latest.
+        """
+        if self._outcome is None:
+            self._then = action
+        else:
+            action(self._outcome)
+
+    def settle(self, outcome: Outcome) -> None:
         """End the wait. Only the connection does that."""
         self._outcome = outcome
-        self._settled.set()
+        if self._arrived is not None:
+            self._arrived.set()
+        if self._then is not None:
+            self._then(outcome)
 
 
 @frozen(kw_only=True)
@@ -127,7 +147,7 @@ class ConnectionStatistics:
 
 
 class Connection:
-    """One Event Socket connection over any stream; `run` is its life, `post` and `request` its use."""
+    """One Event Socket connection over any stream; `run` or `open` begin its life, `post` is its use."""
 
     def __init__(
         self,
@@ -135,29 +155,33 @@ class Connection:
         *,
         on_event: Callable[[Event], None],
         on_notice: Callable[[Message], None],
+        on_end: Callable[[], None] | None = None,
         name: str = "",
         max_header_bytes: int = MAX_HEADER_BYTES,
         max_body_bytes: int = MAX_BODY_BYTES,
         max_outbox_bytes: int = MAX_OUTBOX_BYTES,
     ) -> None:
-        """`on_event` and `on_notice` are called by the reader and must return at once.
+        """`on_event`, `on_notice` and, once, `on_end` are called as things happen, and must return at once.
 
         Notices are `auth/request`, `text/disconnect-notice` and `text/rude-rejection`. `name` is what logs
-        call this connection. The connection owns the stream, and closes it when `run` ends.
+        call this connection. The connection owns the stream, and closes it when it ends.
         """
         self._stream = stream
         self._on_event = on_event
         self._on_notice = on_notice
-        self._log = log.bind(connection=name)
+        self._on_end = on_end
+        self._name = name
         self._decoder = Decoder(max_header_bytes, max_body_bytes)
         self._max_outbox_bytes = max_outbox_bytes
-        self._outbox = bytearray()
-        self._posted = trio.Event()
+        self._carrier: Carrier | None = None
         self._pending: deque[PendingReply] = deque()
-        self._scope = trio.CancelScope()
         self._ended: EslError | None = None
-        self._bytes_received = self._bytes_sent = 0
+        self._over: trio.Event | None = None
+        self._is_taking = False
+        self._bytes_received = self._bytes_posted = 0
         self._messages = self._events = self._skipped = self._handler_errors = 0
+        self.outbox = bytearray()
+        """What is still to be sent; the carrier takes off what it has sent."""
         self.last_received_at = trio.current_time()
         """When anything last came, on Trio's clock."""
 
@@ -170,13 +194,13 @@ class Connection:
         """Return what the connection has done so far, and what it holds now."""
         return ConnectionStatistics(
             bytes_received=self._bytes_received,
-            bytes_sent=self._bytes_sent,
+            bytes_sent=self._bytes_posted - len(self.outbox),
             messages=self._messages,
             events=self._events,
             skipped=self._skipped,
             handler_errors=self._handler_errors,
             replies_pending=len(self._pending),
-            outbox_bytes=len(self._outbox),
+            outbox_bytes=len(self.outbox),
         )
 
     async def run(self) -> None:
@@ -185,14 +209,27 @@ class Connection:
         However it ends, also by a cancellation, every wait ends and the stream is closed.
         """
         try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write)
-                    await self._read()
-                    nursery.cancel_scope.cancel()
+            if isinstance(self._stream, trio.SocketStream):
+                self._over = trio.Event()
+                self.open()
+                await self._over.wait()
+            else:
+                carrier = self._carrier = StreamCarrier(self._stream, self)
+                if self._ended is not None:
+                    carrier.close()
+                await carrier.run()
         finally:
-            self._end(ConnectionLost("callctl closed the connection"))
-            await trio.aclose_forcefully(self._stream)
+            self.close()
+
+    def open(self) -> None:
+        """Read and write from now on, without a task; for a TCP stream. `on_end` says when it is over."""
+        assert isinstance(self._stream, trio.SocketStream), "another stream needs `run`"
+        sock = socket.socket(fileno=self._stream.socket.detach())
+        self._carrier = Poller.of_this_run().open(sock, self)
+        if self._ended is not None:
+            self._conclude()
+        elif self.outbox:
+            self._carrier.flush()
 
     def post(self, *commands: Command) -> list[PendingReply]:
         """Queue commands to be sent as one write, and return their slots in order.
@@ -202,15 +239,17 @@ class Connection:
         """
         if self._ended is not None:
             raise self._wait_ended()
-        data = b"".join(command.encode() for command in commands)
-        if len(self._outbox) + len(data) > self._max_outbox_bytes:
-            raise OutboxFull(f"FreeSWITCH does not read: {len(self._outbox)} bytes wait to be sent")
+        data = b"".join([command.encode() for command in commands])
+        if len(self.outbox) + len(data) > self._max_outbox_bytes:
+            raise OutboxFull(f"FreeSWITCH does not read: {len(self.outbox)} bytes wait to be sent")
         if len(self._pending) + len(commands) > MAX_PENDING_REPLIES:
             raise OutboxFull(f"FreeSWITCH does not answer: {len(self._pending)} replies are due")
-        self._outbox += data
+        self.outbox += data
+        self._bytes_posted += len(data)
         slots = [PendingReply(command) for command in commands]
         self._pending.extend(slots)
-        self._posted.set()
+        if self._carrier is not None:
+            self._carrier.flush()
         return slots
 
     async def request(self, command: Command, timeout_seconds: float = REPLY_SECONDS) -> Reply:
@@ -221,45 +260,35 @@ class Connection:
     def close(self, why: str = "callctl closed the connection") -> None:
         """Give the connection up at once; what was not sent yet is dropped, and every wait ends."""
         self._end(ConnectionLost(why))
-        self._scope.cancel()
 
-    # --- the two tasks ---
+    # --- what the carrier brings ---
 
-    async def _read(self) -> None:
+    def take_data(self, data: bytes | bytearray) -> None:
+        """Take in bytes, and hand over every message that they make whole."""
+        if self._ended is not None:
+            return
+        self.last_received_at = trio.current_time()
+        self._bytes_received += len(data)
+        self._is_taking = True
+        decoder = self._decoder
         try:
-            while data := await self._stream.receive_some(READ_BYTES):
-                self.last_received_at = trio.current_time()
-                self._bytes_received += len(data)
-                self._decoder.receive_data(data)
-                while (message := self._decoder.next_message()) is not None:
-                    self._messages += 1
-                    self._take(message)
-                    if self._scope.cancel_called or isinstance(self._ended, Disconnected):
-                        return
+            decoder.receive_data(data)
+            while self._ended is None and (message := decoder.next_message()) is not None:
+                self._messages += 1
+                self._take(message)
         except RemoteProtocolError as error:
             self._end(error)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self._end(ConnectionLost(f"the connection to FreeSWITCH broke: {error.__cause__ or error}"))
-        else:
-            where = " in the middle of a message" if self._decoder.is_midway else ""
-            self._end(ConnectionLost(f"FreeSWITCH closed the connection{where}"))
+        finally:
+            self._is_taking = False
+        if self._ended is not None:
+            self._conclude()
 
-    async def _write(self) -> None:
-        while True:
-            await self._posted.wait()
-            self._posted = trio.Event()
-            while self._outbox:
-                piece = bytes(self._outbox[:READ_BYTES])
-                with trio.move_on_after(WRITE_STALL_SECONDS) as stall:
-                    try:
-                        await self._stream.send_all(piece)
-                    except (trio.BrokenResourceError, trio.ClosedResourceError):
-                        return  # The reader sees the same end, and may have more to read before it.
-                if stall.cancelled_caught:
-                    self.close(f"FreeSWITCH has read nothing for {WRITE_STALL_SECONDS:g} s")
-                    return
-                del self._outbox[: len(piece)]
-                self._bytes_sent += len(piece)
+    def take_end(self, why: ConnectionLost | None) -> None:
+        """The stream is over: it broke, which is `why`, or FreeSWITCH has closed it."""
+        if why is None:
+            where = " in the middle of a message" if self._decoder.is_midway else ""
+            why = ConnectionLost(f"FreeSWITCH closed the connection{where}")
+        self._end(why)
 
     # --- what comes in ---
 
@@ -288,7 +317,7 @@ class Connection:
             raise RemoteProtocolError(f"an api/response came to {slot.command.label!r}")
         reply = _reply_of(slot.command, message)
         self._pending.popleft()
-        slot.settle(reply)
+        self._call(slot.settle, reply)
 
     def _take_event(self, message: Message) -> None:
         try:
@@ -305,22 +334,35 @@ class Connection:
         except Exception:
             # One call's mistake must not cost all others their connection.
             self._handler_errors += 1
-            self._log.exception("a handler of events failed")
+            log.exception("a handler failed", connection=self._name)
 
     def _skip(self, why: str) -> None:
         self._skipped += 1
         # Said at 1, 2, 4, 8, …: a stream that is all damage must not fill the log.
         if self._skipped & (self._skipped - 1) == 0:
-            self._log.warning("message skipped", why=why, skipped=self._skipped)
+            log.warning("message skipped", connection=self._name, why=why, skipped=self._skipped)
 
     # --- the end ---
 
     def _end(self, why: EslError) -> None:
-        if self._ended is None:
-            self._ended = why
+        if self._ended is not None:
+            return
+        self._ended = why
         while self._pending:
-            self._pending.popleft().settle(self._wait_ended())
-        self._outbox.clear()
+            self._call(self._pending.popleft().settle, self._wait_ended())
+        self.outbox.clear()
+        if not self._is_taking:
+            self._conclude()
+
+    def _conclude(self) -> None:
+        """Close the stream, and say so; after whatever ended it was handed over."""
+        if self._carrier is not None:
+            self._carrier.close()
+        if self._over is not None:
+            self._over.set()
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end()
 
     def _wait_ended(self) -> WaitEnded:
         if isinstance(self._ended, WaitEnded):

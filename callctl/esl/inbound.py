@@ -15,7 +15,7 @@ import structlog
 import trio
 from attrs import frozen
 
-from callctl.errors import ConnectionLost, EslError, LoginRefused, ReplyTimeout, WaitEnded
+from callctl.errors import CommandRefused, ConnectionLost, EslError, LoginRefused, ReplyTimeout, WaitEnded
 from callctl.esl import commands
 from callctl.esl.connection import REPLY_SECONDS, Connection, ConnectionStatistics, PendingReply, Reply
 from callctl.esl.wire import Event, Message
@@ -53,11 +53,19 @@ class _Job:
 
     def __init__(self) -> None:
         self.settled = trio.Event()
-        self.outcome: JobResult | WaitEnded | None = None
+        self.outcome: JobResult | EslError | None = None
 
-    def settle(self, outcome: JobResult | WaitEnded) -> None:
-        self.outcome = outcome
-        self.settled.set()
+    def settle(self, outcome: JobResult | EslError) -> None:
+        if self.outcome is None:
+            self.outcome = outcome
+            self.settled.set()
+
+    def begin(self, reply: Reply | WaitEnded) -> None:
+        """FreeSWITCH has answered the order; what becomes of the job comes as an event."""
+        if isinstance(reply, WaitEnded):
+            self.settle(reply)
+        elif not reply.ok:
+            self.settle(CommandRefused(reply.command, reply.text))
 
 
 @frozen(kw_only=True)
@@ -172,15 +180,15 @@ class SwitchLink:
         job_uuid = job_uuid or self._ids.uuid()
         job = self._jobs[job_uuid] = _Job()
         try:
+            [slot] = self._connected().post(commands.bgapi(text, job_uuid=job_uuid))
+            slot.then(job.begin)
             with trio.move_on_after(timeout_seconds):
-                [slot] = self._connected().post(commands.bgapi(text, job_uuid=job_uuid))
-                (await slot.wait(timeout_seconds)).require_ok()
                 await job.settled.wait()
         finally:
             del self._jobs[job_uuid]
         if job.outcome is None:
             raise ReplyTimeout(f"no result of {slot.command.label!r} within {timeout_seconds:g} s")
-        if isinstance(job.outcome, WaitEnded):
+        if isinstance(job.outcome, EslError):
             raise job.outcome
         return job.outcome
 

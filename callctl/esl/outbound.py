@@ -7,6 +7,7 @@ without `async full`, a caller who is gone already) costs one line in the log an
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -24,6 +25,11 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 20.0
 """How long the reply to `connect` may take. FreeSWITCH itself gives a connection up after 25 s."""
+
+NO_ROOM_SECONDS = 0.1
+"""How soon another call is taken after one that could not be, for want of file descriptors or memory."""
+
+_NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 
 LINGER_SECONDS = 10
 """How long FreeSWITCH keeps the socket after the hangup. CHANNEL_HANGUP_COMPLETE comes within 0.1 s."""
@@ -93,7 +99,22 @@ class OutboundListener:
         """
         listeners = await trio.open_tcp_listeners(port, host=host)
         task_status.started(listeners)
-        await trio.serve_listeners(self._accept, listeners, handler_nursery=handler_nursery)
+        async with trio.open_nursery() as own_nursery:
+            for listener in listeners:
+                own_nursery.start_soon(self._listen, listener, handler_nursery or own_nursery)
+
+    async def _listen(self, listener: trio.SocketListener, calls: trio.Nursery) -> None:
+        async with listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno not in _NO_ROOM:
+                        raise
+                    log.error("no room for another call", why=str(error), todo="raise LimitNOFILE")
+                    await trio.sleep(NO_ROOM_SECONDS)
+                else:
+                    calls.start_soon(self._accept, stream)
 
     async def _accept(self, stream: trio.SocketStream) -> None:
         try:
@@ -114,13 +135,19 @@ class OutboundListener:
             return
         socket = CallSocket(stream, peer=peer, ids=self._ids)
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(socket.run)
+            if isinstance(stream, trio.SocketStream):
+                socket.open()
                 await self._lead(socket)
-                socket.close()
+            else:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(socket.run)
+                    await self._lead(socket)
+                    socket.close()
         except* Exception:
             self._handler_errors += 1
             log.exception("the handler of a call failed", uuid=socket.uuid, peer=peer)
+        finally:
+            socket.close()
 
     async def _lead(self, socket: CallSocket) -> None:
         try:

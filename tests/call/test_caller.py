@@ -9,6 +9,7 @@ import pytest
 
 from callctl.call import events as ev
 from callctl.call.caller import OWED, CallerLeg, go_on
+from callctl.call.timers import Timers
 from callctl.call.variables import hand_back_variables
 from callctl.errors import ConnectionLost
 from callctl.esl.commands import Command, exit_
@@ -50,7 +51,15 @@ def a_leg(switch: Any) -> CallerLeg:
     def deliver(event: ev.CallHappening) -> None:
         raise AssertionError(f"unexpected: {event}")
 
-    return CallerLeg("caller", switch=switch, ids=Ids(), deliver=deliver, own_music="", wants_keys=False)
+    return CallerLeg(
+        "caller",
+        switch=switch,
+        ids=Ids(),
+        timers=Timers(),
+        deliver=deliver,
+        own_music="",
+        wants_keys=False,
+    )
 
 
 async def test_a_caller_who_is_handed_back_without_a_socket_is_owed_the_reason() -> None:

@@ -23,6 +23,8 @@ from callctl.call.session import Desk
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
+from callctl.esl import commands
+from callctl.esl.connection import PendingReply
 from callctl.esl.wire import Event
 from callctl.model import (
     HEALED,
@@ -117,8 +119,8 @@ class Channels:
         await trio.lowlevel.checkpoint()
         return LegState.BRIDGED if uuid in self._alive else LegState.GONE
 
-    async def set_variables(self, uuid: str, variables: dict[str, str]) -> None:
-        await trio.lowlevel.checkpoint()
+    def post_variables(self, uuid: str, variables: dict[str, str]) -> PendingReply:
+        return PendingReply(commands.api(commands.uuid_setvar_multi(uuid, variables)))
 
     async def wait_ready(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -192,6 +194,7 @@ async def reconciled(
     stand_in: Any = switch
     async with trio.open_nursery() as nursery:
         await nursery.start(reception.run)
+        nursery.start_soon(dispatcher.run)
         await nursery.start(recovery.run)
         await recovery.reconcile(stand_in)
         yield Found(facts, reception, distributor)

@@ -36,9 +36,9 @@ def a_bridge_believed_at_ok(patch: pytest.MonkeyPatch) -> None:
     """The reply of uuid_bridge is taken for the bridge."""
     order = Switch.bridge
 
-    async def believe(self: CallSession, offer: Offer, variables: Mapping[str, str]) -> None:
-        await order(self._switch, self._arrival.uuid, offer.leg_uuid, variables, answer_first=False)
-        self.deliver(ev.Bridged(offer.leg_uuid))
+    def believe(self: CallSession, offer: Offer, variables: Mapping[str, str]) -> None:
+        reply = order(self._switch, self._arrival.uuid, offer.leg_uuid, variables, answer_first=False)
+        reply.then(lambda _: self.deliver(ev.Bridged(offer.leg_uuid)))
 
     patch.setattr(CallSession, "_bridge", believe)
 
