@@ -77,5 +77,8 @@ class Watcher:
     def freed(self, agent: str) -> None:
         """The messages that tell of the end of this agent's talk are being sent."""
 
+    def bridged(self, call: Call) -> None:
+        """A caller and an agent hear each other."""
+
     def over(self, call: Call) -> None:
         """A call has ended."""

@@ -171,6 +171,11 @@ class LeanSwitch:
         self._tell(call, recorded.channel_event("CHANNEL_UNBRIDGE", "caller").event(values))
         self._tell(call, recorded.channel_event("CHANNEL_HANGUP_COMPLETE", "caller").event(values))
 
+    def end_talk(self, call: Call) -> None:
+        """The agent whom this caller talks with hangs up."""
+        if call.leg is not None:
+            self._agent_leaves(call, call.leg)
+
     def _agent_leaves(self, call: Call, leg: Leg) -> None:
         """The agent hangs up, and with hangup_after_bridge the caller's call ends too."""
         if call.is_over or leg.is_gone:
@@ -321,7 +326,7 @@ class LeanSwitch:
             self._tell_link(
                 call, recorded.channel_event("CHANNEL_CREATE", "leg").event(self._leg_values(leg))
             )
-        ring_seconds = Plan.ring_seconds if call is None else call.plan.ring_seconds
+        ring_seconds = (call.plan if call is not None else Plan()).ring_seconds
         if ring_seconds is not None:
             self._timers.later(ring_seconds, partial(self._answer_leg, leg))
 
@@ -396,6 +401,7 @@ class LeanSwitch:
         call.is_handled = True
         call.bridged_at = time.perf_counter()
         self._tell(call, recorded.channel_event("CHANNEL_BRIDGE", "caller").event(self._values(call)))
+        self.watcher.bridged(call)
         if call.plan.talk_seconds is not None:
             self._timers.later(call.plan.talk_seconds, partial(self._agent_leaves, call, leg))
 
