@@ -61,6 +61,11 @@ class Call:
     events: int = 0
 
     @property
+    def is_heard(self) -> bool:
+        """Say whether a controller has this caller on a socket, and plays music."""
+        return self.wire is not None and self.music_at > 0
+
+    @property
     def is_talking(self) -> bool:
         return self.leg is not None and not self.is_over
 
