@@ -18,6 +18,7 @@ from callctl.acd.distributor import Distributor
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.switch import Switch
 from callctl.errors import UnknownAgent
+from callctl.esl import commands
 from callctl.esl.wire import Event
 from callctl.model import AgentRecord, AgentRemoved, Fact
 
@@ -39,6 +40,8 @@ class Phones:
         """Users who were registered once: only of these is it known when they are not."""
         self._channels: dict[str, dict[str, str]] = defaultdict(dict)
         """The users' own channels, by switch: the user of each UUID."""
+        self._changes: dict[str, dict[str, str]] = {}
+        """What came and went while a switch was being asked: as in `_channels`, "" for what has ended."""
         self._dispatcher: Dispatcher | None = None
 
     def report_to(self, dispatcher: Dispatcher) -> None:
@@ -67,17 +70,38 @@ class Phones:
 
     async def learn(self, switch: Switch) -> None:
         """Ask a switch for all it knows. Raises WaitEnded when the connection is lost meanwhile."""
-        registrations = json.loads(await switch.link.api("show registrations as json"))
-        channels = json.loads(await switch.link.api("show channels as json"))
+        changes = self._changes[switch.name] = {}
+        try:
+            registrations = json.loads(await switch.link.api("show registrations as json"))
+            channels = await self._own_channels(switch)
+        finally:
+            del self._changes[switch.name]
+        channels.update(changes)
         known = self._seen | set(self._channels[switch.name].values())
         self._registered[switch.name] = {row["reg_user"] for row in registrations.get("rows", [])}
         self._seen |= self._registered[switch.name]
-        self._channels[switch.name] = {
+        self._channels[switch.name] = {uuid: user for uuid, user in channels.items() if user}
+        self._tell(known | self._seen | set(self._channels[switch.name].values()))
+
+    async def _own_channels(self, switch: Switch) -> dict[str, str]:
+        """Return the user of each channel that is a call of an agent's own.
+
+        `show channels` still names, for up to a second, what has ended, and whose hangup nobody will tell us
+        of any more; so each is asked for by itself.
+        """
+        shown = json.loads(await switch.link.api("show channels as json")).get("rows", [])
+        users = {
             row["uuid"]: _user(row["presence_id"])
-            for row in channels.get("rows", [])
+            for row in shown
             if row.get("presence_id") and not switch.listens(row["uuid"])
         }
-        self._tell(known | self._seen | set(self._channels[switch.name].values()))
+        own = {}
+        dumps = switch.link.post_api(*map(commands.uuid_dump, users))
+        for (uuid, user), dump in zip(users.items(), dumps, strict=True):
+            reply = await dump.wait()
+            if reply.ok and Event("CHANNEL_DATA", json.loads(reply.text)).variable("cc_side") != "agent":
+                own[uuid] = user
+        return own
 
     def take(self, switch: Switch, event: Event) -> None:
         """Learn from an event of a switch. Never waits."""
@@ -89,8 +113,10 @@ class Phones:
             ):
                 user = _user(event.get("Channel-Presence-ID"))
                 self._channels[switch.name][event.uuid] = user
+                self._changes.get(switch.name, {})[event.uuid] = user
                 self._tell([user])
             case "CHANNEL_HANGUP_COMPLETE":
+                self._changes.get(switch.name, {})[event.uuid] = ""
                 user = self._channels[switch.name].pop(event.uuid, "")
                 if user:
                     self._tell([user])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Callable
 
 import pytest
+from attrs import frozen
 
 from callctl.acd.distributor import Distributor
 from callctl.call.dispatcher import Dispatcher
@@ -88,20 +91,64 @@ async def test_the_leg_of_a_queue_is_no_call_of_the_agents_own() -> None:
     assert bench.agent.external_call is False
 
 
-async def test_what_was_missed_is_learned_from_the_switch_when_it_is_back() -> None:
+@frozen
+class Answer:
+    """The reply to one order."""
+
+    text: str
+    ok: bool = True
+
+    async def wait(self) -> Answer:
+        return self
+
+
+class Link:
+    """A connection to a switch without registrations, whose table shows calls of the user 1001."""
+
+    name = "fs1"
+
+    def __init__(self, shown: list[str], alive: dict[str, dict[str, str]]) -> None:
+        self.while_asked: Callable[[], None] = lambda: None
+        self._shown = shown
+        self._alive = alive
+
+    async def api(self, text: str) -> str:
+        if text == "show registrations as json":
+            return '{"row_count":0}'
+        assert text == "show channels as json"
+        return json.dumps({"rows": [{"uuid": uuid, "presence_id": "1001@x"} for uuid in self._shown]})
+
+    def post_api(self, *orders: str) -> list[Answer]:
+        self.while_asked()
+        dumps = [self._alive.get(order.split()[1]) for order in orders]
+        return [Answer("-ERR", ok=False) if dump is None else Answer(json.dumps(dump)) for dump in dumps]
+
+
+@pytest.mark.parametrize(
+    ("alive", "is_busy"),
+    [({"own": {}}, True), ({}, False), ({"own": {"variable_cc_side": "agent"}}, False)],
+    ids=["a call of its own", "a call that the table still shows", "a queue's leg"],
+)
+async def test_what_was_missed_is_learned_from_the_switch_when_it_is_back(
+    alive: dict[str, dict[str, str]], is_busy: bool
+) -> None:
     bench = Bench("user/1001")
     bench.hear("CUSTOM", **registration("register", "1001"))
-    answers = {
-        "show registrations as json": '{"row_count":0}',
-        "show channels as json": '{"row_count":1,"rows":[{"uuid":"own","presence_id":"1001@x"}]}',
-    }
-
-    class Link:
-        name = "fs1"
-
-        async def api(self, text: str) -> str:
-            return answers[text]
-
-    bench.switch.link = Link()
+    bench.switch.link = Link(["own"], alive)
     await bench.phones.learn(bench.switch)
-    assert (bench.agent.registered, bench.agent.external_call) == (False, True)
+    assert (bench.agent.registered, bench.agent.external_call) == (False, is_busy)
+
+
+async def test_what_comes_and_goes_while_the_switch_is_asked_is_not_forgotten() -> None:
+    bench = Bench("user/1001")
+    link = bench.switch.link = Link(["old"], {"old": {}})
+
+    def one_ends_and_another_comes() -> None:
+        bench.hear("CHANNEL_HANGUP_COMPLETE", Unique_ID="old", Channel_Presence_ID="1001@x")
+        bench.hear("CHANNEL_CREATE", Unique_ID="new", Channel_Presence_ID="1001@x")
+
+    link.while_asked = one_ends_and_another_comes
+    await bench.phones.learn(bench.switch)
+    assert bench.agent.external_call is True
+    bench.hear("CHANNEL_HANGUP_COMPLETE", Unique_ID="new", Channel_Presence_ID="1001@x")
+    assert bench.agent.external_call is False
