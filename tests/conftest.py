@@ -12,3 +12,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="where a FreeSWITCH is installed, the directory above bin/freeswitch, for tests/live",
     )
+    parser.addoption(
+        "--kills",
+        metavar="NUMBER",
+        type=int,
+        default=0,
+        help="how many times tests/crash kills callctl in each of its runs: 20 are the full measure; "
+        "without this option it is a small share of it",
+    )
