@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from callctl.acd.needs import Abilities, Kind
 from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Offer, Tier
+
+if TYPE_CHECKING:
+    from callctl.acd.queue import Queue
 
 PRESENT_STATUSES = frozenset({AgentStatus.AVAILABLE, AgentStatus.AVAILABLE_ON_DEMAND})
 """Who has one of these serves callers. On Break does not count."""
@@ -72,7 +76,11 @@ class Agent:
     reservation: Reservation | None = None
     call: str = ""
     tiers: dict[str, Tier] = field(factory=dict)
+    seats: dict[str, Seat] = field(factory=dict)
+    """The agent's seats in the queues that there are."""
     abilities: Abilities = field(init=False)
+    stands_as: tuple[str, bool] | None = None
+    """As what the queues last counted this agent: its occupation, and whether it is present."""
 
     def __attrs_post_init__(self) -> None:
         self.apply(self.settings)
@@ -170,22 +178,27 @@ class Seat:
     """An agent in a queue: what a strategy looks at. The place is copied, as it is looked at most."""
 
     agent: Agent
+    queue: Queue
     tier: Tier
     name: str = field(init=False)
     level: int = field(init=False)
     position: int = field(init=False)
     occupation: str | None = None
-    """What the queue counts this agent under, "" among the free; None before it is counted."""
+    """What the queue counts this agent under, "" for the free; None before it is counted."""
+    is_present: bool = False
+    """Whether the queue counts this agent among those who are present."""
 
     def __attrs_post_init__(self) -> None:
         self.name = self.agent.name
         self.level = self.tier.level
         self.position = self.tier.position
 
-    def kind(self, skips_own_calls: bool) -> Kind:
-        """Return which kind of agent this is now; an own call counts if such agents are to be skipped."""
+    @property
+    def kind(self) -> Kind:
+        """Which kind of agent this is now. A call of its own counts if the queue skips such agents."""
         agent = self.agent
-        return Kind(self.level, agent.abilities, agent.external_call and skips_own_calls)
+        on_own_call = agent.external_call and self.queue.settings.skip_agents_with_external_calls
+        return Kind(self.level, agent.abilities, on_own_call)
 
     @property
     def talk_seconds(self) -> float:

@@ -21,7 +21,7 @@ class Benches:
 
     def __init__(self) -> None:
         self._benches: dict[Kind, Bench] = {}
-        self._places: dict[str, tuple[Seat, Kind, Key]] = {}
+        self._places: dict[str, tuple[Seat, Kind, Key, Bench]] = {}
 
     def __len__(self) -> int:
         """Return how many agents are free."""
@@ -39,21 +39,20 @@ class Benches:
         """Let the agent in `seat` be free, as one of `kind` and in the place that `key` gives it there."""
         place = self._places.get(seat.name)
         if place is not None:
-            if place[0] is seat and place[1:] == (kind, key):
+            if place[0] is seat and place[1:3] == (kind, key):
                 return
             self.discard(seat.name)
         bench = self._benches.get(kind)
         if bench is None:
             bench = self._benches[kind] = Ordered()
         bench.add(key, seat)
-        self._places[seat.name] = seat, kind, key
+        self._places[seat.name] = seat, kind, key, bench
 
     def discard(self, name: str) -> None:
         """Let the agent of this name not be free; nothing if it is not."""
         place = self._places.pop(name, None)
         if place is not None:
-            _, kind, key = place
-            bench = self._benches[kind]
+            _, kind, key, bench = place
             bench.remove(key)
             if not bench:
                 del self._benches[kind]

@@ -53,11 +53,8 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
     Whoever is chosen must be reserved before the next one is asked for. As agents only become fewer on
     the way, a line that nobody free fits is left.
     """
-    heads: list[tuple[float, Rank, Needs, Line]] = []
-    for queue in queues:
-        if queue.free:
-            for needs, line in queue.lines:
-                heads.append(_head(needs, line, now))
+    touched = [queue for queue in queues if queue.free]
+    heads = [_head(needs, line, now) for queue in touched for needs, line in queue.lines]
     heapq.heapify(heads)
     while heads:
         *_, needs, line = heads[0]
@@ -65,6 +62,8 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
         order = _order(member, needs, draw)
         if order:
             yield Choice(member=member, needs=needs, order=order)
+            if not (member.queue.free or any(queue.free for queue in touched)):
+                return
         if order and line:
             heapq.heapreplace(heads, _head(needs, line, now))
         else:

@@ -36,7 +36,6 @@ def _each(choice: Choice, now: float) -> tuple[PassedOver, ...]:
     queue = choice.member.queue
     behind = {passed.agent: passed for passed in _behind(choice)}
     chosen = {seat.name for seat in choice.chosen}
-    skips_own_calls = queue.settings.skip_agents_with_external_calls
     passed_over = []
     for seat in queue.in_place:
         name = seat.name
@@ -44,7 +43,7 @@ def _each(choice: Choice, now: float) -> tuple[PassedOver, ...]:
             continue
         passed = behind.get(name)
         if passed is None:
-            why = seat.agent.why_not_free(now) or misfit(seat.kind(skips_own_calls), choice.needs)
+            why = seat.agent.why_not_free(now) or misfit(seat.kind, choice.needs)
             passed = PassedOver(agent=name, why=why or _why_offered_to_nobody(choice))
         passed_over.append(passed)
     return tuple(passed_over)

@@ -113,8 +113,9 @@ class Floor:
 
     def forget_if_done(self, queue: Queue) -> None:
         """Let a removed queue go once its last member has left."""
-        if queue.is_removed and not queue.members:
-            self.queues.pop(queue.name, None)
+        if queue.is_removed and not queue.members and self.queues.pop(queue.name, None) is not None:
+            for name in list(queue.seats):
+                queue.unseat(name)
 
     # --- reservations ---
 

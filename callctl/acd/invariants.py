@@ -104,11 +104,8 @@ def _of_lines(queue: Queue, ordered: list[Member], now: float) -> Iterator[Viola
 
 
 def _eligible(queue: Queue, needs: Needs, now: float) -> list[str]:
-    skips_own_calls = queue.settings.skip_agents_with_external_calls
     return sorted(
-        seat.name
-        for seat in queue.seats.values()
-        if seat.agent.is_free(now) and not misfit(seat.kind(skips_own_calls), needs)
+        seat.name for seat in queue.seats.values() if seat.agent.is_free(now) and not misfit(seat.kind, needs)
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from math import inf
-from typing import TypeVar
 
 from attrs import define, field
 
@@ -18,8 +17,6 @@ from callctl.acd.member import Member, Rank
 from callctl.acd.ordered import Ordered
 from callctl.acd.strategy import KEYS, Place, place
 from callctl.model import QueueSettings, Tier
-
-T = TypeVar("T")
 
 
 @define(eq=False)
@@ -79,7 +76,7 @@ class Queue:
         free = [self.seats[name] for name in self.free]
         self.free.clear()
         for seat in free:
-            self._set_free(seat)
+            self.set_occupation(seat, "")
 
     def is_open(self, now: float) -> bool:
         """Return whether callers may come at `now` by the opening hours."""
@@ -107,7 +104,7 @@ class Queue:
 
     def seat(self, agent: Agent, tier: Tier) -> None:
         """Let `agent` serve this queue in the place that `tier` gives it."""
-        seat = self.seats[agent.name] = Seat(agent, tier)
+        seat = self.seats[agent.name] = agent.seats[self.name] = Seat(agent, self, tier)
         self._in_place = None
         self._on_level[seat.level] += 1
         self._levels_changed()
@@ -116,36 +113,42 @@ class Queue:
         """Let the agent `name` no longer serve this queue."""
         if name not in self.seats:
             return
-        self.set_present(name, False)
+        seat = self.seats[name]
+        self.set_present(seat, False)
         self.free.discard(name)
-        seat = self.seats.pop(name)
-        _count_down(self.occupied, seat.occupation)
+        del self.seats[name]
+        del seat.agent.seats[self.name]
+        if seat.occupation:
+            self.occupied[seat.occupation] -= 1
         self._in_place = None
         _count_down(self._on_level, seat.level)
         self._levels_changed()
 
-    def set_occupation(self, name: str, occupation: str) -> None:
-        """Let the agent `name` be occupied with this, or free if that is ""."""
-        seat = self.seats[name]
-        if seat.occupation != occupation:
-            _count_down(self.occupied, seat.occupation)
+    def set_occupation(self, seat: Seat, occupation: str) -> None:
+        """Let the agent in `seat` be occupied with this, or free if that is ""."""
+        before = seat.occupation
+        seat.occupation = occupation
+        if occupation != before:
+            if before:
+                self.occupied[before] -= 1
             if occupation:
                 self.occupied[occupation] += 1
-            seat.occupation = occupation
-        if occupation:
-            self.free.discard(name)
-        else:
-            self._set_free(seat)
+        if not occupation:
+            self.free.put(seat, seat.kind, KEYS[self.settings.strategy](seat))
+        elif before == "":
+            self.free.discard(seat.name)
 
-    def set_present(self, name: str, is_present: bool) -> None:
-        """Count the agent `name` among those who are present, or not."""
-        if is_present == (name in self.present):
+    def set_present(self, seat: Seat, is_present: bool) -> None:
+        """Count the agent in `seat` among those who are present, or not."""
+        if is_present is seat.is_present:
             return
+        seat.is_present = is_present
         if is_present:
-            seat = self.present[name] = self.seats[name]
+            self.present[seat.name] = seat
             self._present_on_level[seat.level] += 1
         else:
-            _count_down(self._present_on_level, self.present.pop(name).level)
+            del self.present[seat.name]
+            _count_down(self._present_on_level, seat.level)
         self._levels_changed()
 
     @property
@@ -164,12 +167,6 @@ class Queue:
             self._in_place = tuple(sorted(self.seats.values(), key=place))
         return self._in_place
 
-    def _set_free(self, seat: Seat) -> None:
-        settings = self.settings
-        self.free.put(
-            seat, seat.kind(settings.skip_agents_with_external_calls), KEYS[settings.strategy](seat)
-        )
-
     def _levels_changed(self) -> None:
         levels, lowest = tuple(sorted(self._on_level)), min(self._present_on_level, default=inf)
         if (levels, lowest) != (self.levels, self.lowest_present_level):
@@ -177,8 +174,7 @@ class Queue:
             self.has_other_needs = self.has_other_needs or self.settings.tier_rules_apply
 
 
-def _count_down(counts: Counter[T], what: T | None) -> None:
-    if what is not None and what in counts:
-        counts[what] -= 1
-        if not counts[what]:
-            del counts[what]
+def _count_down(counts: Counter[int], level: int) -> None:
+    counts[level] -= 1
+    if not counts[level]:
+        del counts[level]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from attrs import define, evolve
 
-from callctl.acd.agent import PRESENT_STATUSES, Agent
+from callctl.acd.agent import PRESENT_STATUSES, Agent, Seat
 from callctl.acd.limits import depends_on_presence
 from callctl.acd.queue import Queue
 from callctl.acd.timers import Key, Timers, Wakes
@@ -83,9 +83,9 @@ class Roster:
 
     def remove(self, agent: Agent, now: float) -> None:
         """Forget an agent and its tiers; the last span ends now."""
-        for queue in self._queues_of(agent):
-            queue.unseat(agent.name)
-            self._presence_changed(queue, now)
+        for seat in list(agent.seats.values()):
+            seat.queue.unseat(agent.name)
+            self._presence_changed(seat.queue, now)
         del self._agents[agent.name]
         for kind in (Wakes.AGENT, Wakes.PAUSE):
             self._timers.cancel(Key(kind, agent.name))
@@ -108,7 +108,8 @@ class Roster:
     def take_seat(self, queue: Queue, agent: Agent, tier: Tier, now: float) -> None:
         """Let `agent` serve `queue` from now on."""
         queue.seat(agent, tier)
-        self._stand(queue, agent, now)
+        self._stand(agent.seats[queue.name], agent.occupation(now), agent.is_present, now)
+        self._presence_changed(queue, now)
         self.changed(agent, now)
 
     def remove_tier(self, queue_name: str, agent_name: str, now: float) -> None:
@@ -157,8 +158,12 @@ class Roster:
 
     def changed(self, agent: Agent, now: float) -> None:
         """Bring everything up to date that depends on `agent`. To be called after each change of it."""
-        for queue in self._queues_of(agent):
-            self._stand(queue, agent, now)
+        occupation, is_present = agent.occupation(now), agent.is_present
+        # For who is free it matters as well what has become of settings and own calls.
+        if not occupation or (occupation, is_present) != agent.stands_as:
+            agent.stands_as = occupation, is_present
+            for seat in agent.seats.values():
+                self._stand(seat, occupation, is_present, now)
         key = Key(Wakes.AGENT, agent.name)
         if agent.state is AgentState.WRAP_UP:
             self._timers.set(key, agent.wrap_up_until)
@@ -168,20 +173,15 @@ class Roster:
             self._timers.cancel(key)
         self._write_down(agent, now)
 
-    def _queues_of(self, agent: Agent) -> Iterator[Queue]:
-        for name in agent.tiers:
-            queue = self._queues.get(name)
-            if queue is not None and agent.name in queue.seats:
-                yield queue
-
-    def _stand(self, queue: Queue, agent: Agent, now: float) -> None:
-        """Let `agent` stand in `queue` as it is: free or occupied, present or not."""
-        occupation = agent.occupation(now)
-        queue.set_occupation(agent.name, occupation)
+    def _stand(self, seat: Seat, occupation: str, is_present: bool, now: float) -> None:
+        """Let an agent stand in one of its queues as occupied with this, "" being free, and as present."""
+        queue = seat.queue
+        queue.set_occupation(seat, occupation)
         if not occupation:
             self.to_serve[queue.name] = None
-        queue.set_present(agent.name, agent.is_present)
-        self._presence_changed(queue, now)
+        if is_present is not seat.is_present:
+            queue.set_present(seat, is_present)
+            self._presence_changed(queue, now)
 
     def _presence_changed(self, queue: Queue, now: float) -> None:
         """Have the members looked at if who is there changes what they need, or how long they may wait."""
@@ -193,39 +193,54 @@ class Roster:
             self.to_review[queue.name] = None
 
     def _write_down(self, agent: Agent, now: float) -> None:
-        record = agent.record()
         trace = self._traces.get(agent.name)
-        if trace is not None and trace.record == record and trace.span.call == agent.call:
+        if trace is None:
+            record = agent.record()
+            self._traces[agent.name] = _Trace(record, self._begin_span(agent, now))
+            self._note(record)
             return
-        if trace is None or _differs(trace.span, agent):
-            if trace is not None:
-                self._close(trace, now)
-            span = AgentSpan(
-                agent=agent.name,
-                started_at=now,
-                ended_at=None,
-                status=agent.status,
-                state=agent.state,
-                reason=agent.reason,
-                call=agent.call,
-            )
-            self._note(span)
-        else:
-            span = trace.span
-        self._traces[agent.name] = _Trace(record, span)
-        if trace is None or trace.record != record:
+        if _differs(trace.span, agent):
+            self._end_span(trace.span, now)
+            trace.span = self._begin_span(agent, now)
+        record = agent.record()
+        # The state first, as that is what mostly changes, and the settings take longest to compare.
+        if trace.record.state is not record.state or trace.record != record:
+            trace.record = record
             self._note(record)
 
-    def _close(self, trace: _Trace, now: float) -> None:
+    def _begin_span(self, agent: Agent, now: float) -> AgentSpan:
+        span = AgentSpan(
+            agent=agent.name,
+            started_at=now,
+            ended_at=None,
+            status=agent.status,
+            state=agent.state,
+            reason=agent.reason,
+            call=agent.call,
+        )
+        self._note(span)
+        return span
+
+    def _end_span(self, span: AgentSpan, now: float) -> None:
         """End a span. One that began this very instant is overwritten by the next, as it has its key."""
-        if now > trace.span.started_at:
-            self._note(evolve(trace.span, ended_at=now))
+        if now > span.started_at:
+            self._note(
+                AgentSpan(
+                    agent=span.agent,
+                    started_at=span.started_at,
+                    ended_at=now,
+                    status=span.status,
+                    state=span.state,
+                    reason=span.reason,
+                    call=span.call,
+                )
+            )
 
 
 def _differs(span: AgentSpan, agent: Agent) -> bool:
-    return (span.status, span.state, span.reason, span.call) != (
-        agent.status,
-        agent.state,
-        agent.reason,
-        agent.call,
+    return (
+        span.state is not agent.state
+        or span.status is not agent.status
+        or span.call != agent.call
+        or span.reason != agent.reason
     )

@@ -31,11 +31,8 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
 def eligible(member: Member, now: float, draw: Callable[[], float]) -> list[Seat]:
     """Those who could take this member's call at `now`, in the order of the strategy."""
     queue, needs = member.queue, needs_of(member, now)
-    skips = queue.settings.skip_agents_with_external_calls
     fitting = [
-        seat
-        for seat in queue.seats.values()
-        if seat.agent.is_free(now) and not misfit(seat.kind(skips), needs)
+        seat for seat in queue.seats.values() if seat.agent.is_free(now) and not misfit(seat.kind, needs)
     ]
     order = in_order(member, fitting, draw)
     preferred = member.arrival.preferred_agent
@@ -72,8 +69,7 @@ def in_order(member: Member, seats: list[Seat], draw: Callable[[], float]) -> li
             # Chance has no plain order to agree with: it is drawn the same way, from seats found plainly.
             benches: dict[Kind, Ordered[Key, Seat]] = {}
             for seat in seats:
-                kind = seat.kind(member.queue.settings.skip_agents_with_external_calls)
-                benches.setdefault(kind, Ordered()).add(place(seat), seat)
+                benches.setdefault(seat.kind, Ordered()).add(place(seat), seat)
             return list(at_random(list(benches.values()), draw))
 
 

@@ -68,7 +68,8 @@ all_needs = st.builds(
 
 
 def seat(name: str, kind: Kind) -> Seat:
-    return Seat(Agent(AgentSettings(name=name)), Tier(queue="q", agent=name, level=kind.level))
+    queue = Queue(QueueSettings(name="q"), agentless_since=0.0)
+    return Seat(Agent(AgentSettings(name=name)), queue, Tier(queue="q", agent=name, level=kind.level))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.none() | kinds), max_size=40), all_needs)

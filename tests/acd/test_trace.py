@@ -169,8 +169,8 @@ def test_an_agent_who_waits_unseen_is_a_violation(centre: Centre) -> None:
     agent.status, agent.state = AgentStatus.AVAILABLE, AgentState.WAITING
     assert violated(centre) == {"bookkeeping"}
     queue = centre.d._floor.queues["q"]
-    queue.set_occupation("bert", "")
-    queue.set_present("bert", True)
+    queue.set_occupation(queue.seats["bert"], "")
+    queue.set_present(queue.seats["bert"], True)
     assert violated(centre) == {"idle-agent"}
 
 
