@@ -327,10 +327,12 @@ class SwitchLink:
     async def _watch(self, connection: Connection) -> None:
         """Return when the switch gave no sign of life, not even when asked for one."""
         while True:
-            silent_seconds = trio.current_time() - connection.last_received_at
-            if silent_seconds < SILENCE_SECONDS:
-                await trio.sleep(SILENCE_SECONDS - silent_seconds)
+            # A moment, and no duration: what is left of one may be too short for a float to add to the time.
+            alarm_at = connection.last_received_at + SILENCE_SECONDS
+            if trio.current_time() < alarm_at:
+                await trio.sleep_until(alarm_at)
                 continue
+            silent_seconds = trio.current_time() - connection.last_received_at
             try:
                 await connection.request(commands.api("uptime"))
             except WaitEnded as error:

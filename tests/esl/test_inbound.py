@@ -376,6 +376,33 @@ async def test_silence_is_probed_and_a_switch_that_answers_stays_connected(autoj
         assert (link.up, owner.downs) == (True, [])
 
 
+class StepLimit(trio.abc.Instrument):
+    """Ends a test in which tasks run on and on while no time passes."""
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self._scope = scope
+        self._steps = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._steps += 1
+        if self._steps == 1000:
+            self._scope.cancel()
+
+
+async def test_the_probe_comes_also_at_a_time_that_no_float_can_tell(autojump_clock):
+    await trio.sleep(19.04)
+    assert (19.04 + 45.0) - 19.04 < 45.0
+    async with linked() as (link, network, _):
+        peer = await network.logged_in()
+        await link.wait_up()
+        with trio.CancelScope() as scope:
+            limit = StepLimit(scope)
+            trio.lowlevel.add_instrument(limit)
+            await peer.expect("api uptime", api_response("123"))
+        trio.lowlevel.remove_instrument(limit)
+        assert not scope.cancelled_caught
+
+
 async def test_a_switch_that_hangs_is_given_up_and_connected_again(autojump_clock):
     async with linked() as (link, network, owner):
         peer = await network.logged_in()
