@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from callctl.acd.needs import Abilities, Kind
-from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Offer, Tier
+from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Offer, PassedOver, Tier
 
 if TYPE_CHECKING:
     from callctl.acd.queue import Queue
@@ -26,6 +26,8 @@ _OCCUPATIONS: Mapping[AgentState, str] = {
     AgentState.WRAP_UP: "in wrap-up",
     AgentState.IDLE: "idle after its last call, until it asks for the next one",
 }
+_LASTING = frozenset({AgentState.IN_A_QUEUE_CALL, AgentState.IDLE})
+"""The states whose words hold until the next one: no time is in them, and no ring that may be withdrawn."""
 
 
 class Phase(Enum):
@@ -79,6 +81,7 @@ class Agent:
     seats: dict[str, Seat] = field(factory=dict)
     """The agent's seats in the queues that there are."""
     abilities: Abilities = field(init=False)
+    kept_refusal: PassedOver | None = None
     stands_as: tuple[str, bool] | None = None
     """As what the queues last counted this agent: its occupation, and whether it is present."""
 
@@ -156,6 +159,22 @@ class Agent:
         if self.held_until > now:
             return f"not offered a call for {self.held_until - now:.0f} s more, after {self.held_for}"
         return ""
+
+    def refusal(self, now: float) -> PassedOver | None:
+        """Return `why_not_free` as an entry of a decision, or None.
+
+        What does not change by itself is kept until the agent changes: most agents of a busy queue talk,
+        and each decision names them all.
+        """
+        if self.kept_refusal is not None:
+            return self.kept_refusal
+        why = self.why_not_free(now)
+        if not why:
+            return None
+        refusal = PassedOver(agent=self.name, why=why)
+        if self.status not in PRESENT_STATUSES or self.state in _LASTING:
+            self.kept_refusal = refusal
+        return refusal
 
     def record(self) -> AgentRecord:
         """Return the row of `agents` for this agent."""

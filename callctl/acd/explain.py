@@ -38,14 +38,12 @@ def _each(choice: Choice, now: float) -> tuple[PassedOver, ...]:
     chosen = {seat.name for seat in choice.chosen}
     passed_over = []
     for seat in queue.in_place:
-        name = seat.name
-        if name in chosen:
-            continue
-        passed = behind.get(name)
-        if passed is None:
-            why = seat.agent.why_not_free(now) or misfit(seat.kind, choice.needs)
-            passed = PassedOver(agent=name, why=why or _why_offered_to_nobody(choice))
-        passed_over.append(passed)
+        passed = seat.agent.refusal(now) or behind.get(seat.name)
+        if passed is not None:
+            passed_over.append(passed)
+        elif seat.name not in chosen:
+            why = misfit(seat.kind, choice.needs) or _why_offered_to_nobody(choice)
+            passed_over.append(PassedOver(agent=seat.name, why=why))
     return tuple(passed_over)
 
 

@@ -12,6 +12,7 @@ Each belongs to an invariant with a short name, which is the label of a metric:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -69,6 +70,10 @@ def _of_queue(floor: Floor, queue: Queue, now: float) -> Iterator[Violation]:
             "bookkeeping",
             f"the queue {queue.name} is wrong about who is free: {sorted(free ^ set(queue.free))}",
         )
+    occupied = Counter(seat.agent.occupation(now) for seat in queue.seats.values())
+    del occupied[""]
+    if occupied != queue.occupied:
+        yield Violation("bookkeeping", f"the queue {queue.name} is wrong about what its agents do")
     present = {seat.name for seat in queue.seats.values() if seat.agent.is_present}
     if present != set(queue.present):
         yield Violation(
@@ -126,6 +131,9 @@ def _of_agent(floor: Floor, agent: Agent, now: float) -> Iterator[Violation]:
                 "agent-state",
                 f"the agent {agent.name} is {agent.state} while its reservation is {reservation.phase.name}",
             )
+    kept = agent.kept_refusal
+    if kept is not None and kept.why != agent.why_not_free(now):
+        yield Violation("bookkeeping", f"of the agent {agent.name} is said what is not true: {kept.why}")
     if agent.state is AgentState.WAITING and agent.status not in PRESENT_STATUSES:
         yield Violation("agent-state", f"the agent {agent.name} waits for calls while {agent.status}")
     if agent.state is AgentState.WRAP_UP and agent.wrap_up_until < now:

@@ -158,6 +158,7 @@ class Roster:
 
     def changed(self, agent: Agent, now: float) -> None:
         """Bring everything up to date that depends on `agent`. To be called after each change of it."""
+        agent.kept_refusal = None
         occupation, is_present = agent.occupation(now), agent.is_present
         # For who is free it matters as well what has become of settings and own calls.
         if not occupation or (occupation, is_present) != agent.stands_as:

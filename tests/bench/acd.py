@@ -92,7 +92,7 @@ class Centre:
         self._decide(lambda: self._join(self._joined))
         self._talk()
         offer = self._talks.popleft()
-        self._do(lambda d, now: d.talk_ended(offer.id, now))
+        self._of(offer, Distributor.talk_ended)
         self._decide(lambda: self._do(lambda d, now: d.end_wrap_up(offer.agent, now)))
         self._talk()
 
@@ -127,11 +127,17 @@ class Centre:
         """Let whoever is rung answer, and begin to talk."""
         while self._offers:
             offer = self._offers.pop()
-            self._do(lambda d, now, offer=offer: d.offer_ringing(offer.id, now))
-            self._do(lambda d, now, offer=offer: d.offer_answered(offer.id, now))
-            self._do(lambda d, now, offer=offer: d.bridged(offer.id, now))
-            self._do(lambda d, now, offer=offer: d.leave(offer.call, now))
+            self._of(offer, Distributor.offer_ringing)
+            self._of(offer, Distributor.offer_answered)
+            self._of(offer, Distributor.bridged)
+            self._leave(offer.call)
             self._talks.append(offer)
+
+    def _leave(self, call: str) -> None:
+        self._do(lambda d, now: d.leave(call, now))
+
+    def _of(self, offer: Offer, verb: Callable[[Distributor, str, float], object]) -> None:
+        self._do(lambda d, now: verb(d, offer.id, now))
 
     def _do(self, action: Callable[[Distributor, float], object]) -> None:
         self._now += STEP_SECONDS
