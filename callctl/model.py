@@ -424,7 +424,11 @@ class PassedOver:
 
 @frozen(kw_only=True)
 class Decision:
-    """A row of `decisions`: who was considered for a call, who was chosen, and why not the others."""
+    """A row of `decisions`: who was considered for a call, who was chosen, and why not the others.
+
+    In a queue of up to 50 agents each of them is named. Where there are more, `order` ends with the tenth
+    who is eligible, and all others are the last of `passed_over`: how many, and how many for each reason.
+    """
 
     id: str
     at: float

@@ -9,8 +9,13 @@ The way through:
 
 - `distributor` takes every event, and `effects` are what follows from it, as data.
 - `floor` holds all that is live and keeps it in step: members and reservations itself, the agents and
-  their written trace through the `roster`. `queue` and `agent` are the live records, `timers` what is due.
-- `choose` finds the next pair in the order of a `strategy`, and says why everybody else was passed over.
+  their written trace through the `roster`. `queue`, `member` and `agent` are the live records, `timers`
+  what is due.
+- `needs` is what a caller needs and an agent can take. A queue's `lines` hold the members who want an
+  offer, those of equal needs in one line; its `benches` the free agents, those of one kind on one bench;
+  each in an `ordered` table. What a decision costs does not grow with those who wait, talk or are away.
+- `choose` finds the next pair from the heads of the lines and the benches, in the order of a `strategy`,
+  and `explain` says why everybody else was passed over.
 - `review` asks whether a wait is over: by the `limits`, by an `overflow`. `admission` asks who may join,
   `hours` when; `memory` knows callers who come back, `estimate` how long they may have to wait, and
   `delays` what follows from an offer that came to nothing.

@@ -70,15 +70,15 @@ class QueueView:
     is_removed: bool
 
 
-def member_view(member: Member, now: float) -> MemberView:
-    """Return `member` as it stands at `now`."""
+def member_view(member: Member, position: int, now: float) -> MemberView:
+    """Return `member` as it stands at `now`, at this position of its queue."""
     held = [*member.offers.values(), *([member.winner] if member.winner else [])]
     return MemberView(
         call=member.call,
         queue=member.queue.name,
         arrival=member.arrival,
         state=member.state,
-        position=member.queue.position(member),
+        position=position,
         base_score=member.base_score,
         score=member.score(now),
         waited_seconds=now - member.arrival.joined_at,
@@ -140,7 +140,11 @@ def queue_view(queue: Queue, now: float) -> QueueView:
 
 def members_of(floor: Floor, now: float) -> tuple[MemberView, ...]:
     """Return all members, each queue's in its order."""
-    return tuple(member_view(member, now) for queue in floor.queues.values() for member in queue)
+    return tuple(
+        member_view(member, position, now)
+        for queue in floor.queues.values()
+        for position, member in enumerate(queue, start=1)
+    )
 
 
 def agents_of(floor: Floor, now: float) -> tuple[AgentView, ...]:
