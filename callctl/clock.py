@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
+from math import floor
 
 import trio
 
@@ -22,6 +24,10 @@ class SteadyClock:
         wall = time.time() if epoch_now is None else epoch_now
         self._offset_seconds = wall - trio.current_time()
 
+    def begin_not_before(self, at: float) -> None:
+        """Take the time for `at` if it is earlier: the wall clock has gone back since that was written."""
+        self._offset_seconds = max(self._offset_seconds, at - trio.current_time())
+
     def now(self) -> float:
         """Return the time in seconds since the epoch, UTC."""
         return trio.current_time() + self._offset_seconds
@@ -31,7 +37,15 @@ class SteadyClock:
         return at - self._offset_seconds
 
 
+@lru_cache(maxsize=4096)
 def iso_utc(at: float) -> str:
     """Return `at` (seconds since the epoch) as text, `2026-11-22T15:50:01.123Z`."""
-    moment = datetime.fromtimestamp(round(at, 3), tz=UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    at = round(at, 3)
+    second = floor(at)
+    return f"{_second(second)}.{round((at - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(second: int) -> str:
+    # strftime takes 2 µs, and a busy second has thousands of times in it.
+    return datetime.fromtimestamp(second, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")

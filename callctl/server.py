@@ -107,6 +107,9 @@ class Server:
         async with trio.open_nursery() as store_nursery:
             await store_nursery.start(self.journal.run)
             known = await self.journal.aside(partial(_read_roster, database))
+            for call in known.open_calls:
+                # Or who calls now would stand before those who have waited for long.
+                self.clock.begin_not_before(call.arrival.joined_at)
             await self._run_on_store(known, task_status)
             store_nursery.cancel_scope.cancel()
 

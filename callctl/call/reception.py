@@ -17,7 +17,8 @@ from callctl.call.absentees import Absentees
 from callctl.call.caller import go_on
 from callctl.call.session import CallSession, Desk
 from callctl.call.switch import Switch
-from callctl.call.variables import arrival_from
+from callctl.call.variables import arrival_from, refusal_variables
+from callctl.errors import EslError
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
 from callctl.model import (
@@ -111,7 +112,7 @@ class Reception:
                 log.info("call not taken: stopping", uuid=socket.uuid)
                 return
             if self._max_calls and len(self._sessions) >= self._max_calls:
-                log.error("call not taken: max-calls reached", uuid=socket.uuid, limit=self._max_calls)
+                await self._refuse(arrival, switch)
                 return
             session = self._session(arrival, switch)
             self._start(session, session.run)
@@ -122,6 +123,14 @@ class Reception:
             if visit.callback:
                 return
             await session.drive(socket)
+
+    async def _refuse(self, arrival: Arrival, switch: Switch) -> None:
+        """Let the dialplan try again with a caller for whom there is no room."""
+        log.error("call not taken: max-calls reached", uuid=arrival.uuid, limit=self._max_calls)
+        try:
+            await switch.set_variables(arrival.uuid, refusal_variables(arrival, "max-calls"))
+        except EslError as error:
+            log.info("the caller does not carry the refusal", uuid=arrival.uuid, why=str(error))
 
     def resume_callbacks(self) -> None:
         """Let the callbacks of before a restart wait on."""

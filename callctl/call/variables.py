@@ -23,20 +23,24 @@ _CALLER_DISPOSITIONS = frozenset({"recv_bye", "recv_cancel", "recv_refuse"})
 """variable_sip_hangup_disposition where the far end, that is the caller, ended the leg."""
 
 
+REFUSED = "callctl_refused_epoch"
+"""Since when there was no room for a caller: whoever came first is to be served first."""
+
+
 def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str, now: float) -> Arrival:
     """Read a call's data, as the reply to `connect` carries it, into an Arrival.
 
     `new_call` becomes the key of the visit, unless the channel carries `callctl_call` and no
     `callctl_reason`: such a caller was with us before, the wait is not over, and the place is kept. A time
-    of joining that lies in the future is taken for now. Values that cannot be read count as unset: a
-    mistyped score must cost nobody the call.
+    of joining that lies in the future is taken for now; whoever was refused for want of room joins as of
+    then. Values that cannot be read count as unset: a mistyped score must cost nobody the call.
     """
 
     def variable(name: str) -> str:
         return _text(data.variable(name))
 
     known_call = "" if data.variable("callctl_reason") else data.variable("callctl_call")
-    joined_at = _number(data.variable("cc_queue_joined_epoch")) if known_call else None
+    joined_at = _number(data.variable("cc_queue_joined_epoch" if known_call else REFUSED))
     return Arrival(
         call=known_call or new_call,
         uuid=data.uuid,
@@ -84,7 +88,13 @@ def waiting_variables(arrival: Arrival) -> dict[str, str]:
         "callctl_call": arrival.call,
         "callctl_resumes": str(arrival.resumes),
         "callctl_reason": "",
+        REFUSED: "",
     }
+
+
+def refusal_variables(arrival: Arrival, why: str) -> dict[str, str]:
+    """What a caller carries who could not be taken, and whom the dialplan brings again."""
+    return {"callctl_refusal": why, REFUSED: f"{arrival.joined_at:.3f}"}
 
 
 def bridge_variables(offer: Offer) -> dict[str, str]:

@@ -45,11 +45,17 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(
-    database: Path, *queues: QueueSettings, seed: int | None = None, switches: int = 1
+    database: Path,
+    *queues: QueueSettings,
+    seed: int | None = None,
+    switches: int = 1,
+    max_calls: int = 2000,
+    music_seconds: int = 5,
 ) -> AsyncIterator[Stage]:
     """Start them all, yield them, and stop the server in good order.
 
-    The first of `queues` takes the calls that name none; `seed` makes the people repeatable.
+    The first of `queues` takes the calls that name none; `seed` makes the people repeatable. The dialplan
+    brings those whom the server does not take again after `music_seconds`.
     """
     chance = random.Random(seed)
     port = await free_port()
@@ -59,7 +65,7 @@ async def open_stage(
                 name=f"fs{number + 1}",
                 random=chance,
                 ids=Ids(random.Random(chance.random())),
-                dialplan=house_dialplan(f"127.0.0.1:{port}"),
+                dialplan=house_dialplan(f"127.0.0.1:{port}", music_seconds=music_seconds),
             )
             for number in range(switches)
         )
@@ -70,7 +76,10 @@ async def open_stage(
             settings.append(SwitchSettings(name=switch.name, host="127.0.0.1", port=switch_port))
         config = Config(
             server=ServerSettings(
-                listen=Address("127.0.0.1", port), database=database, default_queue=queues[0].name
+                listen=Address("127.0.0.1", port),
+                database=database,
+                default_queue=queues[0].name,
+                max_calls=max_calls,
             ),
             switches=tuple(settings),
             http=HttpSettings(listen=Address("127.0.0.1", 0)),

@@ -27,7 +27,7 @@ class Theatre:
 
     def __init__(self, stage: Stage, database: Path) -> None:
         self.stage = stage
-        self._database = database
+        self.database = database
         self.seen: list[str] = []
         """What the switch did, in order: its observations, and the applications that it ran."""
         stage.switch.on_observed(lambda name, uuid, at, member: self.seen.append(name))
@@ -52,7 +52,7 @@ class Theatre:
         raise trio.TooSlowError
 
     def rows(self, table: str, order: str = "rowid") -> list[Row]:
-        with sqlite3.connect(self._database) as connection:
+        with sqlite3.connect(self.database) as connection:
             connection.row_factory = sqlite3.Row
             found = [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}")]
         connection.close()
@@ -69,9 +69,9 @@ class Theatre:
 @pytest.fixture
 def theatre(tmp_path: Path) -> Callable[..., Any]:
     @asynccontextmanager
-    async def open_theatre(*queues: QueueSettings) -> AsyncIterator[Theatre]:
+    async def open_theatre(*queues: QueueSettings, **limits: int) -> AsyncIterator[Theatre]:
         database = tmp_path / "callctl.db"
-        async with open_stage(database, *(queues or (CALLER,)), seed=1) as stage:
+        async with open_stage(database, *(queues or (CALLER,)), seed=1, **limits) as stage:
             theatre = Theatre(stage, database)
             yield theatre
             assert theatre.invariants() == []
