@@ -1,7 +1,7 @@
 """How fast and how large callctl is: figures, each beside its goal. Nothing here passes or fails.
 
     python -m tests.bench              # all of them, short
-    python -m tests.bench.calls        # one of them, in full
+    python -m tests.bench.calls        # one of them, in full; --size short, --json FILE
 
 The way through it: a subject (`calls`, `waiting`, …) opens a `house`, which is a `callctl serve` in a process
 of its own, joined by real sockets with a `lean_switch` in this process, so that each has a core. The lean

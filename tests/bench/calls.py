@@ -22,10 +22,6 @@ AGENTS = 400
 """More than talk at once at this rate, so that the phones are no bottleneck."""
 
 
-WARM_UP_SECONDS = 2.0
-"""A little more than a call's life: from then on as many calls end as begin, if the server keeps up."""
-
-
 class _Ends(Watcher):
     """When calls were over, and how long their callers had waited: from the first byte to the bridge."""
 
@@ -49,26 +45,24 @@ async def place_calls(house: House, calls: int, rate: float, plan: Plan) -> None
 
 async def measure(size: Size) -> list[Figure]:
     """CPU of a whole call's life at 150 calls a second, held for a minute."""
-    calls = int(RATE * size.pick(3, 10, 60))
+    calls = int(RATE * size.pick(0.2, 10, 60))
     ends = _Ends()
     async with open_house(Floor(agents=AGENTS), ends) as house:
         cpu_before, own_before, begun = house.server.cpu_seconds(), time.process_time(), time.perf_counter()
         await place_calls(house, calls, RATE, Plan())
-        placed_at = time.perf_counter()
         await house.until_over(calls)
         cpu = house.server.cpu_seconds() - cpu_before
         own = time.process_time() - own_before
         await house.until_history_is_whole()
         faults = await house.faults()
-    steady = [at for at in ends.at if begun + WARM_UP_SECONDS <= at <= placed_at]
     return [
         Figure(what="a whole call, CPU of callctl", measured=cpu / calls * 1000, unit="ms", goal=3),
         Figure(
             what="calls ended a second, while 150 begin",
-            measured=len(steady) / (placed_at - begun - WARM_UP_SECONDS),
+            # A server that does not keep up ends them later and later.
+            measured=(calls - 1) / (ends.at[-1] - ends.at[0]),
             unit="/s",
-            # As many as begin, but for those that the last moment cuts off.
-            goal=RATE * 0.98,
+            goal=RATE * 0.99,
             more_is_better=True,
         ),
         Figure(what="calls not carried, and errors", measured=len(faults), unit="", goal=0),

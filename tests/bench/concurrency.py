@@ -9,7 +9,7 @@ import trio
 
 from tests.bench.calls import place_calls
 from tests.bench.figures import Figure, latencies
-from tests.bench.house import Floor, open_house
+from tests.bench.house import Floor, open_house, until
 from tests.bench.lean_people import Leg, Plan, Watcher
 from tests.bench.subject import Size, command
 from tests.bench.waiting import TALKER, empty, fill
@@ -35,7 +35,7 @@ async def at_once(calls: int, seconds: float) -> list[Figure]:
     offers = _Offers()
     async with open_house(Floor(agents=calls + SPARE_AGENTS), offers) as house:
         talkers = await fill(house, [TALKER] * calls)
-        await house.until(lambda: all(call.is_talking for call in talkers))
+        await until(lambda: all(call.is_talking for call in talkers))
         await trio.sleep(0.5)
         offers.seconds.clear()
         await place_calls(house, int(seconds * RATE), RATE, Plan())
@@ -53,9 +53,9 @@ async def at_once(calls: int, seconds: float) -> list[Figure]:
 async def measure(size: Size) -> list[Figure]:
     """100 and 2,000 concurrent calls."""
     seconds = size.pick(0.5, 10, 30)
-    small = await at_once(size.whole(10, 100, 100), seconds)
-    large = await at_once(size.whole(40, 500, 2_000), seconds)
-    return small + large
+    if size is Size.TINY:
+        return await at_once(10, seconds)
+    return [*await at_once(100, seconds), *await at_once(size.whole(10, 500, 2_000), seconds)]
 
 
 if __name__ == "__main__":

@@ -65,9 +65,12 @@ class Floor:
 class ServerProcess:
     """One `callctl serve` after the other, on one database."""
 
-    def __init__(self, folder: Path, floor: Floor, *, port: int, switch_port: int) -> None:
+    def __init__(
+        self, folder: Path, floor: Floor, *, port: int, switch_port: int, module: str = "callctl"
+    ) -> None:
         self.database = folder / "callctl.db"
-        self._folder = folder
+        self.folder = folder
+        self._module = module
         self._floor = floor
         self._config = folder / "callctl.toml"
         self._log = folder / "callctl.log"
@@ -105,7 +108,7 @@ class ServerProcess:
 
     async def start(self) -> float:
         """Start a process and wait until calls can come, as systemd would; return how long it took."""
-        notices = self._folder / "notify"
+        notices = self.folder / "notify"
         notices.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(str(notices))
@@ -129,7 +132,7 @@ class ServerProcess:
         self._statistics = psutil.Process(self._process.pid)
 
     def _command(self) -> list[str]:
-        serve = ["-m", "callctl", "serve", "--config", str(self._config)]
+        serve = ["-m", self._module, "serve", "--config", str(self._config)]
         if profile := os.environ.get(PROFILE_VARIABLE):
             serve = ["-m", "cProfile", "-o", profile, *serve]
         return [sys.executable, *serve]
@@ -194,22 +197,14 @@ class House:
     switch: LeanSwitch
     floor: Floor
 
-    async def until(self, condition: Callable[[], bool], *, patience_seconds: float = 120.0) -> None:
-        """Wait until something is true, by looking every 10 ms; raises trio.TooSlowError."""
-        with trio.fail_after(patience_seconds):
-            while True:
-                if condition():
-                    return
-                await trio.sleep(POLL_SECONDS)
-
     async def until_over(self, calls: int) -> None:
         """Wait until so many calls have ended, counted from the start of the switch."""
-        await self.until(lambda: self.switch.ended >= calls)
+        await until(lambda: self.switch.ended >= calls)
 
     async def until_history_is_whole(self) -> None:
         """Wait until the history has every call that has ended, with its end."""
         ended = "SELECT count(*) FROM calls WHERE ended_at NOTNULL"
-        await self.until(lambda: self.server.query(ended)[0][0] >= self.switch.ended)
+        await until(lambda: self.server.query(ended)[0][0] >= self.switch.ended)
 
     async def faults(self) -> list[str]:
         """Return what went wrong by the log, the server's own watch, the switch and the history."""
@@ -232,15 +227,20 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(floor: Floor, watcher: Watcher | None = None) -> AsyncIterator[House]:
-    """Start a server and its switch, yield them, and stop the server in good order."""
+async def open_house(
+    floor: Floor, watcher: Watcher | None = None, *, module: str = "callctl"
+) -> AsyncIterator[House]:
+    """Start a server and its switch, yield them, and stop the server in good order.
+
+    `module` is what Python runs as the server.
+    """
     raise_file_limit()
     port = await free_port()
     with tempfile.TemporaryDirectory(prefix="callctl-bench-") as folder:
         async with trio.open_nursery() as nursery:
             switch = LeanSwitch(port, watcher=watcher)
             await nursery.start(switch.run)
-            server = ServerProcess(Path(folder), floor, port=port, switch_port=switch.port)
+            server = ServerProcess(Path(folder), floor, port=port, switch_port=switch.port, module=module)
             await server.hire()
             try:
                 await server.start()
@@ -250,6 +250,15 @@ async def open_house(floor: Floor, watcher: Watcher | None = None) -> AsyncItera
             finally:
                 server.abandon()
             nursery.cancel_scope.cancel()
+
+
+async def until(condition: Callable[[], bool], *, patience_seconds: float = 120.0) -> None:
+    """Wait until something is true, by looking every 10 ms; raises trio.TooSlowError."""
+    with trio.fail_after(patience_seconds):
+        while True:
+            if condition():
+                return
+            await trio.sleep(POLL_SECONDS)
 
 
 def raise_file_limit() -> None:

@@ -53,6 +53,8 @@ class LeanSwitch:
         self.most_at_once = 0
         self.stranded: list[Call] = []
         """Callers who lost the socket without a way back: always a fault."""
+        self.looks = 0
+        """How often the controller asked for all channels."""
         self.link_up_at = 0.0
         """When the controller last asked for events, by `time.perf_counter`."""
         self._controller_port = controller_port
@@ -451,6 +453,7 @@ class LeanSwitch:
     def _show(self, argument: str) -> bytes:
         if argument.startswith("registrations"):
             return b'{"row_count":0}\n'
+        self.looks += 1
         return recorded.shown_channels((*self.calls, *self.legs))
 
 

@@ -67,20 +67,24 @@ class Wire:
 
     async def serve(self, obey: Callable[[Order], None]) -> None:
         """Hand on each command, until either side closes."""
-        while self.is_open:
+        try:
+            while self.is_open and (data := await self._receive()) is not None:
+                self._received += data
+                for order in self._orders():
+                    obey(order)
+        finally:
+            self.close()
+
+    async def _receive(self) -> bytes | None:
+        """Return what has come; None at the end."""
+        while True:
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-                data = self._socket.recv(READ_BYTES)
+                return self._socket.recv(READ_BYTES) or None
             except BlockingIOError:
                 continue
             except (OSError, trio.ClosedResourceError):
-                break
-            if not data:
-                break
-            self._received += data
-            for order in self._orders():
-                obey(order)
-        self.close()
+                return None
 
     def _orders(self) -> Iterator[Order]:
         received = self._received

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from tests.bench.figures import Figure
-from tests.bench.house import Floor, House, open_house
+from tests.bench.house import Floor, House, open_house, until
 from tests.bench.lean_people import Call, Plan
 from tests.bench.lean_switch import AWAY_SECONDS
 from tests.bench.subject import Size, command
@@ -29,7 +29,7 @@ async def restart(calls: int, end: Callable[[House], Awaitable[None]], how: str)
     """Open so many calls, `end` the server, start it again, and take the times."""
     async with open_house(Floor(agents=calls // 2)) as house:
         talkers = await fill(house, [TALKER] * (calls // 2))
-        await house.until(lambda: all(call.is_talking for call in talkers))
+        await until(lambda: all(call.is_talking for call in talkers))
         waiters = await fill(house, [Plan()] * (calls - len(talkers)))
         await trio.sleep(0.5)
         before = house.server.query(PLACES)
@@ -38,7 +38,7 @@ async def restart(calls: int, end: Callable[[House], Awaitable[None]], how: str)
         ready_seconds = await house.server.start()
         in_place_at, music_at = await _times(house, talkers, waiters)
         link_up_at = house.switch.link_up_at
-        await trio.sleep(1.0)
+        await trio.sleep(0.5)
         after = house.server.query(PLACES)
         await empty(house, talkers + waiters)
         faults = await house.faults()
@@ -65,9 +65,9 @@ async def restart(calls: int, end: Callable[[House], Awaitable[None]], how: str)
 
 async def _times(house: House, talkers: list[Call], waiters: list[Call]) -> tuple[float, float]:
     """Return when everyone was in place, and when all who wait heard music."""
-    await house.until(lambda: all(call.is_followed or call.is_heard for call in talkers + waiters))
+    await until(lambda: all(call.is_followed or call.is_heard for call in talkers + waiters))
     in_place_at = time.perf_counter()
-    await house.until(lambda: all(call.is_heard for call in waiters))
+    await until(lambda: all(call.is_heard for call in waiters))
     return in_place_at, time.perf_counter()
 
 

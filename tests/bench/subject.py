@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import click
@@ -34,21 +35,33 @@ class Size(StrEnum):
 Measure = Callable[[Size], Awaitable[list[Figure]]]
 
 
+json_option = click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures there too."
+)
+
+
 def command(measure: Measure) -> None:
     """Be the command `python -m tests.bench.NAME`: measure, and print."""
 
     @click.command(help=measure.__doc__)
-    @click.option("--size", type=click.Choice([each.value for each in Size]), default=Size.FULL.value)
-    @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures there too.")
+    @click.option(
+        "--size", type=click.Choice([each.value for each in Size]), default=Size.FULL.value, show_default=True
+    )
+    @json_option
     def run(size: str, json_file: Path | None) -> None:
-        about = machine.describe()
-        click.echo(in_words(about))
-        figures = trio.run(measure, Size(size))
-        click.echo(as_text(figures))
-        if json_file is not None:
-            json_file.write_text(json.dumps({"machine": about, "figures": as_json(figures)}, indent=1))
+        report(partial(measure, Size(size)), json_file)
 
     run()
+
+
+def report(measure: Callable[[], Awaitable[list[Figure]]], json_file: Path | None) -> None:
+    """Measure, and print the figures, with the machine; in a file as JSON too."""
+    about = machine.describe()
+    click.echo(in_words(about))
+    figures = trio.run(measure)
+    click.echo(as_text(figures))
+    if json_file is not None:
+        json_file.write_text(json.dumps({"machine": about, "figures": as_json(figures)}, indent=1), "utf-8")
 
 
 def as_json(figures: Sequence[Figure]) -> list[dict[str, object]]:

@@ -10,7 +10,7 @@ import time
 import trio
 
 from tests.bench.figures import Figure
-from tests.bench.house import Floor, House, open_house
+from tests.bench.house import Floor, House, open_house, until
 from tests.bench.lean_people import Call, Plan
 from tests.bench.subject import Size, command
 
@@ -36,9 +36,9 @@ async def fill(house: House, plans: list[Plan]) -> list[Call]:
         return first_unheard
 
     for plan in plans:
-        await house.until(lambda: len(calls) - heard() < IN_FLIGHT)
+        await until(lambda: len(calls) - heard() < IN_FLIGHT)
         calls.append(house.switch.place_call(plan))
-    await house.until(lambda: heard() == len(calls))
+    await until(lambda: heard() == len(calls))
     return calls
 
 
@@ -57,7 +57,7 @@ async def measure(size: Size) -> list[Figure]:
     idle_seconds = size.pick(0.5, 20, 60)
     async with open_house(Floor(agents=AGENTS)) as house:
         talkers = await fill(house, [TALKER] * AGENTS)
-        await house.until(lambda: all(call.is_talking for call in talkers))
+        await until(lambda: all(call.is_talking for call in talkers))
         resident_before = house.server.resident_bytes()
         begun, cpu_before = time.perf_counter(), house.server.cpu_seconds()
         callers = await fill(house, [Plan()] * waiting)

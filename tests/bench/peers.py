@@ -1,0 +1,113 @@
+"""`callctl.esl` alone, beside a bare handler written by hand with Trio: the same work, in the same run.
+
+The work is that of `peer`. The CPU is taken at a steady rate; the memory with many callers waiting at once.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psutil
+import trio
+from attrs import frozen
+
+from tests.bench.figures import Figure
+from tests.bench.house import raise_file_limit, until
+from tests.bench.lean_people import Plan
+from tests.bench.lean_switch import LeanSwitch
+from tests.bench.subject import Size, command
+
+RATE = 150.0
+
+SETTLE_SECONDS = 0.3
+
+CPU_GOAL_MS = 0.6
+MEMORY_GOAL_KB = 50.0
+
+
+@frozen
+class _Cost:
+    """What one call costs: CPU in milliseconds, memory while it waits in thousands of bytes."""
+
+    cpu_ms: float
+    waiting_kb: float
+
+
+@asynccontextmanager
+async def _peer(name: str) -> AsyncIterator[tuple[psutil.Process, LeanSwitch]]:
+    """Start a handler in a process of its own, and a switch for it."""
+    process = await trio.to_thread.run_sync(_start, name)
+    try:
+        assert process.stdout is not None, "it was asked for"
+        port = int(await trio.to_thread.run_sync(process.stdout.readline))
+        async with trio.open_nursery() as nursery:
+            switch = LeanSwitch(port)
+            await nursery.start(switch.run)
+            yield psutil.Process(process.pid), switch
+            nursery.cancel_scope.cancel()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _start(name: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "tests.bench.peer", name], stdout=subprocess.PIPE)
+
+
+async def _cost(name: str, calls: int, waiting: int, patience: float) -> _Cost:
+    async with _peer(name) as (process, switch):
+        await _let_come(switch, 20, Plan(patience=0.1))  # what is made once, such as caches, is made now
+        await until(lambda: not switch.calls)
+        resident_before = process.memory_info().rss
+        await _let_come(switch, waiting, Plan())
+        await trio.sleep(SETTLE_SECONDS)
+        resident = process.memory_info().rss
+        for call in list(switch.calls.values()):
+            switch.hang_up(call)
+        await until(lambda: not switch.calls)
+        await trio.sleep(SETTLE_SECONDS)
+        cpu_before = _cpu_seconds(process)
+        await _let_come(switch, calls, Plan(patience=patience))
+        await until(lambda: not switch.calls)
+        cpu = _cpu_seconds(process) - cpu_before
+    return _Cost(cpu / calls * 1000, (resident - resident_before) / waiting / 1000)
+
+
+async def _let_come(switch: LeanSwitch, calls: int, plan: Plan) -> None:
+    begun = trio.current_time()
+    for number in range(calls):
+        switch.place_call(plan)
+        await trio.sleep_until(begun + (number + 1) / RATE)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+async def measure(size: Size) -> list[Figure]:
+    """CPU and memory of a call with callctl.esl alone, beside a handler written by hand."""
+    raise_file_limit()
+    calls, waiting = size.whole(30, 1_000, 4_000), size.whole(30, 1_000, 4_000)
+    patience = size.pick(0.1, 1.0, 1.0)
+    ours = await _cost("callctl", calls, waiting, patience)
+    by_hand = await _cost("by-hand", calls, waiting, patience)
+    return [
+        Figure(what="callctl.esl, CPU for a call", measured=ours.cpu_ms, unit="ms", goal=CPU_GOAL_MS),
+        Figure(
+            what="callctl.esl, memory for a waiting call",
+            measured=ours.waiting_kb,
+            unit="kB",
+            goal=MEMORY_GOAL_KB,
+        ),
+        Figure(what="by hand with Trio, CPU for a call", measured=by_hand.cpu_ms, unit="ms"),
+        Figure(what="by hand with Trio, memory for a waiting call", measured=by_hand.waiting_kb, unit="kB"),
+        Figure(what="CPU, callctl.esl over by hand", measured=ours.cpu_ms / by_hand.cpu_ms, unit="times"),
+    ]
+
+
+if __name__ == "__main__":
+    command(measure)
