@@ -23,7 +23,7 @@ from callctl.call.reception import Reception
 from callctl.call.session import Desk
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import Switch
-from callctl.call.variables import arrival_from, bridged_seconds, bridged_with, who_hung_up
+from callctl.call.variables import answered_at, arrival_from, bridged_seconds, bridged_with, who_hung_up
 from callctl.errors import EslError, UnknownAgent, WaitEnded
 from callctl.esl import commands
 from callctl.esl.wire import Event
@@ -204,11 +204,15 @@ class Recovery:
 
     def _end_as_the_channel_says(self, record: CallRecord, caller: Event) -> bool:
         """End the row of a caller whom we had let go of just before; say whether this is one."""
-        said = caller.variable("callctl_reason")
-        is_over = said in Reason.__members__
-        if is_over:
-            self._absentees.end(record.arrival.call, Reason(said))
-        return is_over
+        call, said = record.arrival.call, caller.variable("callctl_reason")
+        if said not in Reason.__members__:
+            return False
+        bridged_at = answered_at(caller)
+        if said == Reason.BRIDGED.value and bridged_at is not None:
+            agent, agent_uuid = caller.variable("cc_agent"), caller.variable("cc_agent_uuid")
+            self._absentees.learn_of_talk(call, agent=agent, agent_uuid=agent_uuid, bridged_at=bridged_at)
+        self._absentees.end(call, Reason(said))
+        return True
 
     def _expect(self, switch: Switch, record: CallRecord) -> None:
         assert self._nursery is not None, "run() comes before reconcile()"

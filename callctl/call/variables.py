@@ -253,6 +253,11 @@ def bridged_seconds(data: Event) -> float | None:
     return max(0.0, asked_at - bridged_at)
 
 
+def answered_at(caller: Event) -> float | None:
+    """Return when the talk began of which this caller's channel tells (`talk_variables`), or None."""
+    return _number(caller.variable("cc_queue_answered_epoch"))
+
+
 def hold_seconds(event: Event) -> float:
     """Return how long the leg of this CHANNEL_HANGUP_COMPLETE was on hold in all, in seconds."""
     return (_number(event.variable("hold_accum_ms")) or 0.0) / 1000

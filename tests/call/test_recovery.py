@@ -310,6 +310,19 @@ async def test_a_caller_who_was_let_go_just_before_has_the_reason_that_the_chann
         assert (row.state, row.reason) == (CallState.ENDED, Reason.TIMEOUT)
 
 
+async def test_a_talk_of_which_no_row_tells_is_told_by_the_channel_of_a_caller_sent_elsewhere() -> None:
+    caller = CALLER | {
+        "variable_callctl_reason": "BRIDGED",
+        "variable_cc_agent": "1001",
+        "variable_cc_agent_uuid": "leg",
+        "variable_cc_queue_answered_epoch": f"{NOW - 40:.3f}",
+    }
+    async with reconciled(Channels(shown=["caller"], alive={"caller": caller}), an_open_call()) as found:
+        [row] = found.rows()
+        assert (row.reason, row.agent, row.agent_uuid) == (Reason.BRIDGED, "1001", "leg")
+        assert (row.bridged_at, row.state) == (NOW - 40, CallState.ENDED)
+
+
 async def test_a_talk_that_was_over_keeps_its_reason() -> None:
     record = evolve(an_open_call(), reason=Reason.BRIDGED)
     async with reconciled(Channels(shown=[], alive={}), record) as found:
