@@ -176,12 +176,14 @@ async def measure(size: Size) -> list[Figure]:
 def _small_and_large(size: Size, rounds: int) -> list[Figure]:
     """Compare the centre of the goal, or a tenth of it, with a small one."""
     part = 10 if size is Size.TINY else 1
-    small = Centre(waiting=100, agents=10)
-    large = Centre(waiting=10_000 // part, agents=2_000 // part, queues=50 // part)
-    decisions, _ = _costs([small, large], rounds)
+    waiting, agents, queues = 10_000 // part, 2_000 // part, 50 // part
+    decisions, _ = _costs(
+        [Centre(waiting=100, agents=10), Centre(waiting=waiting, agents=agents, queues=queues)], rounds
+    )
+    large = f"decision, {waiting:,} waiting, {agents:,} agents, {queues} queues"
     return [
         Figure(what="decision, 100 waiting, 10 agents", measured=decisions[0], unit="µs"),
-        Figure(what="decision, 10,000 waiting, 2,000 agents, 50 queues", measured=decisions[1], unit="µs"),
+        Figure(what=large, measured=decisions[1], unit="µs"),
         Figure(
             what="decision, large compared with small",
             measured=decisions[1] / decisions[0],
