@@ -81,13 +81,7 @@ class Absentees:
         """Take in what the caller's channel says of a talk that had not reached the row."""
         record = self._calls[call]
         if record.bridged_at is None:
-            self._calls[call] = evolve(
-                record,
-                agent=agent,
-                agent_uuid=agent_uuid,
-                answered_at=record.answered_at or bridged_at,
-                bridged_at=bridged_at,
-            )
+            self._calls[call] = evolve(record, agent=agent, agent_uuid=agent_uuid, bridged_at=bridged_at)
 
     def end(self, call: str, reason: Reason, *, by: HungUpBy | None = None, cause: str = "") -> None:
         """End the row of a caller who does not come back. A talk keeps its reason."""
