@@ -21,7 +21,7 @@ from attrs import frozen
 
 from callctl.clock import SteadyClock
 from callctl.errors import StoreError
-from callctl.model import Fact
+from callctl.model import AgentRemoved, Fact, TierRemoved
 from callctl.store.connections import BUSY_SECONDS, ServerLock
 from callctl.store.rows import coalescing_key
 from callctl.store.writer import Kept, Writer
@@ -85,7 +85,7 @@ class Journal:
         self._is_closed = False
         # What waits, oldest first, by key; each with its number in the order of recording.
         self._pending: dict[Hashable, tuple[int, Fact]] = {}
-        self._recorded = 0
+        self._recorded = self._removals = 0
         self._safe_through = 0
         self._committed_through = 0
         self._attempts = 0
@@ -105,7 +105,9 @@ class Journal:
         for fact in facts:
             self._recorded += 1
             # A fact that nothing replaces is its own key: no other has its number.
-            key = coalescing_key(fact) or self._recorded
+            key = coalescing_key(fact, self._removals) or self._recorded
+            if isinstance(fact, AgentRemoved | TierRemoved):
+                self._removals += 1
             earlier = self._pending.get(key)
             if earlier is not None:
                 self._pending[key] = (earlier[0], fact)

@@ -163,6 +163,6 @@ def _span(record: AgentRecord, now: float) -> AgentSpan:
 def _write(connection: sqlite3.Connection, *facts: Fact) -> None:
     for fact in facts:
         for entry in entries_of(fact):
-            connection.execute(entry.sql(), entry.row)
+            connection.execute(entry.sql(), entry.values())
         if isinstance(fact, AgentSpan):
-            connection.execute(CLOSE_EARLIER_SPANS, {"agent": fact.agent})
+            connection.execute(CLOSE_EARLIER_SPANS, (fact.agent,))

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from attrs import frozen
@@ -18,7 +18,7 @@ from attrs import frozen
 from callctl.errors import StoreError
 from callctl.model import Fact
 from callctl.store.connections import BUSY_SECONDS, beside, connect, store_error, transaction
-from callctl.store.rows import CLOSE_EARLIER_SPANS, Entry, Row, entries_of
+from callctl.store.rows import CLOSE_EARLIER_SPANS, Action, Entry, Row, Value, entries_of
 from callctl.store.schema import migrate, version_of
 from callctl.store.spill import Spill
 
@@ -60,6 +60,7 @@ class Writer:
         self._spill = Spill(beside(path, ".spill.jsonl"))
         self._rejects_path = beside(path, ".rejected.jsonl")
         self._connection: sqlite3.Connection | None = None
+        self._settled: set[str] = set()
 
     def open(self) -> int:
         """Open and migrate the database; returns how many rows wait in the spill. Raises StoreError."""
@@ -77,6 +78,7 @@ class Writer:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._settled.clear()
 
     def keep(self, facts: Sequence[Fact], *, try_database: bool) -> Kept:
         """Write `facts`, after all that waits in the spill, or add them to it. Never raises for the disk.
@@ -121,12 +123,13 @@ class Writer:
         return entries, tuple(rejected)
 
     def _committed(self, entries: Sequence[Entry], rejected: tuple[str, ...]) -> Kept:
-        seconds, more = self._commit(entries)
+        seconds, more = self._commit(entries, self._settled)
         return Kept(is_safe=True, spilled_rows=0, commit_seconds=seconds, rejected=rejected + more)
 
     def _replayed(self, rejected: tuple[str, ...]) -> Kept:
         portion = self._spill.read(REPLAY_ROWS)
-        seconds, more = self._commit(portion.entries)
+        # Rows of an earlier run may be among them, and leave a span open once more.
+        seconds, more = self._commit(portion.entries, set())
         unreadable = tuple(self._reject("unreadable line in the spill", line) for line in portion.unreadable)
         self._spill.mark_replayed(portion)
         return Kept(
@@ -155,15 +158,19 @@ class Writer:
             self._connection = connection
         return self._connection
 
-    def _commit(self, entries: Sequence[Entry]) -> tuple[float, tuple[str, ...]]:
-        """Write all in one transaction; a failure closes the connection, as it may be of no more use."""
+    def _commit(self, entries: Sequence[Entry], settled: set[str]) -> tuple[float, tuple[str, ...]]:
+        """Write all in one transaction; a failure closes the connection, as it may be of no more use.
+
+        `settled` are the agents of whom no span was left open by an earlier run; it learns more of them.
+        """
         started = time.perf_counter()
         try:
             connection = self._connect()
             rejected: tuple[str, ...] = ()
             try:
                 with transaction(connection):
-                    _write(connection, entries)
+                    agents = _write(connection, entries, settled)
+                settled |= agents
             except Exception as error:
                 if not _is_the_rows_fault(error):
                     raise
@@ -179,7 +186,7 @@ class Writer:
         for entry in entries:
             connection.execute("SAVEPOINT one_row")
             try:
-                _write(connection, [entry])
+                _write(connection, [entry], frozenset())
             except Exception as error:
                 if not _is_the_rows_fault(error):
                     raise
@@ -211,18 +218,23 @@ def _is_the_rows_fault(error: Exception) -> bool:
     return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError)
 
 
-def _write(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Write rows, those of one table together; only agents and tiers keep their order."""
-    groups: dict[str, list[Row]] = {}
+def _write(connection: sqlite3.Connection, entries: Sequence[Entry], settled: Set[str]) -> set[str]:
+    """Write rows, those of one table together, and end the open spans of agents who are not `settled`.
+
+    Returns whose spans were written. Where rows are removed, agents and tiers keep their order.
+    """
+    keep_order = any(entry.action is Action.REMOVE for entry in entries)
+    groups: dict[str, list[tuple[Value, ...]]] = {}
     in_order: list[Entry] = []
     for entry in entries:
-        if entry.table in ("agents", "tiers"):
+        if keep_order and entry.table in ("agents", "tiers"):
             in_order.append(entry)
         else:
-            groups.setdefault(entry.sql(), []).append(entry.row)
+            groups.setdefault(entry.sql(), []).append(entry.values())
     for sql, rows in groups.items():
         connection.executemany(sql, rows)
     for entry in in_order:
-        connection.execute(entry.sql(), entry.row)
-    agents = {entry.row["agent"] for entry in entries if entry.table == "agent_spans"}
-    connection.executemany(CLOSE_EARLIER_SPANS, [{"agent": agent} for agent in agents])
+        connection.execute(entry.sql(), entry.values())
+    agents = {str(entry.row["agent"]) for entry in entries if entry.table == "agent_spans"}
+    connection.executemany(CLOSE_EARLIER_SPANS, [(agent,) for agent in agents - settled])
+    return agents

@@ -115,4 +115,4 @@ def write(database: Path, facts: Sequence[Fact]) -> None:
     with editing(database) as connection:
         for fact in facts:
             for entry in entries_of(fact):
-                connection.execute(entry.sql(), entry.row)
+                connection.execute(entry.sql(), entry.values())

@@ -39,7 +39,7 @@ from callctl.store.connections import connect, transaction
 from callctl.store.journal import Journal
 from callctl.store.loading import open_reader
 from callctl.store.reports import By, Selection, report_agents, report_calls
-from callctl.store.rows import entries_of
+from callctl.store.rows import Value, entries_of
 from callctl.store.schema import migrate
 from callctl.store.timeline import CallFilter, call_timeline, list_calls
 from tests.store.samples import NOON, ended, handled, offer, span, waiting
@@ -104,13 +104,13 @@ def fill(path: Path, count: int, until: float) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA journal_mode = WAL")
         while portion := list(islice(facts, 20_000)):
-            groups: dict[str, list[object]] = {}
+            groups: dict[str, list[tuple[Value, ...]]] = {}
             for fact in portion:
                 for entry in entries_of(fact):
-                    groups.setdefault(entry.sql(), []).append(entry.row)
+                    groups.setdefault(entry.sql(), []).append(entry.values())
             with transaction(connection):
                 for sql, rows in groups.items():
-                    connection.executemany(sql, rows)  # type: ignore[arg-type]  # rows are mappings
+                    connection.executemany(sql, rows)
     size = path.stat().st_size / 2**20
     print(f"filled with {count} calls in {time.perf_counter() - started:.0f} s, {size:.0f} MiB")
 

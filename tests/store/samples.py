@@ -162,5 +162,5 @@ def database_with(path: Path, *facts: Fact) -> Path:
         with transaction(connection):
             for fact in facts:
                 for entry in entries_of(fact):
-                    connection.execute(entry.sql(), entry.row)
+                    connection.execute(entry.sql(), entry.values())
     return path

@@ -11,20 +11,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
 import trio.testing
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from callctl.clock import SteadyClock
 from callctl.errors import StoreError
-from callctl.model import AgentRemoved, AgentState, CallEvent, Fact, Tier
+from callctl.model import AgentRemoved, AgentState, CallEvent, Fact, Tier, TierRemoved
 from callctl.store.connections import connect
 from callctl.store.journal import BATCH_ROWS, BATCH_SECONDS, LAST_RETRY_SECONDS, Journal
 from callctl.store.loading import load_agents, load_open_calls, load_tiers, open_reader
 from callctl.store.writer import REPLAY_ROWS, Kept, Writer
-from tests.store.samples import NOON, agent, handled, no_file_grows_beyond, span, waiting
+from tests.store.samples import NOON, agent, database_with, handled, no_file_grows_beyond, span, waiting
 
 Rows = list[tuple[object, ...]]
 
@@ -145,6 +148,54 @@ async def test_removing_an_agent_removes_its_tiers_but_not_those_given_afterward
         assert load_tiers(reader) == [second]
 
 
+async def test_many_changes_of_an_agent_are_one_row_unless_it_is_removed_between(path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        journal = journal_on(path)
+        await nursery.start(journal.run)
+        for misses in range(100):
+            journal.record(evolve(agent(), misses=misses), Tier(queue="a", agent="1001", level=misses))
+        assert journal.statistics().pending_rows == 2
+        journal.record(AgentRemoved(agent="1001"), agent())
+        assert journal.statistics().pending_rows == 4
+        await journal.flush()
+        nursery.cancel_scope.cancel()
+    with closing(open_reader(path)) as reader:
+        assert load_agents(reader) == [agent()]
+        assert load_tiers(reader) == []
+
+
+some_names = st.sampled_from(["1001", "1002"])
+some_queues = st.sampled_from(["a", "b"])
+roster_facts = st.one_of(
+    st.builds(lambda name, misses: evolve(agent(name), misses=misses), some_names, st.integers(0, 9)),
+    st.builds(Tier, queue=some_queues, agent=some_names, level=st.integers(0, 9)),
+    st.builds(AgentRemoved, agent=some_names),
+    st.builds(TierRemoved, queue=some_queues, agent=some_names),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(roster_facts, st.booleans()), max_size=12))
+def test_agents_and_tiers_come_out_as_if_each_fact_were_written_alone(steps: list[tuple[Fact, bool]]) -> None:
+    async def record(path: Path) -> None:
+        async with trio.open_nursery() as nursery:
+            journal = journal_without_thread(path)
+            await nursery.start(journal.run)
+            for fact, ends_a_batch in steps:
+                journal.record(fact)
+                if ends_a_batch:
+                    await journal.flush()
+            nursery.cancel_scope.cancel()
+
+    with TemporaryDirectory() as folder:
+        together, alone = Path(folder) / "together.db", Path(folder) / "alone.db"
+        trio.run(record, together)
+        database_with(alone, *(fact for fact, _ in steps))
+        with closing(open_reader(together)) as reader, closing(open_reader(alone)) as other:
+            assert load_agents(reader) == load_agents(other)
+            assert load_tiers(reader) == load_tiers(other)
+
+
 async def test_a_span_that_a_crash_left_open_ends_where_the_next_begins(path: Path) -> None:
     await write(path, span("1001", NOON, None, AgentState.WAITING))
     await write(path, span("1001", NOON + 60, None, AgentState.IDLE))
@@ -152,6 +203,29 @@ async def test_a_span_that_a_crash_left_open_ends_where_the_next_begins(path: Pa
     assert found == [
         ("2026-11-22T12:00:00.000Z", "2026-11-22T12:01:00.000Z", 60.0),
         ("2026-11-22T12:01:00.000Z", None, None),
+    ]
+
+
+async def test_an_open_span_of_an_earlier_run_ends_as_well_if_it_was_in_the_spill(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    with ExitStack() as stack:
+        async with trio.open_nursery() as nursery:
+            journal = journal_without_thread(path)
+            await nursery.start(journal.run)
+            stack.enter_context(locked(path))
+            journal.record(span("1001", NOON, None, AgentState.RECEIVING))
+            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        journal = journal_without_thread(path)
+        await nursery.start(journal.run)
+        assert rows(path, "SELECT state, ended_at FROM agent_spans") == [("Receiving", None)]
+        journal.record(span("1001", NOON + 1, None, AgentState.IDLE))
+        await journal.flush()
+        nursery.cancel_scope.cancel()
+    assert rows(path, "SELECT state, ended_at FROM agent_spans ORDER BY started_at") == [
+        ("Receiving", "2026-11-22T12:00:01.000Z"),
+        ("Idle", None),
     ]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import string
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from callctl.clock import iso_utc
@@ -203,6 +204,14 @@ def test_a_number_that_is_none_is_refused_and_not_written_as_another() -> None:
 @given(times)
 def test_a_time_is_exact_to_the_millisecond(at: float) -> None:
     assert epoch(iso_utc(at)) == at
+
+
+@given(st.floats(0, 4e9) | times)
+@example(1_795_348_799.9996)
+@example(1_795_348_799.9994)
+def test_a_time_is_written_as_the_calendar_has_it_to_the_nearest_millisecond(at: float) -> None:
+    expected = datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds")
+    assert iso_utc(at) == expected.replace("+00:00", "Z")
 
 
 def test_a_call_knows_the_wrap_up_after_it_however_it_was_written(path: Path) -> None:

@@ -33,7 +33,7 @@ def at_first_version(path: Path) -> None:
     with closing(connect(path)) as connection:
         STEPS.apply(sqlite_utils.Database(connection), stop_before="0002-views")
         for entry in entries_of(waiting("a")):
-            connection.execute(entry.sql(), entry.row)
+            connection.execute(entry.sql(), entry.values())
 
 
 def version(path: Path) -> int:
