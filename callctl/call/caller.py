@@ -17,7 +17,7 @@ from callctl.call import events as ev
 from callctl.call.hearing import Hearing
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
 from callctl.call.timers import Timers
-from callctl.call.variables import bridged_seconds, bridged_with, way_back, who_hung_up
+from callctl.call.variables import WAY_BACK, bridged_seconds, bridged_with, way_back, who_hung_up
 from callctl.errors import CommandRefused, EslError, LocalProtocolError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.call_socket import CallSocket
@@ -124,6 +124,7 @@ class CallerLeg:
         """
         self._socket = socket
         self.find(socket.data)
+        socket.keep("Answer-State", *WAY_BACK)
         try:
             socket.follow(*self._followed)
         except WaitEnded as ended:

@@ -193,13 +193,17 @@ def prelude_of(queue: QueueSettings) -> Prelude:
     return Prelude(queue.agent_announce, queue.accept_key, queue.accept_timeout)
 
 
+WAY_BACK = ("Caller-Destination-Number", "Caller-Dialplan", "Caller-Context")
+"""The headers that say which extension a channel came from."""
+
+
 def way_back(data: Event) -> str:
     """Return where a bridge that fails sends the caller: to the extension that it came from, or "".
 
     Without it FreeSWITCH hangs the caller up when the agent's leg ends in the instant of the bridge
     (uuid_bridge_on_soft_execute in switch_ivr_bridge.c).
     """
-    parts = [data.get(f"Caller-{part}") for part in ("Destination-Number", "Dialplan", "Context")]
+    parts = [data.get(name) for name in WAY_BACK]
     # FreeSWITCH splits the value at colons, and expands what stands in it.
     return ":".join(parts) if all(re.fullmatch(r"[\w+*#.-]+", part) for part in parts) else ""
 

@@ -185,6 +185,11 @@ class CallSocket:
             )
         self.data = data
 
+    def keep(self, *headers: str) -> None:
+        """Forget all of `data` but these headers and the channel's UUID: the whole takes 10 kB of memory."""
+        found = {name: self.data.headers.get(name, "") for name in ("Unique-ID", *headers)}
+        self.data = Event(self.data.name, {name: value for name, value in found.items() if value})
+
     def post(self, *orders: commands.Command) -> list[PendingReply]:
         """Send commands in one write, and return the slots of their replies.
 
