@@ -34,6 +34,12 @@ log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 1024 * 1024
 """The largest body on a call's socket: an event, which is 5 kB, or 17 kB at most in all recordings."""
 
+PARKED_SECONDS = 0.5
+"""How long after `connect` FreeSWITCH may take to park the channel. It looks every few milliseconds whether
+we have connected, and a socket that has ended by then leaves the channel parked for ever, in silence: the end
+of the listener clears CF_CONTROLLED, and switch_ivr_park sets it again (socket_function in
+mod_event_socket.c). With `socket_resume` the channel goes on all the same."""
+
 MAX_WAITING_EVENTS = 512
 """How many events of one call may wait for its session: ten times those of a call with all its events."""
 
@@ -148,6 +154,7 @@ class CallSocket:
         )
         self._executing: dict[str, _Execution] = {}
         self._over: WaitEnded | None = None
+        self._connected_at = -math.inf
 
     @property
     def uuid(self) -> str:
@@ -176,6 +183,7 @@ class CallSocket:
             if isinstance(self._connection.ended, RemoteProtocolError):
                 raise self._connection.ended from None
             raise
+        self._connected_at = trio.current_time()
         data = event_of(reply.message)
         mode, control = data.get("Socket-Mode"), data.get("Control")
         if (mode, control) != ("async", "full"):
@@ -242,6 +250,14 @@ class CallSocket:
     def close(self) -> None:
         """Close the socket at once. What becomes of the caller depends on `socket_resume`."""
         self._connection.close()
+
+    async def leave(self) -> None:
+        """Close the socket as soon as the channel can go on without it. A cancellation closes it at once."""
+        try:
+            if self._connection.ended is None:
+                await trio.sleep_until(self._connected_at + PARKED_SECONDS)
+        finally:
+            self.close()
 
     # --- what comes in ---
 

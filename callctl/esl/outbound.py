@@ -60,9 +60,9 @@ class OutboundListener:
     ) -> None:
         """`allow` lists the networks that calls may come from, such as `127.0.0.0/8` and `::1`.
 
-        When `handler` returns, or raises, the socket is closed at once, and what was not sent yet is dropped;
-        what it raises is logged, and harms no other call. `ids` makes the UUIDs of applications. Raises
-        ConfigError for what is not a network.
+        When `handler` returns, or raises, the socket is closed, a moment later for a call that has only just
+        begun; what was not sent yet is dropped. What it raises is logged, and harms no other call. `ids`
+        makes the UUIDs of applications. Raises ConfigError for what is not a network.
         """
         try:
             self._networks = [ip_network(network) for network in allow]
@@ -138,11 +138,12 @@ class OutboundListener:
             if isinstance(stream, trio.SocketStream):
                 socket.open()
                 await self._lead(socket)
+                await socket.leave()
             else:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(socket.run)
                     await self._lead(socket)
-                    socket.close()
+                    await socket.leave()
         except* Exception:
             self._handler_errors += 1
             log.exception("the handler of a call failed", uuid=socket.uuid, peer=peer)

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from callctl.errors import ChannelGone, ConfigError, ConnectionLost, Disconnected, ReplyTimeout
 from callctl.esl import commands
-from callctl.esl.call_socket import MAX_WAITING_EVENTS
+from callctl.esl.call_socket import MAX_WAITING_EVENTS, PARKED_SECONDS
 from callctl.esl.outbound import CallSocket, ChannelEnded, OutboundListener, serve_outbound
 from callctl.esl.wire import Event
 from tests.esl.peer import Peer, connect_reply, event, notice, reply, stream_pair
@@ -106,7 +106,7 @@ def test_a_network_that_is_none_is_a_configuration_error():
 
 
 @pytest.mark.parametrize("changes", [{"Socket_Mode": "static"}, {"Control": "single-channel"}])
-async def test_a_socket_without_async_full_is_refused_by_an_error_that_names_the_fix(changes):
+async def test_a_socket_without_async_full_is_refused_by_an_error_that_names_the_fix(changes, autojump_clock):
     with capture_logs() as logs:
         async with offered() as (peer, listener):
             await peer.lines(2)
@@ -128,6 +128,7 @@ async def test_a_socket_without_async_full_is_refused_by_an_error_that_names_the
         b"Content-Type: api/response\nContent-Length: 3\n\n+OK",
         b"Content-Type: command/reply\nEvent-Name: _undef_\n\n",
     ],
+    ids=["HTTP", "too long", "no end", "an error", "another kind", "no event"],
 )
 async def test_garbage_costs_one_line_in_the_log_and_its_own_connection(garbage):
     with capture_logs() as logs:
@@ -205,6 +206,28 @@ async def test_the_socket_is_closed_when_its_handler_returns():
         await peer.say(connect_reply(), reply())
         await settle()
         assert listener.statistics().calls_open == 1
+
+
+async def test_a_call_that_is_let_go_at_once_keeps_its_socket_until_the_channel_is_parked(autojump_clock):
+    async def let_go(socket: CallSocket) -> None:
+        pass
+
+    async with offered(let_go) as (peer, _):
+        await peer.lines(2)
+        await peer.say(connect_reply(), reply())
+        began = trio.current_time()
+        assert await peer.stream.receive_some() == b""
+        assert trio.current_time() - began == PARKED_SECONDS
+
+
+async def test_a_call_that_has_ended_by_itself_keeps_nobody_waiting(autojump_clock):
+    async with offered() as (peer, listener):
+        await peer.lines(2)
+        await peer.say(connect_reply(), reply())
+        await peer.close()
+        await settle()
+        assert listener.statistics().calls_open == 0
+        assert trio.current_time() == 0
 
 
 # --- the socket of a call ---
