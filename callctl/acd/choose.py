@@ -54,25 +54,26 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
     the way, a line that nobody free fits is left.
     """
     touched = [queue for queue in queues if queue.free]
-    heads = [_head(needs, line, now) for queue in touched for needs, line in queue.lines]
+    heads = [_head(queue, needs, line, now) for queue in touched for needs, line in queue.lines]
     heapq.heapify(heads)
     while heads:
         *_, needs, line = heads[0]
         member = line[0]
+        queue = member.queue
         order = _order(member, needs, draw)
         if order:
             yield Choice(member=member, needs=needs, order=order)
-            if not (member.queue.free or any(queue.free for queue in touched)):
+            if not (queue.free or any(other.free for other in touched)):
                 return
         if order and line:
-            heapq.heapreplace(heads, _head(needs, line, now))
+            heapq.heapreplace(heads, _head(queue, needs, line, now))
         else:
             heapq.heappop(heads)
 
 
-def _head(needs: Needs, line: Line, now: float) -> tuple[float, Rank, Needs, Line]:
-    member = line[0]
-    return (member.rank[0] - now) * member.queue.settings.weight, member.rank, needs, line
+def _head(queue: Queue, needs: Needs, line: Line, now: float) -> tuple[float, Rank, Needs, Line]:
+    rank = line.first_key
+    return (rank[0] - now) * queue.settings.weight, rank, needs, line
 
 
 def _order(member: Member, needs: Needs, draw: Callable[[], float]) -> list[Seat]:

@@ -35,6 +35,11 @@ class Ordered(Generic[K, V]):
         """Return the value at this place of the order, 0 being the first."""
         return self._values[index]
 
+    @property
+    def first_key(self) -> K:
+        """The lowest key. There must be one."""
+        return self._keys[0]
+
     def add(self, key: K, value: V) -> None:
         """Put in a value under a key that is not there yet."""
         at = bisect_left(self._keys, key)

@@ -32,7 +32,7 @@ class Queue:
     members: dict[str, Member] = field(factory=dict)
     lines: Lines = field(factory=Lines)
     seats: dict[str, Seat] = field(factory=dict)
-    free: Benches = field(factory=Benches)
+    free: Benches = field(init=False)
     present: dict[str, Seat] = field(factory=dict)
     occupied: Counter[str] = field(factory=Counter)
     levels: tuple[int, ...] = ()
@@ -49,6 +49,9 @@ class Queue:
     _in_place: tuple[Seat, ...] | None = None
     _on_level: Counter[int] = field(factory=Counter)
     _present_on_level: Counter[int] = field(factory=Counter)
+
+    def __attrs_post_init__(self) -> None:
+        self.free = Benches(KEYS[self.settings.strategy])
 
     @property
     def name(self) -> str:
@@ -72,11 +75,10 @@ class Queue:
         for member in members:
             self.add(member)
         self.has_other_needs = True
-        # All at once, as the keys of two strategies cannot be compared.
         free = [self.seats[name] for name in self.free]
-        self.free.clear()
+        self.free = Benches(KEYS[settings.strategy])
         for seat in free:
-            self.set_occupation(seat, "")
+            self.free.put(seat)
 
     def is_open(self, now: float) -> bool:
         """Return whether callers may come at `now` by the opening hours."""
@@ -134,7 +136,7 @@ class Queue:
             if occupation:
                 self.occupied[occupation] += 1
         if not occupation:
-            self.free.put(seat, seat.kind, KEYS[self.settings.strategy](seat))
+            self.free.put(seat)
         elif before == "":
             self.free.discard(seat.name)
 

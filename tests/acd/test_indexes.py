@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import insort
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from callctl.acd.agent import Agent, Seat
 from callctl.acd.benches import Benches
 from callctl.acd.lines import Lines
 from callctl.acd.member import Member
-from callctl.acd.needs import Abilities, Kind, Needs, misfit
+from callctl.acd.needs import Needs, misfit
 from callctl.acd.ordered import Ordered
 from callctl.acd.queue import Queue
 from callctl.acd.strategy import place
@@ -36,6 +37,8 @@ def test_a_table_is_always_in_the_order_of_its_keys(
             table.add(key, f"value of {key}")
     assert list(table.items()) == [(key, f"value of {key}") for key in plain]
     assert list(table) == [value for _, value in table.items()] == [table[at] for at in range(len(table))]
+    if plain:
+        assert table.first_key == plain[0]
     assert [key for key, _ in table.items(after)] == [key for key in plain if key > after]
     assert [table.index(key) for key in plain] == list(range(len(plain)))
     table.clear()
@@ -51,14 +54,13 @@ def test_what_is_not_in_a_table_cannot_be_taken_out() -> None:
     assert list(table) == ["two"]
 
 
-abilities = st.builds(
+agents = st.builds(
     AgentSettings,
     name=st.just("a"),
     contact=st.sampled_from(["", "user/a"]),
     contacts=st.sampled_from([{}, {"fs1": "user/b"}, {"fs1": "", "fs2": "user/c"}]),
     skills=st.sampled_from([{}, {"english": 1}, {"english": 3, "billing": 2}]),
-).map(Abilities.of)
-kinds = st.builds(Kind, st.integers(1, 3), abilities, st.booleans())
+)
 all_needs = st.builds(
     Needs,
     st.sampled_from(["fs1", "fs2", "fs3"]),
@@ -67,38 +69,51 @@ all_needs = st.builds(
 )
 
 
-def seat(name: str, kind: Kind) -> Seat:
-    queue = Queue(QueueSettings(name="q"), agentless_since=0.0)
-    return Seat(Agent(AgentSettings(name=name)), queue, Tier(queue="q", agent=name, level=kind.level))
+def seat(queue: Queue, name: str, settings: AgentSettings, level: int, on_own_call: bool) -> Seat:
+    agent = Agent(evolve(settings, name=name), external_call=on_own_call)
+    return Seat(agent, queue, Tier(queue="q", agent=name, level=level))
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.none() | kinds), max_size=40), all_needs)
+NAMES = [f"a{number:02}" for number in range(40)]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMES), st.none() | agents, st.integers(1, 3), st.booleans())),
+    all_needs,
+    st.integers(1, 40),
+)
 def test_the_benches_give_those_who_fit_and_count_those_who_do_not(
-    changes: list[tuple[str, Kind | None]], needs: Needs
+    changes: list[tuple[str, AgentSettings | None, int, bool]], needs: Needs, asked_each: int
 ) -> None:
-    benches = Benches()
-    free: dict[str, tuple[Seat, Kind]] = {}
-    for name, kind in changes:
-        if kind is None:
+    queue = Queue(QueueSettings(name="q"), agentless_since=0.0)
+    benches = Benches(place)
+    free: dict[str, Seat] = {}
+    for number, (name, settings, level, on_own_call) in enumerate(changes):
+        if settings is None:
             benches.discard(name)
             free.pop(name, None)
+        elif name in free:
+            # Free all the time, but another kind now.
+            free[name].agent.external_call = on_own_call
+            benches.put(free[name])
         else:
-            free[name] = seat(name, kind), kind
-            benches.put(free[name][0], kind, place(free[name][0]))
-    fitting = {name for name, (_, kind) in free.items() if not misfit(kind, needs)}
+            free[name] = seat(queue, name, settings, level, on_own_call)
+            benches.put(free[name])
+        if number % asked_each == 0:
+            benches.fitting(needs)
+    assert (len(benches), set(benches)) == (len(free), set(free))
+    fitting = {name for name, seat in free.items() if not misfit(seat.kind, needs)}
     found = benches.fitting(needs)
     assert sorted(seat.name for bench in found for seat in bench) == sorted(fitting)
     for bench in found:
         assert [seat.name for seat in bench] == sorted(seat.name for seat in bench)
-        assert len({seat.level for seat in bench}) == 1
+        assert len({seat.kind for seat in bench}) == 1
     assert (len(benches), set(benches)) == (len(free), set(free))
-    misfits = [misfit(kind, needs) for _, kind in free.values()]
+    misfits = [misfit(seat.kind, needs) for seat in free.values()]
     assert benches.misfits(needs) == {why: misfits.count(why) for why in misfits if why}
-    for name in "abcdefgh":
+    for name in NAMES:
         assert (name in benches) == (name in free)
-        assert benches.preferred(name, needs) is (free[name][0] if name in fitting else None)
-    benches.clear()
-    assert (len(benches), benches.fitting(needs)) == (0, [])
+        assert benches.preferred(name, needs) is (free[name] if name in fitting else None)
 
 
 @given(
