@@ -100,6 +100,9 @@ def _of_caller(
     if any(back_after(talk.began_at) > (talk.ended_at or inf) for talk in story.talks):
         # Nobody was there from the bridge to the hangup, and no switch tells of those who are gone.
         possible.add(Reason.CALLER_HANGUP)
+    if story.ended_at and back_after(story.ended_at) > story.ended_at and row["answered_at"]:
+        # The agent had answered when callctl died, and who answered is taken to have talked.
+        possible.add(Reason.BRIDGED)
     if (row["state"], row["reason"]) not in {("ended", reason) for reason in possible}:
         yield f"{name} is {row['state']}, {row['reason']} instead of {possible}"
     elif row["outcome"] != OUTCOME_OF_REASON[Reason(row["reason"])]:

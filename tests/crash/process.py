@@ -83,8 +83,11 @@ class ServerProcess:
             )
 
     async def until_serving(self) -> None:
-        """Wait until the process says that it takes calls."""
-        await until(lambda: b'"serving"' in self._log_of_this_life() or not self._is_alive())
+        """Wait until the process says that it takes calls, and gives orders to the switch.
+
+        On a very slow machine it may take calls first, as it waits for the switch for some seconds only.
+        """
+        await until(lambda: self._says_it_is_there() or not self._is_alive())
         assert self._is_alive(), self._log_of_this_life().decode()
         self.serving_at.append(time.time())
 
@@ -111,6 +114,10 @@ class ServerProcess:
         assert self._process is not None
         await until(lambda: not self._is_alive())
         return self._process.returncode
+
+    def _says_it_is_there(self) -> bool:
+        said = self._log_of_this_life()
+        return b'"serving"' in said and b'"switch connected"' in said
 
     def _is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None

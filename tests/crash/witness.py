@@ -46,6 +46,7 @@ class Witness:
         self._switch = switch
         self._alone_since: dict[str, float] = {}
         self._twice: Counter[str] = Counter()
+        self._told: set[str] = set()
         switch.on_observed(self._notice)
 
     @property
@@ -86,7 +87,8 @@ class Witness:
             if caller is None or is_left_over:
                 since = alone[channel.uuid] = self._alone_since.get(channel.uuid, now)
                 lasted = now - max(since, back_at)
-                if lasted > SETTLED_SECONDS:
+                if lasted > SETTLED_SECONDS and channel.uuid not in self._told:
+                    self._told.add(channel.uuid)
                     self.wrongs.append(f"a leg of {ring.agent} was without its caller for {lasted:.1f} s")
         self._alone_since = alone
         twice = Counter({agent: self._twice[agent] + 1 for agent, legs in held.items() if legs > 1})
