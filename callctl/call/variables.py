@@ -88,6 +88,7 @@ def waiting_variables(arrival: Arrival) -> dict[str, str]:
         "callctl_call": arrival.call,
         "callctl_resumes": str(arrival.resumes),
         "callctl_reason": "",
+        "callctl_refusal": "",
         REFUSED: "",
     }
 
