@@ -83,6 +83,14 @@ class Absentees:
         if record.bridged_at is None:
             self._calls[call] = evolve(record, agent=agent, agent_uuid=agent_uuid, bridged_at=bridged_at)
 
+    def learn_of_no_bridge(self, call: str, agent_uuid: str) -> None:
+        """Take in that the leg of an agent lives, and that no bridge came for it."""
+        record = self._calls.get(call)
+        if record is not None and record.agent_uuid == agent_uuid:
+            self._calls[call] = evolve(
+                record, state=CallState.WAITING, agent="", agent_uuid="", answered_at=None
+            )
+
     def end(self, call: str, reason: Reason, *, by: HungUpBy | None = None, cause: str = "") -> None:
         """End the row of a caller who does not come back. A talk keeps its reason."""
         record = self.take(call)

@@ -144,6 +144,7 @@ class Recovery:
         partner_uuid, member_uuid = bridged_with(leg), leg.variable("cc_member_uuid")
         if not partner_uuid:
             self._heal(leg.variable("callctl_call"), f"leg {leg.uuid} rang for nobody, and was hung up")
+            self._absentees.learn_of_no_bridge(leg.variable("callctl_call"), leg.uuid)
             await switch.hang_up(leg.uuid, "ORIGINATOR_CANCEL")
             return
         # A caller who was called back has another channel than the one that asked for it.

@@ -249,6 +249,18 @@ async def test_a_call_that_was_just_being_bridged_and_is_over_was_a_talk() -> No
         assert (row.reason, row.bridged_at) == (Reason.BRIDGED, NOW - 0.5)
 
 
+async def test_a_call_that_was_just_being_bridged_and_whose_agent_waits_was_none(
+    autojump_clock: MockClock,
+) -> None:
+    record = evolve(
+        an_open_call(), state=CallState.BRIDGING, agent="1001", agent_uuid="leg", answered_at=NOW - 0.5
+    )
+    leg = RINGING_LEG | {"Answer-State": "answered"}
+    async with reconciled(Channels(shown=[], alive={"leg": leg}), record) as found:
+        row = found.rows()[-1]
+        assert (row.reason, row.agent, row.bridged_at) == (Reason.CALLER_HANGUP, "", None)
+
+
 @pytest.mark.parametrize("shown", [["leg"], []], ids=["in the table", "not in the table yet"])
 async def test_a_phone_that_rings_for_nobody_is_silenced_and_its_offer_is_closed(shown: list[str]) -> None:
     switch = Channels(shown=shown, alive={"caller": CALLER, "leg": RINGING_LEG})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from callctl.model import OUTCOME_OF_REASON, Reason
@@ -35,14 +35,23 @@ LEADS_ON = frozenset(reason for reason in Reason if reason is not Reason.CALLER_
 
 
 def audit(
-    database: Path, truth: Truth, promised: set[str], could_know: CouldKnow, now: float
+    database: Path,
+    truth: Truth,
+    promised: set[str],
+    could_know: CouldKnow,
+    begun_at: Sequence[float],
+    now: float,
 ) -> Iterator[Violation]:
-    """Yield what is wrong with the history, as of when it came about; `promised` calls must have rows."""
+    """Yield what is wrong with the history, as of when it came about; `promised` calls must have rows.
+
+    `begun_at` says when each life of callctl began.
+    """
     connection = open_reader(database)
     try:
         rows = connection.execute(_CALLS).fetchall()
         yield from _of_rows(rows, now)
-        yield from _of_callers(rows, truth, could_know, now)
+        guesses = {row["id"] for row in rows if _is_guess(row, truth, begun_at)}
+        yield from _of_callers(rows, guesses, truth, could_know, now)
         for call in sorted(promised - {row["id"] for row in rows}):
             yield Violation(now, f"the call {call} has no row", (call,))
         yield from _of_offers(connection)
@@ -79,7 +88,7 @@ def _of_rows(rows: list[sqlite3.Row], now: float) -> Iterator[Violation]:
 
 
 def _of_callers(
-    rows: list[sqlite3.Row], truth: Truth, could_know: CouldKnow, now: float
+    rows: list[sqlite3.Row], guesses: set[str], truth: Truth, could_know: CouldKnow, now: float
 ) -> Iterator[Violation]:
     visits: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in rows:
@@ -96,7 +105,7 @@ def _of_callers(
                 what = f"{uuid} has {len(own)} rows, one of which ended with {row['reason']}"
                 yield Violation(at, what, about)
         talks = [row for row in own if row["reason"] == Reason.BRIDGED.value]
-        certain = [row for row in talks if not _is_guess(row, story, could_know, now)]
+        certain = [row for row in talks if row["id"] not in guesses]
         known = [
             talk for talk in story.talks if could_know(story.switch.name, talk.began_at, talk.ended_at or now)
         ]
@@ -109,16 +118,18 @@ def _of_callers(
             yield Violation(at, f"{uuid} hung up, and the row says {own[-1]['reason']}", about)
 
 
-def _is_guess(row: sqlite3.Row, story: Story, could_know: CouldKnow, now: float) -> bool:
-    """Say whether this talk is one that callctl took for granted, and could not know of.
+def _is_guess(row: sqlite3.Row, truth: Truth, begun_at: Sequence[float]) -> bool:
+    """Say whether this talk is one that callctl takes for granted, and cannot know of.
 
-    callctl died between the order of the bridge and its proof, and nothing of the call was left when it came
-    back. No channel tells then whether the two heard each other; mostly they did.
+    It died between the order of the bridge and its proof, and the agent's leg was gone when it came back; had
+    it hung up the leg then, it would know. Else nothing tells whether the two heard each other; mostly they
+    did.
     """
-    was_taken_for_granted = row["was_absent"] and row["bridged_at"] == row["answered_at"] is not None
-    return was_taken_for_granted and not could_know(
-        story.switch.name, epoch(row["answered_at"]), story.ended_at or now
-    )
+    if not (row["was_absent"] and row["answered_at"] and row["bridged_at"] == row["answered_at"]):
+        return False
+    back_at = max(moment for moment in begun_at if moment <= epoch(row["ended_at"]))
+    leg = truth.legs[row["agent_uuid"]].channel
+    return leg.hangup_cause != "ORIGINATOR_CANCEL" or leg.times.hangup < back_at
 
 
 def _of_talks(story: Story, rows: list[sqlite3.Row], at: float) -> Iterator[Violation]:

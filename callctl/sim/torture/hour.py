@@ -172,7 +172,7 @@ class _Hour:
         watch.look()
         violations += watch.violations
         now = clock.now()
-        violations += audit(self._database, truth, watch.promised, watch.could_know, now)
+        violations += audit(self._database, truth, watch.promised, watch.could_know, house.begun_at, now)
         violations += [Violation(now, error, ()) for error in self._logs.faults]
         counts = Counter(mishaps.counts)
         counts.update(

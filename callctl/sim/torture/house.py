@@ -60,6 +60,8 @@ class House:
         self.lives = self.kills = self.stops = 0
         self.faults: list[str] = []
         """What ended callctl that should not have."""
+        self.begun_at: list[float] = []
+        """When each life began."""
         self.on_start: list[Callable[[Server], None]] = []
         self.on_end: list[Callable[[Server], None]] = []
         self._config = config
@@ -108,6 +110,7 @@ class House:
             ),
         )
         self._say("starts")
+        self.begun_at.append(self._clock.now())
         try:
             with trio.CancelScope() as self._scope:
                 async with trio.open_nursery() as nursery:
