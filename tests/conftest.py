@@ -17,6 +17,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NUMBER",
         type=int,
         default=0,
-        help="how many times tests/crash kills callctl in each of its runs: 20 are the full measure; "
+        help="how many times tests/crash kills callctl, and tests/store a writer: 20 are the full measure; "
         "without this option it is a small share of it",
     )

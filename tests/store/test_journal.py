@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -532,8 +533,10 @@ trio.run(main)
 """
 
 
-def test_what_a_killed_writer_acknowledged_is_there(path: Path) -> None:
-    for acknowledgements in (1, 7, 20):
+def test_what_a_killed_writer_acknowledged_is_there(path: Path, pytestconfig: pytest.Config) -> None:
+    chance = Random(1)
+    for _ in range(pytestconfig.getoption("--kills") or 3):
+        acknowledgements = chance.randint(1, 30)
         process = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
         )
