@@ -74,11 +74,15 @@ def seat(queue: Queue, name: str, settings: AgentSettings, level: int, on_own_ca
     return Seat(agent, queue, Tier(queue="q", agent=name, level=level))
 
 
-NAMES = [f"a{number:02}" for number in range(40)]
+NAMES = [f"a{number:02}" for number in range(20)]
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(NAMES), st.none() | agents, st.integers(1, 3), st.booleans())),
+    st.lists(
+        st.tuples(st.sampled_from(NAMES), st.none() | agents, st.integers(1, 3), st.booleans()),
+        min_size=30,
+        max_size=80,
+    ),
     all_needs,
     st.integers(1, 40),
 )
