@@ -144,7 +144,7 @@ class Centre:
             heapq.heappush(self._due, (at + pause_seconds, number, life))
 
 
-ROWS_OF_A_CALL = 26
+ROWS_OF_A_CALL = 24
 """What `facts_of` yields, without what a later fact in the same instant replaces."""
 
 
