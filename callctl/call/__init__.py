@@ -4,11 +4,13 @@ The rooms, in the order a call passes through them:
 
 - `reception`: leads each socket to its call, and keeps the calls from harming each other.
 - `session`: the nursery of one call; performs what `flow` decides.
-- `flow`: decides, as a table: (state, event, time) → (state, effects). Pure, and so are `events` (its two
-  languages), `entertainment` (what a waiting caller hears), `ledger` (what is written down about a call)
-  and `variables` (what travels with the call).
-- `caller`: the caller's leg. `switch`: one FreeSWITCH, and the agents' legs on it.
-- `dispatcher`: the one way to the distributor, which decides who gets whom.
+- `flow`: decides, as a table: (state, event, time) → (state, effects). What stands in it is in `waiting`,
+  `bridging`, `talking` and, for all of them, `life`. Pure, and so are `events` (its two languages),
+  `entertainment` (what a waiting caller hears), `ledger` (what is written down about a call) and `variables`
+  (what travels with the call).
+- `caller`: the caller's leg, with a `hearing` for each socket. `switch`: one FreeSWITCH, and the agents' legs.
+- `dispatcher`: the one way to the distributor, which decides who gets whom; with the `agenda`, the order in
+  which calls take in what happens, and their `timers`.
 - `recovery`: what is really there, after each connection to a switch, and now and then. `absentees`: who was
   with us before a restart, and is not back yet.
 - `phones`: what the switches tell of the agents' phones.

@@ -13,17 +13,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from callctl.call import events as ev
+from callctl.call.bridging import Bridging
 from callctl.call.events import CallHappening, Effect
 from callctl.call.life import CallLife
 from callctl.call.stages import Stage
+from callctl.call.talking import Talking
+from callctl.call.waiting import Waiting
 
-Handler = Callable[[CallLife, Any, float], list[Effect]]
+Handler = Callable[[Any, Any, float], list[Effect]]
 
 
 _OFFERS_MAY_END_LATE: Mapping[type, Handler] = {
-    ev.OfferWithdrawn: CallLife.withdraw_offer,
-    ev.AgentAnswered: CallLife.agent_answered,
-    ev.AgentUnavailable: CallLife.agent_unavailable,
+    ev.OfferWithdrawn: Waiting.withdraw_offer,
+    ev.AgentAnswered: Waiting.agent_answered,
+    ev.AgentUnavailable: Waiting.agent_unavailable,
 }
 """With `ring-all` other agents may still ring when one has answered."""
 
@@ -50,28 +53,28 @@ _NOTHING_TO_DO: Mapping[type, Handler] = dict.fromkeys(
         ev.TimerFired,
     ),
     CallLife.nothing,
-) | {ev.CallerReached: CallLife.hang_up_late_caller}
+) | {ev.CallerReached: Bridging.hang_up_late_caller}
 
 _IN_THE_QUEUE: Mapping[type, Handler] = {
     **_OFFERS_MAY_END_LATE,
-    ev.Offered: CallLife.ring,
+    ev.Offered: Waiting.ring,
     ev.AgentHungUp: CallLife.nothing,
-    ev.Bridged: CallLife.caller_taken,
-    ev.BridgeRefused: CallLife.lapsed_bridge_refused,
+    ev.Bridged: Waiting.caller_taken,
+    ev.BridgeRefused: Bridging.lapsed_bridge_refused,
     ev.Unbridged: CallLife.nothing,
     ev.CallerHungUp: CallLife.caller_gone,
-    ev.CallerTaken: CallLife.caller_taken,
+    ev.CallerTaken: Waiting.caller_taken,
     ev.SocketLost: CallLife.socket_lost,
     ev.CallerReturned: CallLife.caller_returned,
     ev.SwitchLost: CallLife.switch_lost,
-    ev.WaitOver: CallLife.wait_over,
+    ev.WaitOver: Waiting.wait_over,
     ev.HangupOrdered: CallLife.order_hangup,
-    ev.MusicEnded: CallLife.music_ended,
-    ev.KeyPressed: CallLife.key_pressed,
-    ev.PlaceTold: CallLife.place_told,
-    ev.CallerReached: CallLife.caller_reached,
-    ev.CallerUnreached: CallLife.caller_unreached,
-    ev.TimerFired: CallLife.waiting_timer,
+    ev.MusicEnded: Waiting.music_ended,
+    ev.KeyPressed: Waiting.key_pressed,
+    ev.PlaceTold: Waiting.place_told,
+    ev.CallerReached: Bridging.caller_reached,
+    ev.CallerUnreached: Bridging.caller_unreached,
+    ev.TimerFired: Waiting.waiting_timer,
 }
 
 TABLE: Mapping[Stage, Mapping[type, Handler]] = {
@@ -80,39 +83,39 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
     Stage.BRIDGING: {
         **_NOTHING_TO_DO,
         **_OFFERS_MAY_END_LATE,
-        ev.AgentHungUp: CallLife.agent_gone_before_bridge,
-        ev.Bridged: CallLife.bridged,
-        ev.BridgeRefused: CallLife.bridge_refused,
-        ev.CallerReached: CallLife.caller_reached,
-        ev.CallerUnreached: CallLife.caller_unreached,
-        ev.CallerHungUp: CallLife.caller_gone_while_bridging,
-        ev.CallerTaken: CallLife.left_for_the_bridge,
+        ev.AgentHungUp: Bridging.agent_gone_before_bridge,
+        ev.Bridged: Bridging.bridged,
+        ev.BridgeRefused: Bridging.bridge_refused,
+        ev.CallerReached: Bridging.caller_reached,
+        ev.CallerUnreached: Bridging.caller_unreached,
+        ev.CallerHungUp: Bridging.caller_gone_while_bridging,
+        ev.CallerTaken: Bridging.left_for_the_bridge,
         ev.SocketLost: CallLife.socket_lost,
-        ev.CallerReturned: CallLife.returned_while_bridging,
-        ev.SwitchLost: CallLife.caller_gone_while_bridging,
+        ev.CallerReturned: Bridging.returned_while_bridging,
+        ev.SwitchLost: Bridging.caller_gone_while_bridging,
         ev.HangupOrdered: CallLife.order_hangup,
-        ev.TimerFired: CallLife.bridge_timer,
+        ev.TimerFired: Bridging.bridge_timer,
     },
     Stage.TALKING: {
         **_NOTHING_TO_DO,
         **_OFFERS_MAY_END_LATE,
-        ev.AgentHungUp: CallLife.agent_left_talk,
-        ev.Unbridged: CallLife.unbridged,
-        ev.CallerHungUp: CallLife.caller_left_talk,
+        ev.AgentHungUp: Talking.agent_left_talk,
+        ev.Unbridged: Talking.unbridged,
+        ev.CallerHungUp: Talking.caller_left_talk,
         ev.SocketLost: CallLife.socket_lost,
-        ev.CallerReturned: CallLife.returned_from_talk,
-        ev.SwitchLost: CallLife.switch_lost_in_talk,
+        ev.CallerReturned: Talking.returned_from_talk,
+        ev.SwitchLost: Talking.switch_lost_in_talk,
         ev.HangupOrdered: CallLife.order_hangup,
     },
     Stage.PARTING: {
         **_NOTHING_TO_DO,
         ev.AgentAnswered: CallLife.kill_late_leg,
         ev.AgentUnavailable: CallLife.release,
-        ev.AgentHungUp: CallLife.agent_parted,
-        ev.CallerHungUp: CallLife.caller_parted,
+        ev.AgentHungUp: Talking.agent_parted,
+        ev.CallerHungUp: Talking.caller_parted,
         ev.CallerReturned: CallLife.finish,
         ev.SwitchLost: CallLife.finish,
-        ev.TimerFired: CallLife.farewell,
+        ev.TimerFired: Talking.farewell,
     },
     Stage.ENDED: {
         **_NOTHING_TO_DO,
@@ -122,7 +125,7 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
 }
 
 
-class CallFlow(CallLife):
+class CallFlow(Waiting):
     """One call's state, and what is to be done about whatever happens to it."""
 
     def handle(self, event: CallHappening, now: float) -> list[Effect]:

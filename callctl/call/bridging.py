@@ -1,0 +1,190 @@
+"""From an agent's answer to the bridge: the order, its proof, and everything that can come in between.
+
+The reply to the order proves nothing. What does is CHANNEL_BRIDGE, or a hangup that names the other leg.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from callctl.call import events as ev
+from callctl.call.events import Effect
+from callctl.call.stages import (
+    BRIDGE_PROOF_SECONDS,
+    RETURN_SECONDS,
+    TIMER_BRIDGE,
+    TIMER_RETURN,
+    Stage,
+)
+from callctl.call.talking import Talking
+from callctl.call.variables import (
+    bridge_variables,
+    talk_variables,
+    waiting_variables,
+)
+from callctl.model import (
+    OUTCOME_OF_REASON,
+    HungUpBy,
+    Offer,
+    OfferResult,
+    Reason,
+)
+
+
+class Bridging(Talking):
+    """What happens while two legs are being joined."""
+
+    def _order_bridge(self, offer: Offer) -> list[Effect]:
+        self._was_away = not self._socket_is_open
+        return [
+            ev.Bridge(offer, bridge_variables(offer)),
+            ev.StartTimer(TIMER_BRIDGE, BRIDGE_PROOF_SECONDS),
+        ]
+
+    def bridged(self, event: ev.Bridged, now: float) -> list[Effect]:
+        offer = self._taken
+        if offer is None or event.leg_uuid != offer.leg_uuid:
+            return []
+        return [
+            ev.StopTimer(TIMER_BRIDGE),
+            ev.ReportBridged(offer.id),
+            ev.SetCallerVariables(talk_variables(now)),
+            self._enter(
+                Stage.TALKING,
+                bridged_at=now if event.at is None else event.at,
+                reason=Reason.BRIDGED,
+                outcome=OUTCOME_OF_REASON[Reason.BRIDGED],
+            ),
+            self._ledger.note(now, "bridged", offer.agent),
+            *([ev.RecordTalk(template, offer)] if (template := self._queue.record_template) else []),
+        ]
+
+    def _bridged_after_all(self, event: ev.AgentHungUp | ev.CallerHungUp, now: float) -> list[Effect]:
+        """The two did hear each other: a hangup says so, which overtook CHANNEL_BRIDGE or is all we heard."""
+        assert self._taken is not None, "BRIDGING always has an offer"
+        return self.bridged(ev.Bridged(self._taken.leg_uuid, now - event.bridged_seconds), now)
+
+    def bridge_refused(self, event: ev.BridgeRefused, now: float) -> list[Effect]:
+        if self._taken is None or event.offer_id != self._taken.id:
+            self._lapsed = None
+            return []
+        return [
+            *self._bridge_failed(event.why, now, leg_is_gone=False),
+            ev.StopTimer(TIMER_BRIDGE),
+            *self._restore_wait(now),
+        ]
+
+    def lapsed_bridge_refused(self, event: ev.BridgeRefused, now: float) -> list[Effect]:
+        if self._lapsed is None or event.offer_id != self._lapsed.id:
+            return []
+        return [ev.StopTimer(TIMER_BRIDGE), *self._restore_wait(now)]
+
+    def _restore_wait(self, now: float) -> list[Effect]:
+        """The caller was not taken for the bridge that failed: it is as if it had never been ordered."""
+        self._lapsed = None
+        if self._is_unattended:
+            return self._entertain(now)
+        return [ev.SetCallerVariables(waiting_variables(self._ledger.arrival))]
+
+    def agent_gone_before_bridge(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
+        if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
+            return []
+        if event.talked_to and event.talked_to == self._ledger.arrival.uuid:
+            return [*self._bridged_after_all(event, now), *self.agent_left_talk(event, now)]
+        # The order may still be on its way. If FreeSWITCH takes the caller for it, only the variables that
+        # were set before it lead back, so they stay until that is settled: by a refusal, by the caller's
+        # return, or by the time for a proof.
+        self._lapsed = self._taken
+        return self._bridge_failed(event.cause, now, leg_is_gone=True)
+
+    def _bridge_failed(self, why: str, now: float, *, leg_is_gone: bool) -> list[Effect]:
+        offer = self._taken
+        assert offer is not None, "BRIDGING always has an offer"
+        self._taken = None
+        effects: list[Effect] = [
+            ev.ReportBridgeFailed(offer.id, caller_gone=False),
+            self._enter(
+                Stage.RINGING if self._ringing else Stage.WAITING,
+                agent="",
+                agent_uuid="",
+                answered_at=None,
+            ),
+            self._ledger.close_offer(offer.id, OfferResult.FAILED, why, now),
+            self._ledger.note(now, "bridge-failed", f"{offer.agent}: {why}"),
+        ]
+        if not leg_is_gone:
+            effects.append(ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"))
+        if self._ledger.arrival.callback:
+            effects.append(ev.HangUpCaller("ORIGINATOR_CANCEL"))
+        elif not self._socket_is_open:
+            effects += self._expect_return()
+        return effects
+
+    def _expect_return(self) -> list[Effect]:
+        """The caller was taken for a bridge that failed; the dialplan leads back to us, on a new socket.
+
+        The old one must have ended by then: FreeSWITCH would take its end for the end of the new one.
+        """
+        self._socket_is_open = self._is_unattended = False
+        return [ev.LeaveSocket(), ev.SettleCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
+
+    def caller_gone_while_bridging(self, event: ev.CallerHungUp | ev.SwitchLost, now: float) -> list[Effect]:
+        offer = self._taken
+        assert offer is not None, "BRIDGING always has an offer"
+        if isinstance(event, ev.CallerHungUp) and event.talked_to == offer.leg_uuid:
+            return [*self._bridged_after_all(event, now), *self.caller_left_talk(event, now)]
+        self._taken = None
+        ended = (
+            self.caller_gone(event, now)
+            if isinstance(event, ev.CallerHungUp)
+            else self.switch_lost(event, now)
+        )
+        return [
+            ev.StopTimer(TIMER_BRIDGE),
+            ev.ReportBridgeFailed(offer.id, caller_gone=True),
+            ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"),
+            # An answered offer is one that led to a talk; for this one nobody was there any more.
+            self._ledger.close_offer(offer.id, OfferResult.CANCELLED, f"{self.record.reason}", now),
+            *ended,
+        ]
+
+    def left_for_the_bridge(self, event: ev.CallerTaken, now: float) -> list[Effect]:
+        # uuid_bridge takes the caller out of the socket application; if the bridge then fails, only
+        # the dialplan brings the caller back to us.
+        self._socket_is_open = self._is_unattended = False
+        return []
+
+    def returned_while_bridging(self, event: ev.CallerReturned, now: float) -> list[Effect]:
+        if self._was_away:
+            return self._await_bridge(now)
+        failed = self._bridge_failed("the caller came back", now, leg_is_gone=False)
+        return [ev.StopTimer(TIMER_BRIDGE), *failed, *self.caller_returned(event, now)]
+
+    def bridge_timer(self, event: ev.TimerFired, now: float) -> list[Effect]:
+        assert self._taken is not None, "BRIDGING always has an offer"
+        return [ev.SettleBridge(self._taken)] if event.timer == TIMER_BRIDGE else []
+
+    # --- calling back ---
+
+    def caller_reached(self, event: ev.CallerReached, now: float) -> list[Effect]:
+        if self._taken is None or event.offer_id != self._taken.id:
+            return [ev.HangUpCaller("ORIGINATOR_CANCEL")]
+        arrival = evolve(self._ledger.arrival, uuid=event.uuid)
+        return [
+            self._ledger.change(arrival=arrival),
+            self._ledger.note(now, "caller-reached"),
+            ev.SettleCaller(),
+            *self._order_bridge(self._taken),
+        ]
+
+    def caller_unreached(self, event: ev.CallerUnreached, now: float) -> list[Effect]:
+        if self._taken is None or event.offer_id != self._taken.id:
+            return []
+        self._attempts += 1
+        failed = self._bridge_failed(f"caller not reached: {event.cause}", now, leg_is_gone=False)
+        if self._attempts >= self._queue.callback_attempts:
+            return [*failed, *self._end_wait(Reason.CALLER_HANGUP, now, by=HungUpBy.CALLER)]
+        return [*failed, ev.Postpone(self._queue.callback_retry_interval)]
+
+    def hang_up_late_caller(self, event: ev.CallerReached, now: float) -> list[Effect]:
+        return [ev.HangUpCaller("ORIGINATOR_CANCEL")]

@@ -1,0 +1,174 @@
+"""The caller waits, and agents are rung: what happens from joining the queue to an agent's answer."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from callctl.call import events as ev
+from callctl.call.bridging import Bridging
+from callctl.call.entertainment import SILENCE
+from callctl.call.events import Effect
+from callctl.call.stages import (
+    CALLBACK,
+    RETURN_SECONDS,
+    TIMER_BRIDGE,
+    TIMER_EXPIRY,
+    TIMER_RETURN,
+    Stage,
+)
+from callctl.model import (
+    HungUpBy,
+    OfferResult,
+    Reason,
+)
+
+
+class Waiting(Bridging):
+    """What happens in the queue."""
+
+    def begin(self, position: int, now: float) -> list[Effect]:
+        """The caller stands in the queue, at `position` (1 = next). Returns what to do first."""
+        self._has_begun = True
+        arrival = self._ledger.arrival
+        if arrival.callback:
+            self._socket_is_open = False
+            return [
+                self._ledger.change(position_at_entry=position),
+                self._ledger.note(now, "callback-queued", f"{arrival.queue}, position {position}"),
+                ev.StartTimer(TIMER_EXPIRY, self._queue.callback_expiry),
+            ]
+        if arrival.resumes:
+            # Where the row had not reached the disk, this is all that is known of the place.
+            return [
+                self._ledger.change(position_at_entry=self._ledger.record.position_at_entry or position),
+                self._ledger.note(now, "resumed", f"{arrival.queue}, time {arrival.resumes}"),
+                *self._entertain(now),
+            ]
+        return [
+            self._ledger.change(position_at_entry=position),
+            self._ledger.note(now, "joined", f"{arrival.queue}, position {position}"),
+            *self._entertain(now),
+        ]
+
+    def begin_without_socket(self, now: float) -> list[Effect]:
+        """The caller stands in the old place, and is on the way back to us. Returns what to do meanwhile."""
+        self._has_begun = self._is_returning = True
+        self._socket_is_open = False
+        return [
+            self._ledger.change(),
+            self._ledger.note(now, "place-kept", self._ledger.arrival.queue),
+            ev.SettleCaller(),
+            ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
+        ]
+
+    def refuse(self, reason: Reason, now: float, target: str = "") -> list[Effect]:
+        """The queue does not take this caller. Returns what to do: on to `target`, or to the dialplan."""
+        return self._end_wait(reason, now, by=None, target=target)
+
+    # --- agents ---
+
+    def ring(self, event: ev.Offered, now: float) -> list[Effect]:
+        offer = event.offer
+        self._ringing[offer.id] = offer
+        return [
+            ev.Ring(offer),
+            self._enter(Stage.RINGING, offers=self._ledger.record.offers + 1),
+            self._ledger.open_offer(offer),
+            self._ledger.note(now, "offered", offer.agent),
+        ]
+
+    def withdraw_offer(self, event: ev.OfferWithdrawn, now: float) -> list[Effect]:
+        offer = self._ringing.get(event.offer_id)
+        if offer is None:
+            return []
+        return [
+            ev.HangUpLeg(offer.leg_uuid, event.cause),
+            *self._stop_ringing(event.offer_id, OfferResult.CANCELLED, event.cause, now),
+        ]
+
+    def agent_unavailable(self, event: ev.AgentUnavailable, now: float) -> list[Effect]:
+        released = self.release(event, now)
+        offer = self._ringing.get(event.offer_id)
+        if offer is None:
+            return released
+        if event.result is OfferResult.UNKNOWN:
+            # The leg may ring on or be answered, on a switch that does not say; it is the first thing that
+            # a switch hears which is back.
+            released.insert(0, ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"))
+        return [*released, *self._stop_ringing(event.offer_id, event.result, event.cause, now)]
+
+    def agent_answered(self, event: ev.AgentAnswered, now: float) -> list[Effect]:
+        offer = self._ringing.get(event.offer_id)
+        if offer is None:
+            return [ev.HangUpLeg(event.leg_uuid, "ORIGINATOR_CANCEL")]
+        if not event.won:
+            return [
+                ev.HangUpLeg(event.leg_uuid, "LOSE_RACE"),
+                *self._stop_ringing(offer.id, OfferResult.CANCELLED, "LOSE_RACE", now),
+            ]
+        # FreeSWITCH names the leg; ours is only a wish where the UUID was taken already.
+        offer = evolve(offer, leg_uuid=event.leg_uuid)
+        del self._ringing[offer.id]
+        self._taken = offer
+        if self._ledger.arrival.callback:
+            ordered: list[Effect] = [ev.CallBack(offer)]
+        else:
+            ordered = self._order_bridge(offer)
+        return [
+            *ordered,
+            self._enter(Stage.BRIDGING, agent=offer.agent, agent_uuid=offer.leg_uuid, answered_at=now),
+            self._ledger.close_offer(offer.id, OfferResult.ANSWERED, "", now),
+            self._ledger.note(now, "agent-answered", offer.agent),
+        ]
+
+    # --- the wait ---
+
+    def wait_over(self, event: ev.WaitOver, now: float) -> list[Effect]:
+        return self._end_wait(event.reason, now, by=None, target=event.target)
+
+    def caller_taken(self, event: ev.CallerTaken | ev.Bridged, now: float) -> list[Effect]:
+        if not self._socket_is_open:
+            return []  # The dialplan is playing music between two visits; the caller is still ours.
+        if self._is_of_lapsed_bridge(event):
+            return [ev.StopTimer(TIMER_BRIDGE), *self._expect_return()]
+        # Our socket lives on after a transfer, and with socket_resume its end would break off
+        # whatever the caller does now.
+        return [
+            ev.SetCallerVariables({"socket_resume": "false", "callctl_call": ""}),
+            *self._end_wait(Reason.TRANSFERRED, now, by=None),
+        ]
+
+    def _is_of_lapsed_bridge(self, event: ev.CallerTaken | ev.Bridged) -> bool:
+        """Say whether this is the bridge that has failed: the way back, set before it, leads to us."""
+        if self._lapsed is None:
+            return False
+        return isinstance(event, ev.CallerTaken) or event.leg_uuid == self._lapsed.leg_uuid
+
+    def music_ended(self, event: ev.MusicEnded, now: float) -> list[Effect]:
+        music = self._entertainment.music_ended(event, now)
+        if music.sound == SILENCE:
+            return [music, self._ledger.note(now, "music-failed", self._entertainment.music)]
+        return [music]
+
+    def key_pressed(self, event: ev.KeyPressed, now: float) -> list[Effect]:
+        if event.digit == self._queue.callback_key and self._ledger.arrival.caller_number:
+            return self._end_wait(Reason.EXIT_WITH_KEY, now, by=None, exit_key=event.digit, target=CALLBACK)
+        if event.digit not in (self._ledger.arrival.exit_keys or self._queue.exit_keys):
+            return []
+        return self._end_wait(Reason.EXIT_WITH_KEY, now, by=None, exit_key=event.digit)
+
+    def place_told(self, event: ev.PlaceTold, now: float) -> list[Effect]:
+        return self._entertainment.place_told(event, now)
+
+    def waiting_timer(self, event: ev.TimerFired, now: float) -> list[Effect]:
+        if event.timer == TIMER_RETURN and not self._socket_is_open:
+            if self._was_fetched:
+                return self._end_wait(Reason.TRANSFERRED, now, by=None)
+            self._was_fetched = True
+            return [ev.FetchCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
+        if event.timer == TIMER_BRIDGE:
+            lapsed, self._lapsed = self._lapsed, None
+            return self._restore_wait(now) if lapsed and self._socket_is_open else []
+        if event.timer == TIMER_EXPIRY:
+            return self._end_wait(Reason.TIMEOUT, now, by=HungUpBy.CALLCTL)
+        return self._entertainment.timer_fired(event.timer)
