@@ -5,6 +5,8 @@
 - `output`: tables for people, JSON for programs.
 - `target`: where a command works: on a running server, or on the database when none runs. `keepers`: both.
 - `probe`: asks a switch how it stands, for `check`. `stage`: server and stand-in, for `demo`.
+- `load`: the people of `loadtest`. `process`: a server in a process of its own, and what it costs.
+- `files`: how many files a process may have open.
 
 Every command prints errors in one line on stderr and exits 1 when what was asked did not work, 2 for wrong
 usage or configuration. A traceback means a defect of ours, never a user's mistake.

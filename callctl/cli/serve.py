@@ -10,6 +10,7 @@ import structlog
 import trio
 from attrs import evolve
 
+from callctl.cli.files import raise_file_limit
 from callctl.cli.options import checked_config, config_option
 from callctl.config import Config
 from callctl.config.settings import Address, LogNumbers
@@ -43,6 +44,7 @@ def command(config: Config, log_numbers: str | None) -> None:
     settings = config.log if log_numbers is None else evolve(config.log, numbers=LogNumbers(log_numbers))
     configure_logging(settings)
     _warn_of_open_doors(config)
+    _have_files_for(config.server.max_calls)
     trio.run(_serve, config)
 
 
@@ -56,6 +58,17 @@ def _warn_of_open_doors(config: Config) -> None:
                 switch=switch.name,
                 host=str(address),
             )
+
+
+def _have_files_for(max_calls: int) -> None:
+    calls = raise_file_limit(max_calls)
+    if calls < max_calls:
+        log.warning(
+            "the system allows fewer open files than max-calls needs; raise LimitNOFILE in callctl's unit, "
+            "or the hard limit of ulimit -n",
+            calls=calls,
+            max_calls=max_calls,
+        )
 
 
 async def _serve(config: Config) -> None:

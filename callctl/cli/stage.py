@@ -1,4 +1,4 @@
-"""A real server and stand-in switches, joined by real sockets on free ports: for demo and load test."""
+"""A real server and a stand-in switch in one process, joined by real sockets on free ports: for the demo."""
 
 from __future__ import annotations
 
@@ -21,21 +21,15 @@ from callctl.sim.switch import Switch
 
 @frozen
 class Stage:
-    """The server and its switches, all running."""
+    """The server and its switch, both running."""
 
     server: Server
-    switches: tuple[Switch, ...]
-
-    @property
-    def switch(self) -> Switch:
-        """The first switch, and mostly the only one."""
-        return self.switches[0]
+    switch: Switch
 
     def hire(self, settings: AgentSettings, queue: str, phone: Endpoint | None = None) -> None:
         """Have an available agent serve `queue`; `phone` is what answers at the agent's contact."""
         if phone is not None:
-            for switch in self.switches:
-                switch.add_endpoint(settings.contact, phone)
+            self.switch.add_endpoint(settings.contact, phone)
         record = AgentRecord(settings=settings, status=AgentStatus.AVAILABLE, state=AgentState.WAITING)
         tier = Tier(queue=queue, agent=settings.name)
         act = self.server.dispatcher.act
@@ -48,11 +42,10 @@ async def open_stage(
     database: Path,
     *queues: QueueSettings,
     seed: int | None = None,
-    switches: int = 1,
     max_calls: int = 2000,
     music_seconds: int = 5,
 ) -> AsyncIterator[Stage]:
-    """Start them all, yield them, and stop the server in good order.
+    """Start both, yield them, and stop the server in good order.
 
     The first of `queues` takes the calls that name none; `seed` makes the people repeatable. The dialplan
     brings those whom the server does not take again after `music_seconds`.
@@ -60,20 +53,14 @@ async def open_stage(
     chance = random.Random(seed)
     port = await free_port()
     async with trio.open_nursery() as nursery:
-        stand_ins = tuple(
-            Switch(
-                name=f"fs{number + 1}",
-                random=chance,
-                ids=Ids(random.Random(chance.random())),
-                dialplan=house_dialplan(f"127.0.0.1:{port}", music_seconds=music_seconds),
-            )
-            for number in range(switches)
+        switch = Switch(
+            name="fs1",
+            random=chance,
+            ids=Ids(random.Random(chance.random())),
+            dialplan=house_dialplan(f"127.0.0.1:{port}", music_seconds=music_seconds),
         )
-        settings = []
-        for switch in stand_ins:
-            await nursery.start(switch.run)
-            switch_port = await nursery.start(switch.listen_inbound)
-            settings.append(SwitchSettings(name=switch.name, host="127.0.0.1", port=switch_port))
+        await nursery.start(switch.run)
+        switch_port = await nursery.start(switch.listen_inbound)
         config = Config(
             server=ServerSettings(
                 listen=Address("127.0.0.1", port),
@@ -81,7 +68,7 @@ async def open_stage(
                 default_queue=queues[0].name,
                 max_calls=max_calls,
             ),
-            switches=tuple(settings),
+            switches=(SwitchSettings(name=switch.name, host="127.0.0.1", port=switch_port),),
             http=HttpSettings(listen=Address("127.0.0.1", 0)),
             log=LogSettings(),
             queues={queue.name: queue for queue in queues},
@@ -91,7 +78,7 @@ async def open_stage(
         async with trio.open_nursery() as server_nursery:
             server = Server(config)
             await server_nursery.start(server.run)
-            yield Stage(server, stand_ins)
+            yield Stage(server, switch)
             server.stop()
         nursery.cancel_scope.cancel()
 

@@ -7,7 +7,6 @@ system keeps temporary files, or in TMPDIR.
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import sqlite3
 import subprocess
@@ -24,6 +23,7 @@ import tomli_w
 import trio
 from attrs import field, frozen
 
+from callctl.cli.files import raise_file_limit
 from callctl.cli.stage import free_port
 from callctl.clock import SteadyClock
 from callctl.config.paths import control_socket
@@ -39,6 +39,9 @@ SETTLED_SECONDS = 2.0
 """After a login the server looks at its switch once more, 1.2 s later; that belongs to no call."""
 
 POLL_SECONDS = 0.01
+
+MAX_CALLS = 15_000
+"""More than any subject has."""
 
 PROFILE_VARIABLE = "CALLCTL_BENCH_PROFILE"
 """A file for the profile of the server (cProfile), which makes it slower by half."""
@@ -81,7 +84,7 @@ class ServerProcess:
                         "listen": f"127.0.0.1:{port}",
                         "database": str(self.database),
                         # The default bounds memory; here memory is measured.
-                        "max-calls": 100_000,
+                        "max-calls": MAX_CALLS,
                     },
                     "freeswitch": [{"name": "fs1", "host": "127.0.0.1", "port": switch_port}],
                     "http": {"listen": "127.0.0.1:0"},
@@ -234,7 +237,7 @@ async def open_house(
 
     `module` is what Python runs as the server.
     """
-    raise_file_limit()
+    raise_file_limit(MAX_CALLS)
     port = await free_port()
     with tempfile.TemporaryDirectory(prefix="callctl-bench-") as folder:
         async with trio.open_nursery() as nursery:
@@ -259,9 +262,3 @@ async def until(condition: Callable[[], bool], *, patience_seconds: float = 120.
             if condition():
                 return
             await trio.sleep(POLL_SECONDS)
-
-
-def raise_file_limit() -> None:
-    """Allow this process, and the server that it starts, as many files as the system lets them have."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -14,8 +14,9 @@ import psutil
 import trio
 from attrs import frozen
 
+from callctl.cli.files import raise_file_limit
 from tests.bench.figures import Figure
-from tests.bench.house import raise_file_limit, until
+from tests.bench.house import MAX_CALLS, until
 from tests.bench.lean_people import Plan
 from tests.bench.lean_switch import LeanSwitch
 from tests.bench.subject import Size, command
@@ -90,7 +91,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 async def measure(size: Size) -> list[Figure]:
     """CPU and memory of a call with callctl.esl alone, beside a handler written by hand."""
-    raise_file_limit()
+    raise_file_limit(MAX_CALLS)
     calls, waiting = size.whole(30, 1_000, 4_000), size.whole(30, 1_000, 4_000)
     patience = size.pick(0.1, 1.0, 1.0)
     ours = await _cost("callctl", calls, waiting, patience)
