@@ -96,6 +96,7 @@ class CallerLeg:
         self._way_back = ""
         self._music_uuid = ""
         self._is_answered = False
+        self._is_owed = False
         self._watch: trio.CancelScope | None = None
         self._log = log.bind(uuid=uuid, switch=switch.name)
 
@@ -108,6 +109,11 @@ class CallerLeg:
     def is_answered(self) -> bool:
         """Say whether the caller's leg is answered, and billed."""
         return self._is_answered
+
+    @property
+    def is_owed(self) -> bool:
+        """Say whether the caller is just being handed back without a socket, and may not know it yet."""
+        return self._is_owed
 
     @property
     def way_back(self) -> str:
@@ -278,16 +284,28 @@ class CallerLeg:
     async def hand_back(self, variables: Mapping[str, str]) -> None:
         """Leave the caller to the dialplan: with `socket_resume` it goes on when our socket ends.
 
-        A caller without a socket hears the dialplan's music, and will be brought to us once more: `go_on`.
+        A caller without a socket hears the dialplan's music, and will be brought to us once more: `go_on`,
+        or before that is on the channel, by a socket that comes meanwhile.
         """
-        owed = {OWED: variables["callctl_reason"]} if self._socket is None else {}
-        await self.set_variables({"socket_resume": "true", **variables, **owed})
+        if self._socket is None:
+            await self._leave_owing({"socket_resume": "true", **variables})
+        else:
+            await self.set_variables({"socket_resume": "true", **variables})
         if self._socket is None:
             return
         try:
             await self._socket.request(commands.exit_())
         except WaitEnded:
             self._log.debug("socket ended before the hand-back")
+
+    async def _leave_owing(self, variables: Mapping[str, str]) -> None:
+        self._is_owed = True
+        await self.set_variables({**variables, OWED: variables["callctl_reason"]})
+        # A socket may have told how the channel was just before.
+        await trio.sleep(SET_SECONDS)
+        self._is_owed = False
+        if self._socket is not None:
+            await self.set_variables({OWED: ""})
 
     async def fall_silent(self) -> None:
         """End what plays, so that another visit on the same socket can begin."""

@@ -105,6 +105,10 @@ class Reception:
             return
         if await go_on(socket, switch):
             return
+        before = self._of_channel.get(socket.uuid)
+        if before is not None and before.owes_the_dialplan:
+            await before.drive(socket)
+            return
         arrival = self._arrival(socket, switch)
         session = self._sessions.get(arrival.call)
         if session is None:

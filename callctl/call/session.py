@@ -110,6 +110,11 @@ class CallSession:
         return self._flow.stage in (Stage.PARTING, Stage.ENDED)
 
     @property
+    def owes_the_dialplan(self) -> bool:
+        """Say whether the wait is over, and the caller, who was away, is still to be told to go on."""
+        return self.is_over and self._caller.is_owed
+
+    @property
     def next_visit(self) -> Arrival | None:
         """The visit to another queue that follows this one, or None; known when the call is over."""
         return self._next_visit

@@ -271,7 +271,7 @@ class Watch:
             known = self._places.get(uuid)
             if known is not None and known[0] == member.queue and abs(known[1] - joined_at) > PLACE_SECONDS:
                 what = f"{uuid} joined at {known[1]:.3f} and has {joined_at:.3f} now"
-                self._violated(now, what, (uuid, member.call))
+                self._violated(now, what, (uuid, member.call), ("place", member.call))
             if known is None or known[0] != member.queue:
                 carried = story.channel.variable("cc_queue_joined_epoch")
                 if carried and abs(float(carried) - joined_at) <= PLACE_SECONDS:
