@@ -254,7 +254,7 @@ class CallSocket:
     async def leave(self) -> None:
         """Close the socket as soon as the channel can go on without it. A cancellation closes it at once."""
         try:
-            if self._connection.ended is None:
+            if self._over is None:
                 await trio.sleep_until(self._connected_at + PARKED_SECONDS)
         finally:
             self.close()

@@ -220,13 +220,16 @@ async def test_a_call_that_is_let_go_at_once_keeps_its_socket_until_the_channel_
         assert trio.current_time() - began == PARKED_SECONDS
 
 
-async def test_a_call_that_has_ended_by_itself_keeps_nobody_waiting(autojump_clock):
-    async with offered() as (peer, listener):
+async def test_the_socket_of_a_caller_who_has_hung_up_is_closed_at_once(autojump_clock):
+    async def until_the_hangup(socket: CallSocket) -> None:
+        async for item in socket.events:
+            if item == ChannelEnded("linger"):
+                return
+
+    async with offered(until_the_hangup) as (peer, _):
         await peer.lines(2)
-        await peer.say(connect_reply(), reply())
-        await peer.close()
-        await settle()
-        assert listener.statistics().calls_open == 0
+        await peer.say(connect_reply(), reply(), notice("linger"))
+        assert await peer.stream.receive_some() == b""
         assert trio.current_time() == 0
 
 
