@@ -9,9 +9,10 @@ offered, and come back by themselves, as their dialplan keeps knocking; one who 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from functools import partial
 
+import msgspec
 import structlog
 import trio
 from attrs import evolve
@@ -37,9 +38,26 @@ BRIDGE_SECONDS = 0.3
 """How long an answered leg may wait for a bridge that was ordered before we died; 20 to 60 ms are usual."""
 
 WATCH_SECONDS = 30.0
-"""How often a switch is compared with what we believe of it: one command for each call."""
+"""How often a switch is compared with what we believe of it: one command, and one for each channel that
+surprises us."""
 
 log = structlog.get_logger(__name__)
+
+
+class _Row(msgspec.Struct):
+    """What `show channels` says of one channel, as far as it matters here."""
+
+    uuid: str
+    direction: str = ""
+
+
+class _Table(msgspec.Struct):
+    """The answer to `show channels`; without any channel it has no `rows`."""
+
+    rows: list[_Row] = []
+
+
+_TABLE = msgspec.json.Decoder(_Table)
 
 
 class Recovery:
@@ -59,21 +77,28 @@ class Recovery:
             task_status.started()
             await trio.sleep_forever()
 
-    async def reconcile(self, switch: Switch) -> None:
-        """Compare with `switch`, and heal. Raises WaitEnded when the connection is lost meanwhile."""
+    async def reconcile(self, switch: Switch) -> Set[str]:
+        """Compare with `switch`, and heal; return the UUIDs of its channels.
+
+        Raises WaitEnded when the connection is lost meanwhile, and ValueError for an answer that cannot be
+        read.
+        """
         # A call that ends while we ask leaves a leg to nobody of which the answer still says that it talks.
         heard = switch.listened()
-        channels = await self._channels(switch)
+        shown = await self._shown(switch)
+        channels = await self._surprising(switch, shown, heard)
         if any(_may_be_bridged_soon(leg) for leg in self._unheard_legs(switch, channels, heard)):
             await trio.sleep(BRIDGE_SECONDS)
             heard |= switch.listened()
-            channels = await self._channels(switch)
+            channels = await self._surprising(switch, await self._shown(switch), heard)
         for leg in self._unheard_legs(switch, channels, heard):
             await self._settle_leg(switch, leg, channels)
         await self._settle_rows(switch, channels)
+        uuids = {row.uuid for row in shown}
         for session in list(self._reception.sessions.values()):
             if session.arrival.switch == switch.name:
-                await session.check_leg()
+                await session.check_leg(uuids)
+        return uuids
 
     async def watch(self, switch: Switch) -> None:
         """Compare with `switch` for ever, and heal what no event told of: a fault elsewhere, each time."""
@@ -90,13 +115,13 @@ class Recovery:
                 return
             pause_seconds = WATCH_SECONDS
             try:
-                await self.reconcile(switch)
-                missing_before = await self._miss_callers(switch, missing_before)
+                shown = await self.reconcile(switch)
+                missing_before = await self._miss_callers(switch, shown, missing_before)
             except (EslError, ValueError) as error:
                 # An answer that cannot be read must not cost more than this one look.
                 log.warning("the watch was cut short", switch=switch.name, why=str(error))
 
-    async def _miss_callers(self, switch: Switch, missing_before: set[str]) -> set[str]:
+    async def _miss_callers(self, switch: Switch, shown: Set[str], missing_before: set[str]) -> set[str]:
         """End the calls whose caller was gone twice in a row; return those who are gone for the first time.
 
         Once is not enough: the hangup may be on its way to us.
@@ -106,7 +131,7 @@ class Recovery:
             arrival = session.record.arrival
             if session.is_over or arrival.switch != switch.name or not arrival.uuid:
                 continue
-            if await switch.exists(arrival.uuid):
+            if arrival.uuid in shown or await switch.exists(arrival.uuid):
                 continue
             missing.add(arrival.call)
             if arrival.call in missing_before:
@@ -118,16 +143,26 @@ class Recovery:
         log.warning("healed", call=call, what=what)
         self._desk.record(CallEvent(call=call, at=self._desk.clock.now(), event=HEALED, detail=what))
 
-    async def _channels(self, switch: Switch) -> dict[str, Event]:
-        """Return the channels that live: those that are shown, and those of ours that the rows name.
+    async def _shown(self, switch: Switch) -> list[_Row]:
+        """Return what the switch shows: a table that FreeSWITCH writes up to a second later."""
+        answer = await switch.link.api(commands.show_channels())
+        # A caller's name may hold bytes that are not UTF-8; of them nothing is wanted here.
+        return _TABLE.decode(answer.encode("utf-8", "replace")).rows
 
-        `show channels` reads a table that FreeSWITCH writes up to a second later.
+    async def _surprising(self, switch: Switch, shown: Iterable[_Row], heard: Set[str]) -> dict[str, Event]:
+        """Return the channels that live and may be ours without a call: legs, and those that the rows name.
+
+        Everything else that is shown is led by a call already, or is the trunk's.
         """
-        shown = json.loads(await switch.link.api(commands.show_channels()))
-        uuids = dict.fromkeys(row["uuid"] for row in shown.get("rows", []))
-        uuids.update(dict.fromkeys(self._absentees.legs_on(switch.name)))
+        known = heard | {session.record.arrival.uuid for session in self._reception.sessions.values()}
+        uuids = [row.uuid for row in shown if row.direction != "inbound" and row.uuid not in known]
+        return await self._dumps(switch, [*uuids, *self._absentees.legs_on(switch.name)])
+
+    async def _dumps(self, switch: Switch, uuids: Iterable[str]) -> dict[str, Event]:
+        """Ask for channels, and return those that live."""
+        wanted = dict.fromkeys(uuids)
         channels = {}
-        for uuid, pending in zip(uuids, switch.link.post_api(*map(commands.uuid_dump, uuids)), strict=True):
+        for uuid, pending in zip(wanted, switch.link.post_api(*map(commands.uuid_dump, wanted)), strict=True):
             reply = await pending.wait()
             if reply.ok:  # else it has ended
                 channels[uuid] = Event("CHANNEL_DATA", json.loads(reply.text))
@@ -148,7 +183,10 @@ class Recovery:
             await switch.hang_up(leg.uuid, "ORIGINATOR_CANCEL")
             return
         # A caller who was called back has another channel than the one that asked for it.
-        caller = channels.get(partner_uuid) if partner_uuid == member_uuid or not member_uuid else None
+        is_member = partner_uuid == member_uuid or not member_uuid
+        if partner_uuid not in channels and is_member:
+            channels = await self._dumps(switch, [partner_uuid])
+        caller = channels.get(partner_uuid) if is_member else None
         if caller is None:
             log.warning("an agent talks with somebody whom we do not know", leg=leg.uuid, switch=switch.name)
             return

@@ -7,7 +7,7 @@ orders that always run to their end, also when the call is over, so that no leg 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from functools import partial
 from typing import Any, TypeVar
 
@@ -250,10 +250,15 @@ class CallSession:
             if await self._answer(self._switch.leg_state, answered) is not LegState.BRIDGED:
                 await self._switch.hang_up(answered, "ORIGINATOR_CANCEL")
 
-    async def check_leg(self) -> None:
-        """Ask for the agent's leg of a talk, as nobody heard what happened meanwhile. Raises WaitEnded."""
+    async def check_leg(self, shown: Set[str]) -> None:
+        """Ask for the agent's leg of a talk, as nobody heard what happened meanwhile. Raises WaitEnded.
+
+        What is `shown` lives, or has ended so recently that the next look will not find it.
+        """
         leg_uuid = self._flow.record.agent_uuid
-        if self._flow.stage is Stage.TALKING and await self._switch.leg_state(leg_uuid) is LegState.GONE:
+        if self._flow.stage is not Stage.TALKING or leg_uuid in shown:
+            return
+        if await self._switch.leg_state(leg_uuid) is LegState.GONE:
             was_restarted = self._switch.core_uuid != self._core_uuid
             self.deliver(ev.SwitchLost() if was_restarted else ev.AgentHungUp(leg_uuid, ""))
 

@@ -25,7 +25,7 @@ MAX_HEADER_BYTES = 1024 * 1024
 MAX_HEADER_LINES = 16 * 1024
 """The most lines in one block, as a line costs memory beyond its bytes. 226 were recorded."""
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES = 64 * 1024 * 1024
 """The largest body taken. `show channels as json` takes about 1 kB for each channel."""
 
 _MAX_LENGTH_DIGITS = 12

@@ -65,7 +65,7 @@ async def test_a_leg_that_is_gone_was_hung_up_or_lost_with_its_switch(
     switch = Leg(LegState.GONE)
     session = talking(switch)
     switch.core_uuid = core_uuid
-    await session.check_leg()
+    await session.check_leg(frozenset())
     assert session._early == [told]
 
 
@@ -93,7 +93,7 @@ async def test_a_bridge_that_a_slow_switch_makes_only_now_is_not_given_up(autoju
 
 async def test_a_leg_that_talks_is_left_alone() -> None:
     session = talking(Leg(LegState.BRIDGED))
-    await session.check_leg()
+    await session.check_leg(frozenset())
     assert session._early == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Set
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +33,7 @@ class Session:
     def __init__(self) -> None:
         self.told: list[object] = []
 
-    async def check_leg(self) -> None:
+    async def check_leg(self, shown: Set[str]) -> None:
         """This call has no agent's leg that could be gone."""
 
     def deliver(self, event: object) -> None:
@@ -105,3 +107,29 @@ async def test_a_switch_that_refuses_to_answer_ends_no_watch(autojump_clock: obj
         await trio.sleep(WATCH_SECONDS * 2.5)
         switch.refuses = False
     assert len(session.told) >= 1
+
+
+class BusySwitch(EmptySwitch):
+    """A switch that shows our caller, the caller's agent, and a call of somebody else's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def api(self, command: str) -> str:
+        self.asked.append(command)
+        rows = [("caller", "inbound"), ("leg", "outbound"), ("somebody else's", "inbound")]
+        shown = [{"uuid": uuid, "direction": direction, "cid_name": "Ada"} for uuid, direction in rows]
+        return json.dumps({"row_count": 3, "rows": shown}) if command.startswith("show") else "1000000"
+
+    def listened(self) -> frozenset[str]:
+        return frozenset({"leg"})
+
+    async def exists(self, uuid: str) -> bool:
+        raise AssertionError("who is shown is there")
+
+
+async def test_a_look_at_a_switch_asks_for_no_channel_that_surprises_nobody(autojump_clock: object) -> None:
+    switch = BusySwitch()
+    assert await watched(switch, Session(), looks=3) == []
+    assert switch.asked == ["show channels as json", "uptime"] * 3
