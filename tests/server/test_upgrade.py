@@ -57,7 +57,7 @@ async def test_a_restart_keeps_who_waits_in_place_and_follows_who_talks(tmp_path
         )
         async with trio.open_nursery() as old:
             server = await old.start(Server(config).run)
-            stage = Stage(server, (switch,))
+            stage = Stage(server, switch)
             phone = Endpoint(answer_after=0.05, talk_seconds=4.0)
             stage.hire(AgentSettings(name="1001", contact="user/1001"), "caller", phone)
             for number in range(5):
