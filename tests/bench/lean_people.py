@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 from attrs import define, field, frozen
 
 from tests.bench.lean_wire import Wire
@@ -36,6 +39,19 @@ class Leg:
     is_answered: bool = False
     is_gone: bool = False
 
+    @property
+    def values(self) -> dict[str, bytes]:
+        """What fills the gaps of a recorded message about this channel."""
+        shown = {"cc_side": "agent", "callctl_call": self.variables["callctl_call"]}
+        call = self.call
+        return {
+            "caller": call.uuid.encode() if call is not None and call.leg is self else b"",
+            "leg": self.uuid.encode(),
+            "number": call.number.encode() if call is not None else b"",
+            "variables": as_members(shown) + b',"Channel-Presence-ID":"%b@127.0.0.1"' % self.agent.encode(),
+            "application": b"",
+        }
+
 
 @define(eq=False)
 class Call:
@@ -57,8 +73,17 @@ class Call:
     music_at: float = 0.0
     bridged_at: float = 0.0
     gone_at: float = 0.0
-    commands: int = 0
-    events: int = 0
+
+    @property
+    def values(self) -> dict[str, bytes]:
+        """What fills the gaps of a recorded message about this channel."""
+        return {
+            "caller": self.uuid.encode(),
+            "leg": self.leg.uuid.encode() if self.leg is not None else b"",
+            "number": self.number.encode(),
+            "variables": b"",
+            "application": b"",
+        }
 
     @property
     def is_heard(self) -> bool:
@@ -87,3 +112,12 @@ class Watcher:
 
     def over(self, call: Call) -> None:
         """A call has ended."""
+
+
+def as_members(variables: Mapping[str, str]) -> bytes:
+    """Return channel variables as members of a JSON object, each with a comma ahead of it."""
+    return b"".join(
+        b",%b:%b" % (json.dumps(f"variable_{name}").encode(), json.dumps(value).encode())
+        for name, value in variables.items()
+        if value
+    )

@@ -14,13 +14,13 @@ import random
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
 
 import trio
 
 from callctl.model import Ids
 from tests.bench import recorded
+from tests.bench.lean_api import answer_api
 from tests.bench.lean_people import Call, Leg, Plan, Watcher
 from tests.bench.lean_wire import Order, Timers, Wire, connect
 
@@ -37,7 +37,6 @@ HEARTBEAT_SECONDS = 20.0
 
 OK = b"Content-Type: command/reply\nReply-Text: +OK\n\n"
 SUBSCRIBED = b"Content-Type: command/reply\nReply-Text: +OK event listener enabled json\n\n"
-NO_CHANNEL = b"-ERR No such channel!\n"
 
 
 class LeanSwitch:
@@ -65,7 +64,7 @@ class LeanSwitch:
         self.port = self._listener.getsockname()[1]
         self._link: Wire | None = None
         self._tells_creation = False
-        self._started_at = time.time()
+        self.started_at = time.time()
         self._nursery: trio.Nursery | None = None
         self._heartbeat = recorded.heartbeat()
 
@@ -144,7 +143,7 @@ class LeanSwitch:
         call.gone_at = time.perf_counter()
         leg = call.leg
         if leg is None:
-            self._tell(call, recorded.given_up().event(self._values(call)))
+            self._tell(call, recorded.given_up().event(call.values), is_last=True)
         else:
             self._end_talk(call, leg)
         self._end(call)
@@ -157,21 +156,18 @@ class LeanSwitch:
         self.calls.pop(call.uuid, None)
         self.ended += 1
         self.handled += call.is_handled
-        if call.wire is not None:
-            call.wire.send(
-                b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: %b\n"
-                b"Content-Disposition: linger\nChannel-Name: sofia/external/%b@127.0.0.1\n"
-                b"Linger-Time: 10\nContent-Length: 0\n\n" % (call.uuid.encode(), call.number.encode())
-            )
         self.watcher.over(call)
 
     def _end_talk(self, call: Call, leg: Leg) -> None:
         """Both hear that the talk is over, the agent's leg first."""
         self.watcher.freed(leg.agent)
         self._hang_up_leg(leg)
-        values = self._values(call)
-        self._tell(call, recorded.channel_event("CHANNEL_UNBRIDGE", "caller").event(values))
-        self._tell(call, recorded.channel_event("CHANNEL_HANGUP_COMPLETE", "caller").event(values))
+        values = call.values
+        events = [
+            recorded.channel_event(name, "caller").event(values)
+            for name in ("CHANNEL_UNBRIDGE", "CHANNEL_HANGUP_COMPLETE")
+        ]
+        self._tell(call, *events, is_last=True)
 
     def end_talk(self, call: Call) -> None:
         """The agent whom this caller talks with hangs up."""
@@ -187,33 +183,21 @@ class LeanSwitch:
 
     # --- events ---
 
-    def _values(self, call: Call) -> dict[str, bytes]:
-        return {
-            "caller": call.uuid.encode(),
-            "leg": call.leg.uuid.encode() if call.leg is not None else b"",
-            "number": call.number.encode(),
-            "variables": b"",
-            "application": b"",
-        }
-
-    def _tell(self, call: Call, message: bytes) -> None:
-        """Tell of the caller's channel, on its own socket and to who follows it."""
-        call.events += 1
+    def _tell(self, call: Call, *events: bytes, is_last: bool = False) -> None:
+        """Tell of the caller's channel, on its own socket and to who follows it; `is_last`: it is gone."""
         if call.wire is not None:
-            call.wire.send(message)
+            notice = _linger_notice(call) if is_last else b""
+            call.wire.send(b"".join(events) + notice)
         if call.is_followed and self._link is not None:
-            self._link.send(message)
+            self._link.send(b"".join(events))
 
-    def _tell_link(self, call: Call | None, message: bytes) -> None:
-        if call is not None:
-            call.events += 1
+    def _tell_link(self, message: bytes) -> None:
         if self._link is not None:
             self._link.send(message)
 
     # --- the caller's socket ---
 
     def _obey_on_socket(self, call: Call, order: Order) -> None:
-        call.commands += 1
         wire = call.wire
         assert wire is not None, "a command came on it"
         word = order.line.partition(b" ")[0]
@@ -255,13 +239,15 @@ class LeanSwitch:
         elif b"execute-app-name: hangup" in order.headers:
             self.hang_up(call)
 
-    def _tell_completion(self, call: Call, application: str) -> None:
+    def _tell_completion(self, call: Call, *applications: str) -> None:
         if not call.is_over:
-            template = recorded.channel_event("CHANNEL_EXECUTE_COMPLETE", "caller", application)
-            values = self._values(call)
-            if application == "playback":
-                values["application"] = call.music_uuid
-            self._tell(call, template.event(values))
+            events = [
+                recorded.channel_event("CHANNEL_EXECUTE_COMPLETE", "caller", application).event(
+                    call.values | {"application": call.music_uuid if application == "playback" else b""}
+                )
+                for application in applications
+            ]
+            self._tell(call, *events)
 
     # --- the inbound connection ---
 
@@ -276,8 +262,7 @@ class LeanSwitch:
     def _obey_on_link(self, wire: Wire, order: Order) -> None:
         word, _, rest = order.line.partition(b" ")
         if word == b"api":
-            name, _, argument = rest.decode().partition(" ")
-            answer = _API[name](self, argument)
+            answer = answer_api(self, rest.decode())
             wire.send(b"Content-Type: api/response\nContent-Length: %d\n\n%b" % (len(answer), answer))
         elif word == b"bgapi":
             self._originate(wire, order, rest)
@@ -297,7 +282,6 @@ class LeanSwitch:
     def _filter(self, words: list[str]) -> None:
         call = self.calls.get(words[-1])
         if call is not None:
-            call.commands += 1
             call.is_followed = words[0] != "delete"
 
     def _originate(self, wire: Wire, order: Order, rest: bytes) -> None:
@@ -320,28 +304,14 @@ class LeanSwitch:
         self.watcher.originate(leg)
         wire.send(b"Content-Type: command/reply\nReply-Text: +OK Job-UUID: %b\nJob-UUID: %b\n\n" % (job, job))
         if call is not None:
-            call.commands += 1
             call.ringing.append(leg)
             if call.plan.leaves_ringing is not None:
                 self._timers.later(call.plan.leaves_ringing, partial(self._give_up, call))
         if self._tells_creation:
-            self._tell_link(
-                call, recorded.channel_event("CHANNEL_CREATE", "leg").event(self._leg_values(leg))
-            )
+            self._tell_link(recorded.channel_event("CHANNEL_CREATE", "leg").event(leg.values))
         ring_seconds = (call.plan if call is not None else Plan()).ring_seconds
         if ring_seconds is not None:
             self._timers.later(ring_seconds, partial(self._answer_leg, leg))
-
-    def _leg_values(self, leg: Leg) -> dict[str, bytes]:
-        shown = {"cc_side": "agent", "callctl_call": leg.variables["callctl_call"]}
-        members = _json_members({f"variable_{name}": value for name, value in shown.items()})
-        return {
-            "caller": leg.call.uuid.encode() if leg.call is not None and leg.call.leg is leg else b"",
-            "leg": leg.uuid.encode(),
-            "number": leg.call.number.encode() if leg.call is not None else b"",
-            "variables": members + b',"Channel-Presence-ID":"%b@127.0.0.1"' % leg.agent.encode(),
-            "application": b"",
-        }
 
     def _answer_leg(self, leg: Leg) -> None:
         if not leg.is_gone:
@@ -355,73 +325,41 @@ class LeanSwitch:
             "result": result.encode() + b"\\n",
             "variables": b"",
         }
-        self._tell_link(leg.call, recorded.job_result().event(values))
+        self._tell_link(recorded.job_result().event(values))
 
     def _hang_up_leg(self, leg: Leg) -> None:
         leg.is_gone = True
         del self.legs[leg.uuid]
         event = recorded.channel_event("CHANNEL_HANGUP_COMPLETE", "leg")
-        self._tell_link(leg.call, event.event(self._leg_values(leg)))
+        self._tell_link(event.event(leg.values))
         if leg.call is not None and leg in leg.call.ringing:
             leg.call.ringing.remove(leg)
 
-    # --- api ---
+    # --- what the api orders ---
 
-    def _uuid_setvar_multi(self, argument: str) -> bytes:
-        uuid, _, settings = argument.partition(" ")
-        call = self.calls.get(uuid)
-        if call is None:
-            return NO_CHANNEL
-        call.commands += 1
-        for setting in settings.split(";"):
-            name, _, value = setting.partition("=")
-            call.variables[name] = value
-        return b"+OK\n"
-
-    def _uuid_answer(self, argument: str) -> bytes:
-        call = self.calls.get(argument)
-        if call is None:
-            return NO_CHANNEL
-        call.commands += 1
-        return b"+OK\n"
-
-    def _uuid_bridge(self, argument: str) -> bytes:
-        caller_uuid, leg_uuid = argument.split()
-        call, leg = self.calls.get(caller_uuid), self.legs.get(leg_uuid)
-        if call is None or leg is None:
-            return b"-ERR Invalid uuid\n"
-        call.commands += 1
+    def order_bridge(self, call: Call, leg: Leg) -> None:
+        """Join the two in a while, unless one of them is gone by then."""
+        self._timers.later(BRIDGE_SECONDS / 2, partial(self._tell_completion, call, "playback", "socket"))
         self._timers.later(BRIDGE_SECONDS, partial(self._bridge, call, leg))
-        return b"+OK %b\n" % leg_uuid.encode()
 
     def _bridge(self, call: Call, leg: Leg) -> None:
         if call.is_over or leg.is_gone:
             return
-        self._tell_completion(call, "playback")
-        self._tell_completion(call, "socket")
         call.leg = leg
         call.is_handled = True
         call.bridged_at = time.perf_counter()
-        self._tell(call, recorded.channel_event("CHANNEL_BRIDGE", "caller").event(self._values(call)))
+        self._tell(call, recorded.channel_event("CHANNEL_BRIDGE", "caller").event(call.values))
         self.watcher.bridged(call)
         if call.plan.talk_seconds is not None:
             self._timers.later(call.plan.talk_seconds, partial(self._agent_leaves, call, leg))
 
-    def _uuid_kill(self, argument: str) -> bytes:
-        uuid, _, cause = argument.partition(" ")
-        if (leg := self.legs.get(uuid)) is not None:
-            if leg.call is not None:
-                leg.call.commands += 1
-            if leg.call is not None and leg.call.leg is leg:
-                self._agent_leaves(leg.call, leg)
-                return b"+OK\n"
-            self.watcher.cancelled(leg)
-            self._timers.later(0.0, partial(self._cancel_leg, leg, cause or "NORMAL_CLEARING"))
-        elif (call := self.calls.get(uuid)) is not None:
-            self._timers.later(0.0, partial(self.hang_up, call))
+    def kill_leg(self, leg: Leg, cause: str) -> None:
+        """End an agent's leg, be it ringing or in a talk, right after the reply to that."""
+        if leg.call is not None and leg.call.leg is leg:
+            self._timers.later(0.0, partial(self._agent_leaves, leg.call, leg))
         else:
-            return NO_CHANNEL
-        return b"+OK\n"
+            self.watcher.cancelled(leg)
+            self._timers.later(0.0, partial(self._cancel_leg, leg, cause))
 
     def _cancel_leg(self, leg: Leg, cause: str) -> None:
         if not leg.is_gone:
@@ -429,65 +367,19 @@ class LeanSwitch:
                 self._tell_result(leg, f"-ERR {cause}")
             self._hang_up_leg(leg)
 
-    def _uuid_exists(self, argument: str) -> bytes:
-        return b"true" if argument in self.calls or argument in self.legs else b"false"
-
-    def _uuid_dump(self, argument: str) -> bytes:
-        uuid = argument.split()[0]
-        if (call := self.calls.get(uuid)) is not None:
-            return recorded.dump("caller", call.leg is not None).fill(
-                self._values(call) | _times(call.bridged_at) | {"variables": _variables(call.variables)}
-            )
-        if (leg := self.legs.get(uuid)) is not None:
-            call = leg.call if leg.call is not None and leg.call.leg is leg else None
-            return recorded.dump("leg", call is not None).fill(
-                self._leg_values(leg)
-                | _times(0.0 if call is None else call.bridged_at)
-                | {"variables": _variables(leg.variables)}
-            )
-        return NO_CHANNEL
-
-    def _uptime(self, argument: str) -> bytes:
-        return b"%d" % (time.time() - self._started_at)
-
-    def _show(self, argument: str) -> bytes:
-        if argument.startswith("registrations"):
-            return b'{"row_count":0}\n'
-        self.looks += 1
-        return recorded.shown_channels((*self.calls, *self.legs))
+    def kill_caller(self, call: Call) -> None:
+        """Hang a caller up, right after the reply to that."""
+        self._timers.later(0.0, partial(self.hang_up, call))
 
 
-_API: Mapping[str, Callable[[LeanSwitch, str], bytes]] = {
-    "global_getvar": lambda switch, argument: recorded.CORE_UUID.encode(),
-    "uptime": LeanSwitch._uptime,
-    "show": LeanSwitch._show,
-    "uuid_answer": LeanSwitch._uuid_answer,
-    "uuid_bridge": LeanSwitch._uuid_bridge,
-    "uuid_dump": LeanSwitch._uuid_dump,
-    "uuid_exists": LeanSwitch._uuid_exists,
-    "uuid_kill": LeanSwitch._uuid_kill,
-    "uuid_setvar_multi": LeanSwitch._uuid_setvar_multi,
-}
+def _linger_notice(call: Call) -> bytes:
+    return (
+        b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: %b\n"
+        b"Content-Disposition: linger\nChannel-Name: sofia/external/%b@127.0.0.1\n"
+        b"Linger-Time: 10\nContent-Length: 0\n\n" % (call.uuid.encode(), call.number.encode())
+    )
 
 
 def _filter_added(line: bytes) -> bytes:
     header, value = line.split(b" ")[-2:]
     return b"Content-Type: command/reply\nReply-Text: +OK filter added. [%b]=[%b]\n\n" % (header, value)
-
-
-def _json_members(values: dict[str, str]) -> bytes:
-    """Return members of a JSON object, each with a comma ahead of it."""
-    return b"".join(b",%b:%b" % (json.dumps(n).encode(), json.dumps(v).encode()) for n, v in values.items())
-
-
-def _variables(variables: dict[str, str]) -> bytes:
-    return _json_members({f"variable_{name}": value for name, value in variables.items() if value})
-
-
-def _times(bridged_at: float) -> dict[str, bytes]:
-    """Return since when a talk lasts, by a moment of `time.perf_counter`, and the time now; in µs."""
-    now = time.time()
-    return {
-        "bridged": b"%d" % ((now - (time.perf_counter() - bridged_at)) * 1e6),
-        "now": b"%d" % (now * 1e6),
-    }

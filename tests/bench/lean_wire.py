@@ -1,7 +1,8 @@
 """The sockets and the clock of the lean switch, as cheap as they can be: it has to outrun the server.
 
-A write is one system call, at once, and only what the socket does not take waits for a task. All timers
-share one task.
+A write is one system call, at once, and only what the socket does not take waits for a task. All replies to
+commands that came together go out together, as they mostly arrived in the recordings. All timers share one
+task.
 """
 
 from __future__ import annotations
@@ -34,19 +35,20 @@ class Wire:
         self._nursery = nursery
         self._received = bytearray()
         self._unsent = bytearray()
+        self._replies: bytearray | None = None
         self.is_open = True
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray) -> None:
         """Send, in order. What a connection that is gone does not take is lost, as with a real one."""
-        if not self.is_open:
-            return
-        if self._unsent:
+        if self._replies is not None:
+            self._replies += data
+        elif self._unsent:
             self._unsent += data
-            return
-        sent = self._send(data)
-        if self.is_open and sent < len(data):
-            self._unsent += data[sent:]
-            self._nursery.start_soon(self._send_rest)
+        elif self.is_open:
+            sent = self._send(data)
+            if self.is_open and sent < len(data):
+                self._unsent += data[sent:]
+                self._nursery.start_soon(self._send_rest)
 
     def _send(self, data: bytes | bytearray) -> int:
         try:
@@ -70,10 +72,20 @@ class Wire:
         try:
             while self.is_open and (data := await self._receive()) is not None:
                 self._received += data
-                for order in self._orders():
-                    obey(order)
+                self._obey_all(obey)
         finally:
             self.close()
+
+    def _obey_all(self, obey: Callable[[Order], None]) -> None:
+        self._replies = bytearray()
+        for order in self._orders():
+            obey(order)
+        self._send_replies()
+
+    def _send_replies(self) -> None:
+        replies, self._replies = self._replies, None
+        if replies:
+            self.send(replies)
 
     async def _receive(self) -> bytes | None:
         """Return what has come; None at the end."""
@@ -101,7 +113,8 @@ class Wire:
             yield Order(line, headers, body)
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection, after what was answered so far."""
+        self._send_replies()
         if self.is_open:
             self.is_open = False
             self._unsent.clear()

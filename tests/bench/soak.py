@@ -30,7 +30,7 @@ PLANS = (
     *[Plan(ring_seconds=0.2, talk_seconds=1.0)] * 16,
     Plan(patience=0.1),
     Plan(leaves_ringing=0.1),
-    Plan(ring_seconds=0.5, talk_seconds=3.0),
+    Plan(ring_seconds=0.5, talk_seconds=2.0),
     Plan(ring_seconds=0.2, talk_seconds=0.0),
 )
 
