@@ -6,10 +6,15 @@ import os
 import platform
 import sqlite3
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 LIBRARIES = ("trio", "msgspec", "attrs")
+
+YARDSTICK_ADDITIONS = 500_000
+"""Some 30 ms of work."""
 
 
 def describe() -> dict[str, str]:
@@ -21,9 +26,23 @@ def describe() -> dict[str, str]:
         **{name: version(name) for name in LIBRARIES},
         "sqlite": sqlite3.sqlite_version,
         "callctl": f"{version('callctl')} {_commit()}".strip(),
-        # A machine that others use as well measures them too.
+        # A machine that others use as well measures them too: a core whose sibling is busy is slower by half,
+        # in CPU time too. Figures of two runs compare only where these two are alike.
         "load before": f"{os.getloadavg()[0]:.1f}",
+        "yardstick": f"{yardstick_ms():.0f} ms",
     }
+
+
+def yardstick_ms() -> float:
+    """Return the CPU time that a fixed piece of Python takes here and now: the median of several."""
+    times = []
+    for _ in range(9):
+        begun = time.process_time()
+        total = 0
+        for number in range(YARDSTICK_ADDITIONS):
+            total += number
+        times.append((time.process_time() - begun) * 1000)
+    return median(times)
 
 
 def _processor() -> str:
