@@ -138,8 +138,10 @@ def shown_channels(uuids: Collection[str]) -> bytes:
     """What `show channels as json` says of these channels."""
     if not uuids:
         return b'{"row_count": 0}\n'
-    rows = [{**_ROW, "uuid": uuid} for uuid in uuids]
-    return json.dumps({"row_count": len(rows), "rows": rows}, separators=(",", ":")).encode() + b"\n"
+    # Put together by hand: 12,000 rows must not keep the switch from its other work.
+    before, after = json.dumps({**_ROW, "uuid": "|"}, separators=(",", ":")).split("|")
+    rows = f"{after},{before}".join(uuids)
+    return f'{{"row_count":{len(uuids)},"rows":[{before}{rows}{after}]}}\n'.encode()
 
 
 def _found(name: str, channel: str, application: str = "") -> Event:
