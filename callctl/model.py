@@ -8,7 +8,6 @@ epoch (see `callctl.clock`), every duration in seconds.
 from __future__ import annotations
 
 import random
-import uuid
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -464,6 +463,11 @@ Fact = (
 """What the store writes down."""
 
 
+_FREE_BITS = ~(0xF000 << 64 | 0xC000 << 48)
+_VERSION_4 = 4 << 76 | 0x8000 << 48
+"""RFC 9562, section 5.4: the version and the variant, and the bits that are free beside them."""
+
+
 class Ids:
     """The source of new identifiers: unguessable in production, repeatable in a simulation."""
 
@@ -472,5 +476,8 @@ class Ids:
         self._source = source or random.SystemRandom()
 
     def uuid(self) -> str:
-        """Return a new random UUID (version 4) as text."""
-        return str(uuid.UUID(int=self._source.getrandbits(128), version=4))
+        """Return a new random UUID (version 4) as text; a call needs ten, and uuid.UUID takes three times as
+        long.
+        """
+        digits = f"{self._source.getrandbits(128) & _FREE_BITS | _VERSION_4:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
