@@ -35,6 +35,9 @@ FOLLOWED = (
 )
 """The caller's events that a call lives by; each costs the switch CPU time."""
 
+OLDER_END_SECONDS = 1.0
+"""How long the end of an older socket may take to be seen, after what it has done to this visit."""
+
 SET_SECONDS = 0.2
 """How long variables set on the socket take at most; an application begins at a tick of 20 ms."""
 
@@ -164,6 +167,10 @@ class CallerLeg:
                     self._deliver(ev.SocketLost())
                 elif not said_so:
                     self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
+            elif self._socket is not None and not hung_up:
+                # The end of an older socket has ended the park of this visit too: see `take`.
+                self.leave_socket()
+                self._deliver(ev.SocketLost())
 
         self._hearings = [each for each in self._hearings if not each.over.is_set()]
         hearing = Hearing(socket, timers=self._timers, on_event=on_event, on_end=on_end)
@@ -190,12 +197,25 @@ class CallerLeg:
                 self._deliver(ev.KeyPressed(event.get("DTMF-Digit")))
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application") == "socket":
                 if event.get("Answer-State") != "hangup":
-                    self._deliver(ev.CallerTaken())
+                    self._tell_taken()
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application-UUID") == self._music_uuid:
                 # Anything else, such as PLAYBACK ERROR, means that it was broken off.
                 response = event.get("Application-Response")
                 if response in ("FILE PLAYED", "FILE NOT FOUND"):
                     self._deliver(ev.MusicEnded(played=response == "FILE PLAYED"))
+
+    def _tell_taken(self) -> None:
+        """Tell that the caller was taken out of the socket, unless it was the end of an older socket."""
+        socket = self._socket
+        if socket is None or all(each.over.is_set() or each.socket is socket for each in self._hearings):
+            self._deliver(ev.CallerTaken())
+            return
+
+        def tell() -> None:
+            if self._socket is socket:
+                self._deliver(ev.CallerTaken())
+
+        self._timers.after(OLDER_END_SECONDS, tell)
 
     # --- what the caller hears ---
 

@@ -30,7 +30,7 @@ class Hearing:
         """
         self.over = trio.Event()
         """Is set when nothing is heard any more."""
-        self._socket = socket
+        self.socket = socket
         self._timers = timers
         self._on_event = on_event
         self._on_end = on_end
@@ -41,7 +41,7 @@ class Hearing:
         """Listen no more; what comes now waits for the next one who listens. Safe to call again."""
         if not self.over.is_set():
             self.over.set()
-            self._socket.events.hear_no_more()
+            self.socket.events.hear_no_more()
             if self._last_words is not None:
                 self._last_words.cancel()
 

@@ -10,10 +10,11 @@ import trio
 from trio.testing import MockClock
 
 from callctl.call import events as ev
-from callctl.call.caller import OWED, CallerLeg, go_on
+from callctl.call.caller import OLDER_END_SECONDS, OWED, CallerLeg, go_on
 from callctl.call.timers import Timers
 from callctl.call.variables import hand_back_variables
 from callctl.errors import ConnectionLost
+from callctl.esl.call_socket import CallEvents
 from callctl.esl.commands import Command, exit_
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
@@ -46,7 +47,13 @@ class Socket:
 
     def __init__(self, **variables: str) -> None:
         self.data = Event("", {f"variable_{name}": value for name, value in variables.items()})
+        self.events = CallEvents()
         self.ordered: list[Command] = []
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+        self.events.end()
 
     def keep(self, *names: str) -> None:
         """Whatever is kept is there anyway."""
@@ -115,3 +122,59 @@ async def test_any_other_caller_is_taken_in(variables: dict[str, str]) -> None:
     switch: Any = Switch()
     assert not await go_on(socket, switch)
     assert socket.ordered == []
+
+
+TAKEN = Event("CHANNEL_EXECUTE_COMPLETE", {"Application": "socket", "Answer-State": "answered"})
+
+
+async def a_caller_on_two_sockets() -> tuple[Any, Any, list[ev.CallHappening], Timers]:
+    """One who came back before we heard that the first socket had been left: it stays open."""
+    told: list[ev.CallHappening] = []
+    timers = Timers()
+    switch: Any = Switch()
+    leg = CallerLeg(
+        "caller",
+        switch=switch,
+        ids=Ids(),
+        timers=timers,
+        deliver=told.append,
+        own_music="",
+        wants_keys=False,
+    )
+    older: Any = Socket()
+    newer: Any = Socket()
+    for socket in (older, newer):
+        await leg.take(socket)
+        leg.hear(socket)
+    return older, newer, told, timers
+
+
+@pytest.mark.parametrize("seen_first", ["what it did", "the end"])
+async def test_the_end_of_an_older_socket_is_no_transfer(autojump_clock: MockClock, seen_first: str) -> None:
+    older, newer, told, timers = await a_caller_on_two_sockets()
+    if seen_first == "what it did":
+        newer.events.put(TAKEN)
+        older.events.end()
+    else:
+        older.events.end()
+        newer.events.put(TAKEN)
+    with trio.move_on_after(2 * OLDER_END_SECONDS):
+        await timers.run()
+    assert told == [ev.SocketLost()]
+    assert newer.is_closed
+
+
+async def test_a_transfer_is_told_while_an_older_socket_lives_on(autojump_clock: MockClock) -> None:
+    _, newer, told, timers = await a_caller_on_two_sockets()
+    newer.events.put(TAKEN)
+    assert told == []
+    with trio.move_on_after(2 * OLDER_END_SECONDS):
+        await timers.run()
+    assert told == [ev.CallerTaken()]
+
+
+async def test_the_end_of_both_sockets_is_told_once() -> None:
+    older, newer, told, _ = await a_caller_on_two_sockets()
+    newer.events.end()
+    older.events.end()
+    assert told == [ev.SocketLost()]

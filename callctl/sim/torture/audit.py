@@ -114,8 +114,15 @@ def _of_callers(
             yield Violation(at, what, about)
         elif len(story.talks) in (len(talks), len(certain)):
             yield from _of_talks(story, talks if len(story.talks) == len(talks) else certain, at)
-        if not story.talks and story.ended_by == "caller" and own[-1]["reason"] == Reason.SWITCH_LOST.value:
-            yield Violation(at, f"{uuid} hung up, and the row says {own[-1]['reason']}", about)
+        last, hung_up_at = own[-1], story.ended_at or now
+        if (
+            not story.talks
+            and story.ended_by == "caller"
+            and last["reason"] == Reason.SWITCH_LOST.value
+            # Nobody can tell what happened on a switch that was restarted before callctl was back.
+            and could_know(story.switch.name, hung_up_at, epoch(last["ended_at"]))
+        ):
+            yield Violation(at, f"{uuid} hung up, and the row says {last['reason']}", about)
 
 
 def _is_guess(row: sqlite3.Row, truth: Truth, begun_at: Sequence[float]) -> bool:

@@ -32,8 +32,8 @@ MISHAPS: Mapping[str, float] = {
 }
 """Seconds between two mishaps of a kind, on average, in an hour that has this kind at all."""
 
-FEWEST_SECONDS_BETWEEN_CALLS = 6.0
-"""600 calls an hour at most. What a crash meets is who waits, rings and talks at that moment, and not how
+FEWEST_SECONDS_BETWEEN_CALLS = 15.0
+"""240 calls an hour at most. What a crash meets is who waits, rings and talks at that moment, and not how
 many calls went before it; but their number is what an hour costs."""
 
 
