@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from pathlib import Path
 
@@ -45,6 +46,10 @@ def command(config: Config, log_numbers: str | None) -> None:
     configure_logging(settings)
     _warn_of_open_doors(config)
     _have_files_for(config.server.max_calls)
+    # What the modules hold lives as long as the process. Without it a full collection of garbage, in which
+    # nobody is offered, looks at the calls alone.
+    gc.collect()
+    gc.freeze()
     trio.run(_serve, config)
 
 
