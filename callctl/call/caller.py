@@ -7,6 +7,7 @@ once. A caller without a socket is followed by the inbound connection alone.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -36,7 +37,8 @@ FOLLOWED = (
 """The caller's events that a call lives by; each costs the switch CPU time."""
 
 OLDER_END_SECONDS = 1.0
-"""How long the end of an older socket may take to be seen, after what it has done to this visit."""
+"""How long it may take until we have heard both of the end of an older socket and of what that has done to
+this visit."""
 
 SET_SECONDS = 0.2
 """How long variables set on the socket take at most; an application begins at a tick of 20 ms."""
@@ -96,6 +98,8 @@ class CallerLeg:
         self._followed = (*FOLLOWED, "DTMF") if wants_keys else FOLLOWED
         self._socket: CallSocket | None = None
         self._hearings: list[Hearing] = []
+        self._left_at = -math.inf
+        """When a socket of this caller has ended that was not the last one, on Trio's clock."""
         self._way_back = ""
         self._music_uuid = ""
         self._is_answered = False
@@ -151,6 +155,7 @@ class CallerLeg:
         """End a socket that leads the caller no more, before another one comes."""
         socket, self._socket = self._socket, None
         if socket is not None:
+            self._left_at = trio.current_time()
             socket.close()
 
     def hear(self, socket: CallSocket) -> Hearing:
@@ -168,9 +173,7 @@ class CallerLeg:
                 elif not said_so:
                     self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
             elif self._socket is not None and not hung_up:
-                # The end of an older socket has ended the park of this visit too: see `take`.
-                self.leave_socket()
-                self._deliver(ev.SocketLost())
+                self._be_broken_off()
 
         self._hearings = [each for each in self._hearings if not each.over.is_set()]
         hearing = Hearing(socket, timers=self._timers, on_event=on_event, on_end=on_end)
@@ -205,17 +208,29 @@ class CallerLeg:
                     self._deliver(ev.MusicEnded(played=response == "FILE PLAYED"))
 
     def _tell_taken(self) -> None:
-        """Tell that the caller was taken out of the socket, unless it was the end of an older socket."""
+        """Tell that the caller was taken out of the socket, unless the end of an older one has done that.
+
+        The older one may have been left by us while the caller was on the way to the next, or it breaks, and
+        we see that only after what it has done.
+        """
         socket = self._socket
-        if socket is None or all(each.over.is_set() or each.socket is socket for each in self._hearings):
+        if socket is None:
             self._deliver(ev.CallerTaken())
-            return
+        elif trio.current_time() - self._left_at < OLDER_END_SECONDS:
+            self._be_broken_off()
+        elif all(each.over.is_set() or each.socket is socket for each in self._hearings):
+            self._deliver(ev.CallerTaken())
+        else:
+            self._timers.after(OLDER_END_SECONDS, partial(self._tell_taken_out_of, socket))
 
-        def tell() -> None:
-            if self._socket is socket:
-                self._deliver(ev.CallerTaken())
+    def _tell_taken_out_of(self, socket: CallSocket) -> None:
+        if self._socket is socket:
+            self._deliver(ev.CallerTaken())
 
-        self._timers.after(OLDER_END_SECONDS, tell)
+    def _be_broken_off(self) -> None:
+        """The end of an older socket has ended the park of this visit too: see `take`."""
+        self.leave_socket()
+        self._deliver(ev.SocketLost())
 
     # --- what the caller hears ---
 

@@ -178,3 +178,27 @@ async def test_the_end_of_both_sockets_is_told_once() -> None:
     newer.events.end()
     older.events.end()
     assert told == [ev.SocketLost()]
+
+
+async def test_leaving_a_socket_whose_caller_is_on_the_way_to_the_next_breaks_that_visit_off() -> None:
+    told: list[ev.CallHappening] = []
+    switch: Any = Switch()
+    leg = CallerLeg(
+        "caller",
+        switch=switch,
+        ids=Ids(),
+        timers=Timers(),
+        deliver=told.append,
+        own_music="",
+        wants_keys=False,
+    )
+    older: Any = Socket()
+    newer: Any = Socket()
+    await leg.take(older)
+    leg.hear(older)
+    leg.leave_socket()
+    await leg.take(newer)
+    newer.events.put(TAKEN)
+    leg.hear(newer)
+    assert told == [ev.SocketLost()]
+    assert newer.is_closed
