@@ -15,7 +15,7 @@ from functools import partial
 import msgspec
 import structlog
 import trio
-from attrs import evolve
+from attrs import evolve, frozen
 
 from callctl.call.absentees import Absentees
 from callctl.call.caller import is_on_the_way_back
@@ -58,6 +58,13 @@ class _Table(msgspec.Struct):
 
 
 _TABLE = msgspec.json.Decoder(_Table)
+
+
+@frozen(kw_only=True)
+class _Channel(Event):
+    """A channel as the switch told of it, and when: of a busy switch, other answers come seconds later."""
+
+    told_at: float
 
 
 class Recovery:
@@ -149,7 +156,9 @@ class Recovery:
         # A caller's name may hold bytes that are not UTF-8; of them nothing is wanted here.
         return _TABLE.decode(answer.encode("utf-8", "replace")).rows
 
-    async def _surprising(self, switch: Switch, shown: Iterable[_Row], heard: Set[str]) -> dict[str, Event]:
+    async def _surprising(
+        self, switch: Switch, shown: Iterable[_Row], heard: Set[str]
+    ) -> dict[str, _Channel]:
         """Return the channels that live and may be ours without a call: legs, and those that the rows name.
 
         Everything else that is shown is led by a call already, or is the trunk's.
@@ -158,24 +167,27 @@ class Recovery:
         uuids = [row.uuid for row in shown if row.direction != "inbound" and row.uuid not in known]
         return await self._dumps(switch, [*uuids, *self._absentees.legs_on(switch.name)])
 
-    async def _dumps(self, switch: Switch, uuids: Iterable[str]) -> dict[str, Event]:
+    async def _dumps(self, switch: Switch, uuids: Iterable[str]) -> dict[str, _Channel]:
         """Ask for channels, and return those that live."""
         wanted = dict.fromkeys(uuids)
-        channels = {}
+        channels: dict[str, _Channel] = {}
         for uuid, pending in zip(wanted, switch.link.post_api(*map(commands.uuid_dump, wanted)), strict=True):
             reply = await pending.wait()
             if reply.ok:  # else it has ended
-                channels[uuid] = Event("CHANNEL_DATA", json.loads(reply.text))
+                headers, told_at = json.loads(reply.text), self._desk.clock.now()
+                channels[uuid] = _Channel(name="CHANNEL_DATA", headers=headers, told_at=told_at)
         return channels
 
     # --- agents' legs ---
 
-    def _unheard_legs(self, switch: Switch, channels: Mapping[str, Event], heard: Set[str]) -> list[Event]:
+    def _unheard_legs(
+        self, switch: Switch, channels: Mapping[str, _Channel], heard: Set[str]
+    ) -> list[_Channel]:
         """Return our legs that no call listens to, nor did when we began to ask."""
         heard = heard | switch.listened()
         return [leg for leg in channels.values() if switch.is_own_leg(leg) and leg.uuid not in heard]
 
-    async def _settle_leg(self, switch: Switch, leg: Event, channels: Mapping[str, Event]) -> None:
+    async def _settle_leg(self, switch: Switch, leg: _Channel, channels: Mapping[str, _Channel]) -> None:
         partner_uuid, member_uuid = bridged_with(leg), leg.variable("cc_member_uuid")
         if not partner_uuid:
             self._heal(leg.variable("callctl_call"), f"leg {leg.uuid} rang for nobody, and was hung up")
@@ -192,11 +204,11 @@ class Recovery:
             return
         self._adopt(switch, leg, caller)
 
-    def _adopt(self, switch: Switch, leg: Event, caller: Event) -> None:
+    def _adopt(self, switch: Switch, leg: _Channel, caller: Event) -> None:
         now = self._desk.clock.now()
         known = self._absentees.find(leg.variable("callctl_call"), caller.uuid)
         arrival = known.arrival if known else self._arrival(switch, leg, caller, now)
-        bridged_at = now - (bridged_seconds(leg) or 0.0)
+        bridged_at = leg.told_at - (bridged_seconds(leg) or 0.0)
         try:
             offer = self._desk.dispatcher.act(
                 lambda distributor, at: distributor.adopt_talk(
@@ -222,7 +234,7 @@ class Recovery:
 
     # --- the rows of those who are not back ---
 
-    async def _settle_rows(self, switch: Switch, channels: Mapping[str, Event]) -> None:
+    async def _settle_rows(self, switch: Switch, channels: Mapping[str, _Channel]) -> None:
         self._absentees.end_offers(switch.name)
         # In whole seconds, so it may have been up for almost one more.
         uptime_seconds = float(await switch.link.api("uptime")) + 1.0

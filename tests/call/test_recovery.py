@@ -294,6 +294,29 @@ async def test_a_talk_is_followed_whichever_of_the_two_had_media_first(state: st
         assert found.rows()[-1].reason is Reason.BRIDGED
 
 
+async def test_a_talk_began_when_the_switch_says_however_long_its_other_answers_take(
+    autojump_clock: MockClock,
+) -> None:
+    class SlowAnswer(Answer):
+        async def wait(self) -> Answer:
+            await trio.sleep(5)
+            return self
+
+    class Slow(Channels):
+        def post_api(self, *commands: str) -> list[Answer]:
+            return [SlowAnswer(answer.text, answer.ok) for answer in super().post_api(*commands)]
+
+    leg = TALKING_LEG | {
+        "Caller-Channel-Bridged-Time": "1000000000000000",
+        "Event-Date-Timestamp": "1000000040000000",
+    }
+    alive = {"leg": leg, "caller": TALKING_CALLER, "another": CALLER | {"Unique-ID": "another"}}
+    async with reconciled(Slow(shown=list(alive), alive=alive), an_open_call()) as found:
+        await trio.testing.wait_all_tasks_blocked()
+        # The leg's is the first answer, after five seconds; the talk had lasted for forty then.
+        assert found.rows()[-1].bridged_at == pytest.approx(NOW + 5 - 40, abs=0.01)
+
+
 async def test_a_talk_that_ends_while_the_switch_is_asked_is_not_followed_anew() -> None:
     class Parting(Channels):
         def post_api(self, *commands: str) -> list[Answer]:
