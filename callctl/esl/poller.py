@@ -11,10 +11,14 @@ from __future__ import annotations
 import selectors
 import socket
 
+import structlog
 import trio
 from attrs import define
 
+from callctl.errors import ConnectionLost
 from callctl.esl.transport import READ_BYTES, WRITE_STALL_SECONDS, Talker, broken, stalled
+
+log = structlog.get_logger(__name__)
 
 ROUND_SOCKETS = 64
 """How many sockets are read before other tasks get their turn: some 5 ms of work."""
@@ -63,9 +67,10 @@ class PolledSocket:
         else:
             self._talker.take_end(None)
 
-    def give_up(self) -> None:
-        """The other side does not read."""
-        self._talker.take_end(stalled())
+    def give_up(self, why: ConnectionLost) -> None:
+        """End the connection, and tell the talker why."""
+        self.close()
+        self._talker.take_end(why)
 
     def close(self) -> None:
         """Close the socket at once; what was not sent is dropped."""
@@ -153,10 +158,15 @@ class Poller:
         self._is_in_round = True
         for key, mask in ready:
             carrier: PolledSocket = key.data
-            if mask & selectors.EVENT_WRITE:
-                carrier.send()
-            if mask & selectors.EVENT_READ:
-                carrier.receive()
+            try:
+                if mask & selectors.EVENT_WRITE:
+                    carrier.send()
+                if mask & selectors.EVENT_READ:
+                    carrier.receive()
+            except Exception as mistake:
+                # One connection's mistake must not cost all others theirs.
+                log.exception("a connection failed")
+                carrier.give_up(broken(mistake))
         self._is_in_round = False
         self._send_all()
 
@@ -179,7 +189,7 @@ class Poller:
                 await trio.sleep_until(min(self._stuck_since.values()) + WRITE_STALL_SECONDS)
                 latest = trio.current_time() - WRITE_STALL_SECONDS
                 for carrier in [each for each, since in self._stuck_since.items() if since <= latest]:
-                    carrier.give_up()
+                    carrier.give_up(stalled())
 
 
 _OF_THIS_RUN: trio.lowlevel.RunVar[Poller] = trio.lowlevel.RunVar("callctl.esl.poller")

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from callctl.errors import ConnectionLost
 from callctl.esl import poller as poller_module
@@ -145,3 +146,23 @@ async def test_a_socket_that_was_closed_in_a_round_is_not_read_any_more() -> Non
     assert len(first.heard) + len(second.heard) == 1
     await peer_of_first.aclose()
     await peer_of_second.aclose()
+
+
+async def test_a_talker_that_fails_costs_its_own_connection_only() -> None:
+    (failing, peer_of_failing), (sound, peer_of_sound) = a_parrot(), a_parrot()
+
+    def fail(data: bytes | bytearray) -> None:
+        raise ValueError("a mistake")
+
+    failing.take_data = fail  # type: ignore[method-assign]
+    with capture_logs() as logs:
+        await peer_of_failing.send_all(b"1")
+        await failing.changed.wait()
+    [why] = failing.ended
+    assert "a mistake" in str(why)
+    assert [entry["event"] for entry in logs] == ["a connection failed"]
+    await peer_of_sound.send_all(b"2")
+    assert await peer_of_sound.receive_some() == b"<>"
+    for peer in (peer_of_failing, peer_of_sound):
+        await peer.aclose()
+    assert sound.heard == [b"2"]
