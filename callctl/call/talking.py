@@ -6,6 +6,7 @@ from callctl.call import events as ev
 from callctl.call.events import Effect
 from callctl.call.life import CallLife
 from callctl.call.stages import (
+    LATE_SECONDS,
     TIMER_FAREWELL,
     Stage,
 )
@@ -47,7 +48,11 @@ class Talking(CallLife):
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
         ended = self._end_talk(
-            now, hung_up_by=HungUpBy.AGENT, hangup_cause=event.cause, hold_seconds=event.hold_seconds
+            now,
+            hung_up_by=HungUpBy.AGENT,
+            hangup_cause=event.cause,
+            hold_seconds=event.hold_seconds,
+            bridged_at=self._began_at(event, now),
         )
         return [*self._free_agent(), *ended]
 
@@ -56,6 +61,21 @@ class Talking(CallLife):
 
     def caller_left_talk(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
         return [*self._end_talk(now), *self.caller_parted(event, now)]
+
+    def _began_at(self, event: ev.AgentHungUp | ev.CallerHungUp, now: float) -> float | None:
+        """Return when the talk began, now that a hangup tells it too.
+
+        Its proof may have come late, and so may the hangup, but none came early: the earlier time is nearer.
+        It is not before the agent's answer, whatever a switch says whose clock was set meanwhile.
+        """
+        record = self._ledger.record
+        told = record.bridged_at
+        is_of_this_talk = event.talked_to in (record.agent_uuid, self._ledger.arrival.uuid)
+        if told is None or not is_of_this_talk or event.bridged_seconds <= 0:
+            return told
+        earliest = told if record.answered_at is None else record.answered_at
+        began_at = max(earliest, now - event.bridged_seconds)
+        return began_at if began_at < told - LATE_SECONDS else told
 
     def switch_lost_in_talk(self, event: ev.SwitchLost, now: float) -> list[Effect]:
         return [*self._end_talk(now, hung_up_by=HungUpBy.SWITCH), *self.finish(event, now)]
@@ -69,7 +89,8 @@ class Talking(CallLife):
     def agent_parted(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
-        freed = [*self._free_agent(), self._ledger.change(hold_seconds=event.hold_seconds)]
+        told = self._ledger.change(hold_seconds=event.hold_seconds, bridged_at=self._began_at(event, now))
+        freed = [*self._free_agent(), told]
         return [*freed, *self.finish(event, now)] if self._caller_is_gone else freed
 
     def caller_parted(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
@@ -80,7 +101,8 @@ class Talking(CallLife):
         elif by is HungUpBy.SWITCH:
             # With hangup_after_bridge the switch ends the caller's leg because the agent's has ended.
             by = HungUpBy.AGENT
-        parted = self._ledger.change(hung_up_by=by, hangup_cause=event.cause)
+        began_at = self._began_at(event, now)
+        parted = self._ledger.change(hung_up_by=by, hangup_cause=event.cause, bridged_at=began_at)
         return [parted, *(self.finish(event, now) if self._taken is None else [])]
 
     def farewell(self, event: ev.TimerFired, now: float) -> list[Effect]:

@@ -105,6 +105,7 @@ class Watch:
         for switch in switches.values():
             switch.on_observed(self._notice)
         house.on_start.append(self._check_statuses)
+        house.on_end.append(self._note_last_statuses)
         house.on_end.append(self._promise)
         house.on_end.append(self._end_spells)
         house.on_end.append(self._count_leases)
@@ -282,6 +283,11 @@ class Watch:
             known = self._statuses.get(agent.name)
             if known is None or known[0] is not agent.status:
                 self._statuses[agent.name] = agent.status, now
+
+    def _note_last_statuses(self, server: Server) -> None:
+        """What changed since the last look may have been written, and then it is there after a restart."""
+        now = self._clock.now()
+        self._note_statuses(server.dispatcher.ask(lambda distributor, at: distributor.agents(at)), now)
 
     def _check_statuses(self, server: Server) -> None:
         """A status that was confirmed, and not changed by anybody since, is there after a restart."""
