@@ -8,7 +8,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from callctl.call import events as ev
-from callctl.call.events import Effect
+from callctl.call.events import Effect, PastTalk
 from callctl.call.stages import (
     BRIDGE_PROOF_SECONDS,
     RETURN_SECONDS,
@@ -59,10 +59,11 @@ class Bridging(Talking):
             *([ev.RecordTalk(template, offer)] if (template := self._queue.record_template) else []),
         ]
 
-    def _bridged_after_all(self, event: ev.AgentHungUp | ev.CallerHungUp, now: float) -> list[Effect]:
+    def _bridged_after_all(self, talk: PastTalk, now: float) -> list[Effect]:
         """The two did hear each other: a hangup says so, which overtook CHANNEL_BRIDGE or is all we heard."""
         assert self._taken is not None, "BRIDGING always has an offer"
-        return self.bridged(ev.Bridged(self._taken.leg_uuid, now - event.bridged_seconds), now)
+        began_at = self._began_at(talk, latest=now - talk.seconds)
+        return self.bridged(ev.Bridged(self._taken.leg_uuid, began_at), now)
 
     def bridge_refused(self, event: ev.BridgeRefused, now: float) -> list[Effect]:
         if self._taken is None or event.offer_id != self._taken.id:
@@ -89,8 +90,8 @@ class Bridging(Talking):
     def agent_gone_before_bridge(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
-        if event.talked_to and event.talked_to == self._ledger.arrival.uuid:
-            return [*self._bridged_after_all(event, now), *self.agent_left_talk(event, now)]
+        if event.talk is not None and event.talk.leg_uuid == self._ledger.arrival.uuid:
+            return [*self._bridged_after_all(event.talk, now), *self.agent_left_talk(event, now)]
         # The order may still be on its way. If FreeSWITCH takes the caller for it, only the variables that
         # were set before it lead back, so they stay until that is settled: by a refusal, by the caller's
         # return, or by the time for a proof.
@@ -131,8 +132,9 @@ class Bridging(Talking):
     def caller_gone_while_bridging(self, event: ev.CallerHungUp | ev.SwitchLost, now: float) -> list[Effect]:
         offer = self._taken
         assert offer is not None, "BRIDGING always has an offer"
-        if isinstance(event, ev.CallerHungUp) and event.talked_to == offer.leg_uuid:
-            return [*self._bridged_after_all(event, now), *self.caller_left_talk(event, now)]
+        talk = event.talk if isinstance(event, ev.CallerHungUp) else None
+        if isinstance(event, ev.CallerHungUp) and talk is not None and talk.leg_uuid == offer.leg_uuid:
+            return [*self._bridged_after_all(talk, now), *self.caller_left_talk(event, now)]
         self._taken = None
         ended = (
             self.caller_gone(event, now)

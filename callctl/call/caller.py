@@ -18,7 +18,7 @@ from callctl.call import events as ev
 from callctl.call.hearing import Hearing
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
 from callctl.call.timers import Timers
-from callctl.call.variables import WAY_BACK, bridged_seconds, bridged_with, way_back, who_hung_up
+from callctl.call.variables import WAY_BACK, past_talk, way_back, who_hung_up
 from callctl.errors import CommandRefused, EslError, LocalProtocolError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.call_socket import CallSocket
@@ -193,9 +193,8 @@ class CallerLeg:
             case "CHANNEL_UNBRIDGE":
                 self._deliver(ev.Unbridged())
             case "CHANNEL_HANGUP_COMPLETE":
-                cause, talked_to = event.get("Hangup-Cause"), bridged_with(event)
-                seconds = bridged_seconds(event) or 0.0
-                self._deliver(ev.CallerHungUp(cause, who_hung_up(event), talked_to, seconds))
+                cause = event.get("Hangup-Cause")
+                self._deliver(ev.CallerHungUp(cause, who_hung_up(event), past_talk(event)))
             case "DTMF":
                 self._deliver(ev.KeyPressed(event.get("DTMF-Digit")))
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application") == "socket":

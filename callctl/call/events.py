@@ -49,18 +49,29 @@ class AgentUnavailable:
 
 
 @frozen
+class PastTalk:
+    """What the hangup of a leg tells of its last bridge: with which leg, since when, and for how long.
+
+    `began_at` is epoch seconds by the switch's clock, None where the switch does not say; `seconds` are up
+    to the hangup.
+    """
+
+    leg_uuid: str
+    began_at: float | None = None
+    seconds: float = 0.0
+
+
+@frozen
 class AgentHungUp:
     """The agent's answered leg is gone, after the agent had the caller on hold for so long in all.
 
-    `talked_to` is the leg that it was bridged with last, or "", and `bridged_seconds` how long ago that
-    began: CHANNEL_BRIDGE may come after this, or not at all.
+    Its `talk` may be the first that we hear of a bridge: CHANNEL_BRIDGE may come after this, or not at all.
     """
 
     leg_uuid: str
     cause: str
     hold_seconds: float = 0.0
-    talked_to: str = ""
-    bridged_seconds: float = 0.0
+    talk: PastTalk | None = None
 
 
 @frozen
@@ -86,15 +97,11 @@ class Unbridged:
 
 @frozen
 class CallerHungUp:
-    """The caller's leg is gone: who ended it, with which cause, and whom it was bridged with last, or "".
-
-    That began `bridged_seconds` ago.
-    """
+    """The caller's leg is gone: who ended it, with which cause, and its last talk, if it had one."""
 
     cause: str
     by: HungUpBy
-    talked_to: str = ""
-    bridged_seconds: float = 0.0
+    talk: PastTalk | None = None
 
 
 @frozen

@@ -22,7 +22,7 @@ from callctl.call.flow import CallFlow
 from callctl.call.stages import Stage
 from callctl.call.switch import AgentUnreached, LegState, Switch
 from callctl.call.timers import Timer
-from callctl.call.variables import bridged_seconds, bridged_with, hold_seconds, prelude_of, recording_path
+from callctl.call.variables import hold_seconds, past_talk, prelude_of, recording_path
 from callctl.clock import SteadyClock
 from callctl.errors import CallctlError, EslError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
 from callctl.esl.connection import Reply
@@ -154,9 +154,8 @@ class CallSession:
 
     def _on_leg_event(self, event: Event) -> None:
         if event.name == "CHANNEL_HANGUP_COMPLETE":
-            cause, talked_to = event.get("Hangup-Cause"), bridged_with(event)
-            seconds = bridged_seconds(event) or 0.0
-            self.deliver(ev.AgentHungUp(event.uuid, cause, hold_seconds(event), talked_to, seconds))
+            cause = event.get("Hangup-Cause")
+            self.deliver(ev.AgentHungUp(event.uuid, cause, hold_seconds(event), past_talk(event)))
         elif event.name == "CHANNEL_BRIDGE":
             # Where the caller had no media yet, FreeSWITCH turns the two around.
             self.deliver(ev.Bridged(event.uuid))

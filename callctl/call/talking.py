@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callctl.call import events as ev
-from callctl.call.events import Effect
+from callctl.call.events import Effect, PastTalk
 from callctl.call.life import CallLife
 from callctl.call.stages import (
     LATE_SECONDS,
@@ -48,34 +48,15 @@ class Talking(CallLife):
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
         ended = self._end_talk(
-            now,
-            hung_up_by=HungUpBy.AGENT,
-            hangup_cause=event.cause,
-            hold_seconds=event.hold_seconds,
-            bridged_at=self._began_at(event, now),
+            now, hung_up_by=HungUpBy.AGENT, hangup_cause=event.cause, hold_seconds=event.hold_seconds
         )
-        return [*self._free_agent(), *ended]
+        return [*self._free_agent(), *ended, *self._put_right(event.talk, now)]
 
     def unbridged(self, event: ev.Unbridged, now: float) -> list[Effect]:
         return self._end_talk(now)
 
     def caller_left_talk(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
         return [*self._end_talk(now), *self.caller_parted(event, now)]
-
-    def _began_at(self, event: ev.AgentHungUp | ev.CallerHungUp, now: float) -> float | None:
-        """Return when the talk began, now that a hangup tells it too.
-
-        Its proof may have come late, and so may the hangup, but none came early: the earlier time is nearer.
-        It is not before the agent's answer, whatever a switch says whose clock was set meanwhile.
-        """
-        record = self._ledger.record
-        told = record.bridged_at
-        is_of_this_talk = event.talked_to in (record.agent_uuid, self._ledger.arrival.uuid)
-        if told is None or not is_of_this_talk or event.bridged_seconds <= 0:
-            return told
-        earliest = told if record.answered_at is None else record.answered_at
-        began_at = max(earliest, now - event.bridged_seconds)
-        return began_at if began_at < told - LATE_SECONDS else told
 
     def switch_lost_in_talk(self, event: ev.SwitchLost, now: float) -> list[Effect]:
         return [*self._end_talk(now, hung_up_by=HungUpBy.SWITCH), *self.finish(event, now)]
@@ -89,8 +70,8 @@ class Talking(CallLife):
     def agent_parted(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
-        told = self._ledger.change(hold_seconds=event.hold_seconds, bridged_at=self._began_at(event, now))
-        freed = [*self._free_agent(), told]
+        held = self._ledger.change(hold_seconds=event.hold_seconds)
+        freed = [*self._free_agent(), held, *self._put_right(event.talk, now)]
         return [*freed, *self.finish(event, now)] if self._caller_is_gone else freed
 
     def caller_parted(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
@@ -101,12 +82,47 @@ class Talking(CallLife):
         elif by is HungUpBy.SWITCH:
             # With hangup_after_bridge the switch ends the caller's leg because the agent's has ended.
             by = HungUpBy.AGENT
-        began_at = self._began_at(event, now)
-        parted = self._ledger.change(hung_up_by=by, hangup_cause=event.cause, bridged_at=began_at)
-        return [parted, *(self.finish(event, now) if self._taken is None else [])]
+        parted = self._ledger.change(hung_up_by=by, hangup_cause=event.cause)
+        return [
+            parted,
+            *self._put_right(event.talk, now),
+            *(self.finish(event, now) if self._taken is None else []),
+        ]
 
     def farewell(self, event: ev.TimerFired, now: float) -> list[Effect]:
         if event.timer != TIMER_FAREWELL:
             return []
         went_on = [] if self._caller_is_gone else [self._ledger.note(now, "caller-went-on")]
         return [*went_on, *self.finish(event, now)]
+
+    # --- what the switch says of the talk ---
+
+    def _put_right(self, talk: PastTalk | None, now: float) -> list[Effect]:
+        """Correct when the talk began and ended, if a hangup tells that we heard of it late.
+
+        A switch that stalls or is cut off just then tells of it when it can again.
+        """
+        record = self.record
+        if talk is None or record.bridged_at is None or record.ended_at is None:
+            return []
+        if talk.leg_uuid not in (record.agent_uuid, record.arrival.uuid) or not talk.seconds:
+            return []
+        began_at = self._began_at(talk, latest=min(record.bridged_at, now - talk.seconds))
+        if began_at > record.bridged_at - LATE_SECONDS:
+            began_at = record.bridged_at
+        ended_at = began_at + talk.seconds
+        if ended_at > record.ended_at - LATE_SECONDS:
+            ended_at = record.ended_at
+        if (began_at, ended_at) == (record.bridged_at, record.ended_at):
+            return []
+        return [self._ledger.change(bridged_at=began_at, ended_at=ended_at)]
+
+    def _began_at(self, talk: PastTalk, *, latest: float) -> float:
+        """Return when the talk began: what the switch says, where its clock can be right.
+
+        That is not before the agent's answer, which the bridge was ordered after, and at `latest` then.
+        """
+        earliest = self.record.answered_at
+        if talk.began_at is None or earliest is None:
+            return latest
+        return max(earliest, min(talk.began_at, latest))

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from attrs import frozen
 
+from callctl.call.events import PastTalk
 from callctl.esl.commands import harmless
 from callctl.esl.wire import Event
 from callctl.model import Arrival, HungUpBy, Offer, QueueSettings, Reason
@@ -247,6 +248,15 @@ def bridged_with(data: Event) -> str:
     which of the two waits in CS_EXCHANGE_MEDIA depends on who had media first.
     """
     return data.variable("last_bridge_to")
+
+
+def past_talk(event: Event) -> PastTalk | None:
+    """Return what the CHANNEL_HANGUP_COMPLETE of a leg tells of its last bridge; None where it had none."""
+    leg_uuid = bridged_with(event)
+    if not leg_uuid:
+        return None
+    began_at = _microseconds(event.get("Caller-Channel-Bridged-Time"))
+    return PastTalk(leg_uuid, began_at, bridged_seconds(event) or 0.0)
 
 
 def bridged_seconds(data: Event) -> float | None:

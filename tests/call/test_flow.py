@@ -441,8 +441,8 @@ def test_the_late_refusal_of_one_bridge_does_not_end_the_next_one() -> None:
 @pytest.mark.parametrize(
     "hangup",
     [
-        ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, talked_to="leg-1001"),
-        ev.AgentHungUp("leg-1001", "NORMAL_CLEARING", talked_to="caller"),
+        ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, talk=ev.PastTalk("leg-1001")),
+        ev.AgentHungUp("leg-1001", "NORMAL_CLEARING", talk=ev.PastTalk("caller")),
     ],
     ids=["the caller's", "the agent's"],
 )
@@ -458,8 +458,8 @@ def test_a_hangup_that_overtakes_the_news_of_the_bridge_tells_of_it(hangup: ev.C
 @pytest.mark.parametrize(
     "hangup",
     [
-        ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, "leg-1001", bridged_seconds=4.0),
-        ev.AgentHungUp("leg-1001", "NORMAL_CLEARING", 0.0, "caller", bridged_seconds=4.0),
+        ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, ev.PastTalk("leg-1001", None, 4.0)),
+        ev.AgentHungUp("leg-1001", "NORMAL_CLEARING", 0.0, ev.PastTalk("caller", None, 4.0)),
     ],
 )
 def test_a_talk_of_which_only_the_hangup_was_heard_began_when_the_switch_says(
@@ -470,9 +470,55 @@ def test_a_talk_of_which_only_the_hangup_was_heard_began_when_the_switch_says(
     assert (flow.record.bridged_at, flow.record.ended_at) == (T + 4, T + 8)
 
 
+STALLED = [
+    # What is heard when; then when the talk began and ended. The agent answers at T + 3 in each.
+    pytest.param(T + 13, T + 63, (T + 3.05, T + 63), id="the bridge was told late"),
+    pytest.param(T + 3.05, T + 73, (T + 3.05, T + 63), id="the hangup was told late"),
+    pytest.param(T + 73, T + 73, (T + 3.05, T + 63), id="both were told late"),
+    pytest.param(T + 3.07, T + 63.02, (T + 3.07, T + 63.02), id="neither was"),
+]
+
+
+@pytest.mark.parametrize(("bridge_heard_at", "hangup_heard_at", "times"), STALLED)
+@pytest.mark.parametrize("clock_of_switch", [0.0, -3600.0, 3600.0], ids=["exact", "slow", "fast"])
+@pytest.mark.parametrize("whose", ["agent", "caller"])
+def test_a_talk_has_its_true_times_though_a_switch_tells_of_it_late(
+    bridge_heard_at: float,
+    hangup_heard_at: float,
+    times: tuple[float, float],
+    clock_of_switch: float,
+    whose: str,
+) -> None:
+    flow = bridging()
+    flow.handle(ev.Bridged("leg-1001"), bridge_heard_at)
+    began_at, seconds = T + 3.05 + clock_of_switch, 59.95
+    if whose == "agent":
+        flow.handle(
+            ev.AgentHungUp("leg-1001", "NORMAL_CLEARING", 0.0, ev.PastTalk("caller", began_at, seconds)),
+            hangup_heard_at,
+        )
+    else:
+        talk = ev.PastTalk("leg-1001", began_at, seconds)
+        flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, talk), hangup_heard_at)
+    both_late = bridge_heard_at == hangup_heard_at
+    # With a wrong clock only the order is known: not before the answer, and as long as the switch says.
+    inexact = {0.0: 0.0, -3600.0: 0.05, 3600.0: 10.0 if both_late else 0.05}[clock_of_switch]
+    found = flow.record.bridged_at, flow.record.ended_at
+    assert found == pytest.approx(times, abs=inexact + 0.001)
+
+
+def test_what_a_hangup_says_of_an_earlier_talk_changes_nothing() -> None:
+    flow = talking()
+    before = flow.record.bridged_at
+    talk = ev.PastTalk("leg-of-yesterday", T - 100, 500.0)
+    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, talk), T + 60)
+    assert (flow.record.bridged_at, flow.record.ended_at) == (before, T + 60)
+
+
 def test_a_caller_who_talked_to_somebody_in_an_earlier_visit_did_not_do_so_in_this_one() -> None:
     flow = bridging()
-    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, talked_to="leg-of-yesterday"), T + 3.1)
+    talk = ev.PastTalk("leg-of-yesterday")
+    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER, talk), T + 3.1)
     assert flow.record.reason is Reason.CALLER_HANGUP
 
 

@@ -18,6 +18,9 @@ from callctl.store.loading import epoch, open_reader
 TALK_SECONDS = 2.0
 """How far a row's talk may be from the real one where callctl was there when it ended: events may be late."""
 
+ROUNDED_SECONDS = 0.001
+"""How exact the times of rows are."""
+
 _CALLS = """
 SELECT *, EXISTS (SELECT 1 FROM call_events WHERE call_id = calls.id AND event = 'closed-after-restart')
           AS was_absent
@@ -134,7 +137,7 @@ def _is_guess(row: sqlite3.Row, truth: Truth, begun_at: Sequence[float]) -> bool
     """
     if not (row["was_absent"] and row["answered_at"] and row["bridged_at"] == row["answered_at"]):
         return False
-    back_at = max(moment for moment in begun_at if moment <= epoch(row["ended_at"]))
+    back_at = max(moment for moment in begun_at if moment < epoch(row["ended_at"]) + ROUNDED_SECONDS)
     leg = truth.legs[row["agent_uuid"]].channel
     return leg.hangup_cause != "ORIGINATOR_CANCEL" or leg.times.hangup < back_at
 
