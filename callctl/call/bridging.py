@@ -35,7 +35,8 @@ class Bridging(Talking):
     """What happens while two legs are being joined."""
 
     def _order_bridge(self, offer: Offer) -> list[Effect]:
-        self._was_away = not self._socket_is_open
+        # A bridge that lapsed may have taken the caller too, and we have not heard of it.
+        self._was_away = not self._socket_is_open or self._lapsed is not None
         return [
             ev.Bridge(offer, bridge_variables(offer)),
             ev.StartTimer(TIMER_BRIDGE, BRIDGE_PROOF_SECONDS),

@@ -405,6 +405,16 @@ def test_who_came_back_for_a_bridge_that_fails_too_comes_back_again() -> None:
     assert ev.PlayMusic("local_stream://moh") in flow.handle(ev.CallerReturned(), T + 4.1)
 
 
+def test_who_comes_back_from_a_bridge_that_failed_unheard_is_still_on_the_way_to_the_next_one() -> None:
+    flow = bridging()
+    flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.02)
+    flow.handle(ev.Offered(an_offer("1002")), T + 3.02)
+    flow.handle(ev.AgentAnswered("offer-1002", "leg-1002", won=True), T + 3.04)
+    effects = flow.handle(ev.CallerReturned(), T + 3.04)
+    assert orders(effects) == [ev.StopTimer(TIMER_RETURN)], "the order is on its way, and its variables"
+    assert ev.ReportBridged("offer-1002") in flow.handle(ev.Bridged("leg-1002"), T + 3.09)
+
+
 @pytest.mark.parametrize("settled", [ev.CallerTaken(), ev.TimerFired(TIMER_BRIDGE)])
 def test_who_comes_back_after_the_second_agent_is_gone_too_is_not_taken_for_transferred(
     settled: ev.CallHappening,
