@@ -65,7 +65,7 @@ class CallLife:
         """The offer whose agent was gone before the bridge, while FreeSWITCH may yet act on the order."""
         self._socket_is_open = True
         self._was_away = False
-        """The caller had no socket when the bridge was ordered, as far as we know, and comes back from before it."""
+        """The caller had no socket when the bridge was ordered, as far as we know, and will come back."""
         self._is_returning = False
         """The caller was with us before a restart, which is counted as a resume, and has no socket yet."""
         self._was_fetched = False
