@@ -160,13 +160,15 @@ class LeanSwitch:
 
     def _end_talk(self, call: Call, leg: Leg) -> None:
         """Both hear that the talk is over, the agent's leg first."""
-        self.watcher.freed(leg.agent)
-        self._hang_up_leg(leg)
         values = call.values
         events = [
             recorded.channel_event(name, "caller").event(values)
             for name in ("CHANNEL_UNBRIDGE", "CHANNEL_HANGUP_COMPLETE")
         ]
+        hangup = recorded.channel_event("CHANNEL_HANGUP_COMPLETE", "leg").event(leg.values)
+        self.watcher.freed(leg.agent)
+        self._tell_link(hangup)
+        self._forget_leg(leg)
         self._tell(call, *events, is_last=True)
 
     def end_talk(self, call: Call) -> None:
@@ -328,10 +330,12 @@ class LeanSwitch:
         self._tell_link(recorded.job_result().event(values))
 
     def _hang_up_leg(self, leg: Leg) -> None:
+        self._tell_link(recorded.channel_event("CHANNEL_HANGUP_COMPLETE", "leg").event(leg.values))
+        self._forget_leg(leg)
+
+    def _forget_leg(self, leg: Leg) -> None:
         leg.is_gone = True
         del self.legs[leg.uuid]
-        event = recorded.channel_event("CHANNEL_HANGUP_COMPLETE", "leg")
-        self._tell_link(event.event(leg.values))
         if leg.call is not None and leg in leg.call.ringing:
             leg.call.ringing.remove(leg)
 

@@ -68,13 +68,17 @@ class FullHouse:
         self._plans = plans
 
     async def turn_over(self, rounds: int) -> None:
-        """End the oldest talk, and let a caller come, so many times; for each who leaves comes one more."""
+        """End the oldest talk, and let a caller come, so many times; for each who leaves comes one more.
+
+        The callers come between the ends, so that this process is free to take the times.
+        """
         switch = self.house.switch
         begun, left = trio.current_time(), switch.ended - switch.handled
         for number in range(rounds):
             await trio.sleep_until(begun + number / ROUNDS_PER_SECOND)
             if self.stopwatch.talking:
                 switch.end_talk(self.stopwatch.talking.popleft())
+                await trio.sleep_until(begun + (number + 0.5) / ROUNDS_PER_SECOND)
                 switch.place_call(next(self._plans))
             while left < switch.ended - switch.handled:
                 left += 1
