@@ -113,6 +113,17 @@ class CallerLeg:
         return self._uuid
 
     @property
+    def is_led(self) -> bool:
+        """Say whether a socket leads the caller, and has told of no hangup."""
+        return self._socket is not None and not any(
+            each.has_said_goodbye for each in self._hearings if each.socket is self._socket
+        )
+
+    def is_led_by(self, socket: CallSocket) -> bool:
+        """Say whether it is this socket."""
+        return self.is_led and self._socket is socket
+
+    @property
     def is_answered(self) -> bool:
         """Say whether the caller's leg is answered, and billed."""
         return self._is_answered
@@ -150,6 +161,10 @@ class CallerLeg:
         """Take in how the caller's channel stands, be it led by a socket or not."""
         self._way_back = way_back(data)
         self._is_answered = data.get("Answer-State") == "answered"
+
+    def stand_like(self, before: CallerLeg) -> None:
+        """Take in how the caller's channel stands from who led it until now."""
+        self._way_back, self._is_answered = before._way_back, before._is_answered
 
     def leave_socket(self) -> None:
         """End a socket that leads the caller no more, before another one comes."""
@@ -277,16 +292,21 @@ class CallerLeg:
 
     # --- variables, and the way out ---
 
-    async def set_variables(self, variables: Mapping[str, str]) -> None:
-        """Set variables: in order and at once over the inbound connection, if it is there."""
+    async def set_variables(self, variables: Mapping[str, str]) -> bool:
+        """Set variables: in order and at once over the inbound connection, if it is there.
+
+        Returns False where neither connection was there to set them by.
+        """
         try:
             await self._switch.set_variables(self._uuid, variables)
         except WaitEnded:
             self._post_variables_by_socket(variables)
             await trio.sleep(SET_SECONDS)
+            return self._socket is not None
         except EslError as refused:
             # The caller may be gone by now; the hangup says so by itself.
             self._log.info("variables not set", why=str(refused))
+        return True
 
     def post_variables(self, variables: Mapping[str, str]) -> None:
         """Set variables as `set_variables` does, without waiting until they are."""
@@ -321,10 +341,9 @@ class CallerLeg:
         A caller without a socket hears the dialplan's music, and will be brought to us once more: `go_on`,
         or before that is on the channel, by a socket that comes meanwhile.
         """
-        if self._socket is None:
-            await self._leave_owing({"socket_resume": "true", **variables})
-        else:
-            await self.set_variables({"socket_resume": "true", **variables})
+        variables = {"socket_resume": "true", **variables}
+        if self._socket is None or not await self.set_variables(variables):
+            await self._leave_owing(variables)
         if self._socket is None:
             return
         try:
@@ -333,16 +352,25 @@ class CallerLeg:
             self._log.debug("socket ended before the hand-back")
 
     async def _leave_owing(self, variables: Mapping[str, str]) -> None:
+        """Tell the channel, as soon as there is a connection; the next socket is one as well."""
         self._is_owed = True
-        await self.set_variables({**variables, OWED: variables["callctl_reason"]})
+        owing = {**variables, OWED: variables["callctl_reason"]}
+        with trio.move_on_after(SWITCH_LOST_SECONDS):
+            while self._socket is None and not await self.set_variables(owing):
+                self._log.info("the end of the wait cannot be told yet")
         # A socket may have told how the channel was just before.
         await trio.sleep(SET_SECONDS)
         self._is_owed = False
         if self._socket is not None:
-            await self.set_variables({OWED: ""})
+            await self.set_variables({**variables, OWED: ""})
 
     async def fall_silent(self) -> None:
-        """End what plays, so that another visit on the same socket can begin."""
+        """End what we play, so that another visit on the same socket can begin.
+
+        Where nothing plays, the order would end the first sound of that visit.
+        """
+        if self._socket is None or not self._music_uuid:
+            return
         try:
             await self._switch.link.api(commands.uuid_break(self._uuid))
         except EslError as error:
@@ -410,7 +438,7 @@ class CallerLeg:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        self._switch.unlisten(self._uuid)
+        self._switch.unlisten(self._uuid, self.on_event)
 
 
 def is_on_the_way_back(data: Event) -> bool:

@@ -37,6 +37,11 @@ class Hearing:
         self._last_words: Timer | None = None
         socket.events.hear(self._take)
 
+    @property
+    def has_said_goodbye(self) -> bool:
+        """Say whether the caller has hung up, and only the last words are still to come."""
+        return self._last_words is not None
+
     def stop(self) -> None:
         """Listen no more; what comes now waits for the next one who listens. Safe to call again."""
         if not self.over.is_set():

@@ -109,24 +109,40 @@ class Reception:
         if before is not None and before.owes_the_dialplan:
             await before.drive(socket)
             return
+        # A caller who comes back just when another queue is next goes there.
+        session = None if before is None else self._begin_next(before)
+        if session is None or session.arrival.callback:
+            session = await self._take_in(socket, switch)
+        while session is not None:
+            await session.drive(socket)
+            following = self._begin_next(session) if session.is_led_by(socket) else None
+            session = None if following is None or following.arrival.callback else following
+
+    async def _take_in(self, socket: CallSocket, switch: Switch) -> CallSession | None:
+        """Return the session of a caller who comes, an old one or a new one; None for one who must wait."""
         arrival = self._arrival(socket, switch)
         session = self._sessions.get(arrival.call)
         if session is None:
             if self._is_closing:
                 log.info("call not taken: stopping", uuid=socket.uuid)
-                return
+                return None
             if self._max_calls and len(self._sessions) >= self._max_calls:
                 await self._refuse(arrival, switch)
-                return
+                return None
             session = self._session(arrival, switch)
             self._start(session, session.run)
-        await session.drive(socket)
-        while (visit := session.next_visit) is not None:
-            session = self._session(visit, switch)
-            self._start(session, session.run)
-            if visit.callback:
-                return
-            await session.drive(socket)
+        return session
+
+    def _begin_next(self, before: CallSession, *, is_away: bool = False) -> CallSession | None:
+        """Begin the visit that follows on `before`, if any; `is_away`: no socket leads the caller."""
+        visit = before.take_next_visit()
+        if visit is None:
+            return None
+        session = self._session(visit, self._switches[visit.switch])
+        if is_away and not visit.callback:
+            session.take_place_after(before)
+        self._start(session, session.run)
+        return session
 
     async def _refuse(self, arrival: Arrival, switch: Switch) -> None:
         """Let the dialplan try again with a caller for whom there is no room."""
@@ -182,7 +198,9 @@ class Reception:
             return arrival  # We had let go of this caller: whatever was before is over.
         before = self._before(arrival)
         if before is not None:
-            joined_at = min(before.joined_at, arrival.joined_at)
+            # The channel may still carry an earlier visit than the one in which the caller is.
+            is_same = arrival.call == before.call
+            joined_at = min(before.joined_at, arrival.joined_at) if is_same else before.joined_at
             return evolve(before, joined_at=joined_at, resumes=before.resumes + 1)
         if arrival.call in self._sessions:
             # The variables came to this channel from another one, or from a wait that is over.
@@ -226,6 +244,9 @@ class Reception:
             )
             session.free_agent()
             await session.let_go_of_agents()
+        else:
+            if not session.is_led:
+                self._begin_next(session, is_away=True)
         finally:
             if self._sessions.get(arrival.call) is session:
                 del self._sessions[arrival.call]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Set
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 import trio
-from attrs import evolve, frozen
+from attrs import frozen
 
 from callctl.call import events as ev
 from callctl.call.caller import CallerLeg
@@ -23,6 +23,7 @@ from callctl.call.stages import Stage
 from callctl.call.switch import AgentUnreached, LegState, Switch
 from callctl.call.timers import Timer
 from callctl.call.variables import hold_seconds, past_talk, prelude_of, recording_path
+from callctl.call.visits import visit_elsewhere, visit_for_callback
 from callctl.clock import SteadyClock
 from callctl.errors import CallctlError, EslError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
 from callctl.esl.connection import Reply
@@ -115,9 +116,18 @@ class CallSession:
         return self.is_over and self._caller.is_owed
 
     @property
-    def next_visit(self) -> Arrival | None:
-        """The visit to another queue that follows this one, or None; known when the call is over."""
-        return self._next_visit
+    def is_led(self) -> bool:
+        """Say whether a socket leads the caller."""
+        return self._caller.is_led
+
+    def is_led_by(self, socket: CallSocket) -> bool:
+        """Say whether it is this socket."""
+        return self._caller.is_led_by(socket)
+
+    def take_next_visit(self) -> Arrival | None:
+        """Return the visit that follows this one, once, for whoever begins it; None where there is none."""
+        visit, self._next_visit = self._next_visit, None
+        return visit
 
     def deliver(self, event: ev.CallHappening) -> None:
         """Take an event in, after all that happened before it."""
@@ -164,9 +174,17 @@ class CallSession:
 
     def take_place(self, found: Event) -> None:
         """Join at once, before `run`, for a caller `found` on the switch who is on the way back to us."""
-        self._desk.dispatcher.enter(self._arrival.call, self.deliver)
         self._caller.find(found)
-        self._first_effects = self._join(lambda _, now: self._flow.begin_without_socket(now))
+        self._join_unled()
+
+    def take_place_after(self, before: CallSession) -> None:
+        """Join at once, before `run`, for a caller who is away, and whom another queue has sent on."""
+        self._caller.stand_like(before._caller)
+        self._join_unled()
+
+    def _join_unled(self) -> None:
+        self._desk.dispatcher.enter(self._arrival.call, self.deliver)
+        self._first_effects = self._join(self._flow.begin_without_socket)
 
     async def run(self) -> None:
         """Join the queue and live to the end. A cancellation leaves the caller to the dialplan."""
@@ -224,8 +242,8 @@ class CallSession:
         self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
         self._desk.dispatcher.forget(self._arrival.call)
         for leg_uuid in self._legs:
-            self._switch.unlisten(leg_uuid)
-        self._switch.unlisten(self._arrival.uuid)
+            self._switch.unlisten(leg_uuid, self._on_leg_event)
+        self._caller.stop_watching()
 
     def free_agent(self) -> None:
         """Tell the distributor that nobody follows this talk any more: the session has failed."""
@@ -306,10 +324,13 @@ class CallSession:
             case ev.HandBack(variables):
                 self._order(self._caller.hand_back, variables)
             case ev.MoveToQueue(queue):
-                self._order(self._move_on, queue)
+                self._next_visit = visit_elsewhere(
+                    self._arrival, queue, call=self._desk.ids.uuid(), now=self._desk.clock.now()
+                )
+                self._order(self._caller.fall_silent)
             case ev.KeepForCallback(variables):
-                self._next_visit = self._visit_after(
-                    self._arrival.queue, uuid="", callback=True, came_through=()
+                self._next_visit = visit_for_callback(
+                    self._arrival, call=self._desk.ids.uuid(), now=self._desk.clock.now()
                 )
                 self._order(self._caller.hand_back, variables)
             case ev.CallBack(offer):
@@ -433,25 +454,6 @@ class CallSession:
     async def _fetch(self) -> None:
         if not await self._caller.fetch():
             self.deliver(ev.WaitOver(Reason.TRANSFERRED))
-
-    async def _move_on(self, queue: str) -> None:
-        """Prepare the visit to another queue, which begins when this one is over."""
-        await self._caller.fall_silent()
-        through = (*self._arrival.came_through, self._arrival.queue)
-        self._next_visit = self._visit_after(queue, came_through=through)
-
-    def _visit_after(self, queue: str, **what: Any) -> Arrival:
-        """Return the visit to `queue` that goes on from this one, with the place kept."""
-        before = self._arrival
-        return evolve(
-            before,
-            call=self._desk.ids.uuid(),
-            queue=queue,
-            joined_at=self._desk.clock.now(),
-            place_since=before.joined_at if before.place_since is None else before.place_since,
-            resumes=0,
-            **what,
-        )
 
     async def _call_back(self, offer: Offer) -> None:
         """Ring the caller, whose agent is there."""

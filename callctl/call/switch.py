@@ -232,9 +232,10 @@ class Switch:
         """From now on `listener` gets the events of channel `uuid` that come on this connection."""
         self._listeners[uuid] = listener
 
-    def unlisten(self, uuid: str) -> None:
-        """The channel's events concern nobody any more."""
-        self._listeners.pop(uuid, None)
+    def unlisten(self, uuid: str, listener: Callable[[Event], None]) -> None:
+        """The channel's events concern `listener` no more; they may concern another one by now."""
+        if self._listeners.get(uuid) == listener:
+            del self._listeners[uuid]
 
     def listens(self, uuid: str) -> bool:
         """Say whether some call is concerned with channel `uuid`."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from attrs import frozen
 
 from callctl.call.events import PastTalk
+from callctl.call.visits import place_variables, with_place
 from callctl.esl.commands import harmless
 from callctl.esl.wire import Event
 from callctl.model import Arrival, HungUpBy, Offer, QueueSettings, Reason
@@ -42,7 +43,7 @@ def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str,
 
     known_call = "" if data.variable("callctl_reason") else data.variable("callctl_call")
     joined_at = _number(data.variable("cc_queue_joined_epoch" if known_call else REFUSED))
-    return Arrival(
+    arrival = Arrival(
         call=known_call or new_call,
         uuid=data.uuid,
         switch=switch,
@@ -65,6 +66,7 @@ def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str,
         variables=_exported(data),
         resumes=(int(_number(data.variable("callctl_resumes")) or 0) + 1) if known_call else 0,
     )
+    return with_place(arrival, data) if known_call else arrival
 
 
 def parse_skills(text: str) -> dict[str, int]:
@@ -91,6 +93,7 @@ def waiting_variables(arrival: Arrival) -> dict[str, str]:
         "callctl_reason": "",
         "callctl_refusal": "",
         REFUSED: "",
+        **place_variables(arrival),
     }
 
 

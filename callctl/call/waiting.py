@@ -16,6 +16,7 @@ from callctl.call.stages import (
     TIMER_RETURN,
     Stage,
 )
+from callctl.call.variables import waiting_variables
 from callctl.model import (
     HungUpBy,
     OfferResult,
@@ -50,13 +51,21 @@ class Waiting(Bridging):
             *self._entertain(now),
         ]
 
-    def begin_without_socket(self, now: float) -> list[Effect]:
-        """The caller stands in the old place, and is on the way back to us. Returns what to do meanwhile."""
-        self._has_begun = self._is_returning = True
+    def begin_without_socket(self, position: int, now: float) -> list[Effect]:
+        """The caller stands in the queue, and is on the way back to us. Returns what to do meanwhile.
+
+        It is the old place after a restart, and else one in a queue to which another has sent the caller.
+        """
+        arrival = self._ledger.arrival
+        self._has_begun = True
+        self._is_returning = was_here = arrival.resumes > 0
         self._socket_is_open = False
         return [
-            self._ledger.change(),
-            self._ledger.note(now, "place-kept", self._ledger.arrival.queue),
+            self._ledger.change(position_at_entry=self._ledger.record.position_at_entry or position),
+            self._ledger.note(now, "place-kept", arrival.queue)
+            if was_here
+            else self._ledger.note(now, "joined", f"{arrival.queue}, position {position}"),
+            *([] if was_here else [ev.SetCallerVariables(waiting_variables(arrival))]),
             ev.SettleCaller(),
             ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
@@ -14,8 +14,8 @@ from callctl.call.caller import OLDER_END_SECONDS, OWED, CallerLeg, go_on
 from callctl.call.timers import Timers
 from callctl.call.variables import hand_back_variables
 from callctl.errors import ConnectionLost
-from callctl.esl.call_socket import CallEvents
-from callctl.esl.commands import Command, exit_
+from callctl.esl.call_socket import CallEvents, ChannelEnded
+from callctl.esl.commands import Command, execute, exit_
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
 from callctl.model import Ids, Reason
@@ -30,11 +30,17 @@ class Switch:
 
     def __init__(self, *, is_up: bool = True, slowness: float = 0.0) -> None:
         self.variables: dict[str, str] = {}
-        self._is_up = is_up
+        self.is_up = is_up
+        self.link = self
+        self.ordered: list[str] = []
         self._slowness = slowness
 
+    async def api(self, command: str) -> str:
+        self.ordered.append(command)
+        return "+OK"
+
     async def set_variables(self, uuid: str, variables: Mapping[str, str]) -> None:
-        if not self._is_up:
+        if not self.is_up:
             raise ConnectionLost("down")
         await trio.sleep(self._slowness)
         self.variables.update(variables)
@@ -61,14 +67,18 @@ class Socket:
     def follow(self, *events: str) -> None:
         """Nothing happens on this socket."""
 
+    def post(self, *orders: Command) -> None:
+        self.ordered += orders
+
     async def request(self, order: Command) -> None:
         self.ordered.append(order)
 
 
-def a_leg(switch: Any) -> CallerLeg:
-    def deliver(event: ev.CallHappening) -> None:
-        raise AssertionError(f"unexpected: {event}")
+def nothing_comes(event: ev.CallHappening) -> None:
+    raise AssertionError(f"unexpected: {event}")
 
+
+def a_leg(switch: Any, deliver: Callable[[ev.CallHappening], None] = nothing_comes) -> CallerLeg:
     return CallerLeg(
         "caller",
         switch=switch,
@@ -102,6 +112,72 @@ async def test_a_caller_who_comes_while_being_handed_back_goes_on_at_once(
     assert not leg.is_owed
     assert socket.ordered == [exit_()]
     assert (switch.variables["callctl_reason"], switch.variables[OWED]) == ("TIMEOUT", "")
+
+
+async def test_a_caller_without_any_connection_is_owed_the_reason_as_soon_as_there_is_one(
+    autojump_clock: MockClock,
+) -> None:
+    switch = Switch(is_up=False)
+    leg = a_leg(switch)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leg.hand_back, hand_back_variables(Reason.TIMEOUT, NOW))
+        await trio.sleep(60.0)
+        assert leg.is_owed
+        switch.is_up = True
+    assert (switch.variables["callctl_reason"], switch.variables[OWED]) == ("TIMEOUT", "TIMEOUT")
+
+
+async def test_a_caller_who_comes_back_before_the_switch_is_handed_back_by_the_socket(
+    autojump_clock: MockClock,
+) -> None:
+    socket: Any = Socket()
+    leg = a_leg(Switch(is_up=False))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leg.hand_back, hand_back_variables(Reason.TIMEOUT, NOW))
+        await trio.sleep(60.0)
+        await leg.take(socket)
+    assert execute("set", "callctl_reason=TIMEOUT", event_lock=False) in socket.ordered
+    assert socket.ordered[-1] == exit_()
+
+
+async def test_a_socket_that_ends_in_the_midst_of_the_hand_back_leaves_the_reason_owed(
+    autojump_clock: MockClock,
+) -> None:
+    switch, socket = Switch(is_up=False), Socket()
+    told: list[ev.CallHappening] = []
+    leg, comes = a_leg(switch, told.append), cast(CallSocket, socket)
+    await leg.take(comes)
+    leg.hear(comes)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leg.hand_back, hand_back_variables(Reason.TIMEOUT, NOW))
+        await trio.testing.wait_all_tasks_blocked()
+        socket.close()
+        await trio.sleep(10.0)
+        switch.is_up = True
+    assert told == [ev.SocketLost()]
+    assert switch.variables[OWED] == "TIMEOUT"
+    assert exit_() not in socket.ordered
+
+
+async def test_a_socket_that_has_told_of_a_hangup_leads_nobody_on() -> None:
+    socket: Any = Socket()
+    leg = a_leg(Switch())
+    await leg.take(socket)
+    leg.hear(socket)
+    assert leg.is_led
+    socket.events.put(ChannelEnded(ChannelEnded.LINGER))
+    assert not leg.is_led
+
+
+@pytest.mark.parametrize("plays", [True, False])
+async def test_what_plays_is_ended_for_the_next_queue_and_nothing_else(plays: bool) -> None:
+    switch: Any = Switch()
+    leg = a_leg(switch)
+    await leg.take(cast(CallSocket, Socket()))
+    if plays:
+        leg.play_music("local_stream://moh")
+    await leg.fall_silent()
+    assert switch.ordered == (["uuid_break caller all"] if plays else [])
 
 
 @pytest.mark.parametrize("is_up", [True, False], ids=["connected", "not connected"])

@@ -620,7 +620,7 @@ def test_a_caller_of_before_a_restart_has_the_place_before_the_socket() -> None:
     arrival = evolve(ARRIVAL, resumes=1)
     known = CallRecord(arrival=ARRIVAL, state=CallState.RINGING, offers=2, position_at_entry=7)
     flow = CallFlow(arrival, QUEUE, known)
-    effects = flow.begin_without_socket(T + 60)
+    effects = flow.begin_without_socket(1, T + 60)
     assert orders(effects) == [ev.SettleCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
     assert flow.handle(ev.Offered(an_offer()), T + 61)[0] == ev.Ring(an_offer())
     assert ev.PlayMusic("local_stream://moh") in flow.handle(ev.CallerReturned(), T + 62)

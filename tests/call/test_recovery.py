@@ -102,7 +102,7 @@ class Channels:
     def listen(self, uuid: str, listener: Callable[[Event], None]) -> None:
         self.listeners[uuid] = listener
 
-    def unlisten(self, uuid: str) -> None:
+    def unlisten(self, uuid: str, listener: Callable[[Event], None]) -> None:
         self.listeners.pop(uuid, None)
 
     async def follow(self, uuid: str) -> None:
@@ -130,6 +130,10 @@ class Channels:
 
     async def hang_up(self, leg_uuid: str, cause: str) -> None:
         self.hung_up.append(leg_uuid)
+
+    def end(self, uuid: str) -> None:
+        """A channel hangs up, and nobody is told."""
+        del self._alive[uuid]
 
 
 @frozen
@@ -185,13 +189,18 @@ async def reconciled(
     distributor.put_agent(agent, NOW)
     distributor.take_effects()
     dispatcher = Dispatcher(distributor, clock, facts.append)
+    stand_in: Any = switch
     desk = Desk(dispatcher=dispatcher, clock=clock, ids=ids, record=facts.append)
     absentees = Absentees(known, offers or [], clock=clock, record=facts.append)
     reception = Reception(
-        desk=desk, switches={}, queues={}, default_queue="caller", absentees=absentees, max_calls=0
+        desk=desk,
+        switches={"fs1": stand_in},
+        queues={},
+        default_queue="caller",
+        absentees=absentees,
+        max_calls=0,
     )
     recovery = Recovery(desk=desk, reception=reception, absentees=absentees, default_queue="caller")
-    stand_in: Any = switch
     async with trio.open_nursery() as nursery:
         await nursery.start(reception.run)
         nursery.start_soon(dispatcher.run)
@@ -320,7 +329,7 @@ async def test_a_talk_began_when_the_switch_says_however_long_its_other_answers_
 async def test_a_talk_that_ends_while_the_switch_is_asked_is_not_followed_anew() -> None:
     class Parting(Channels):
         def post_api(self, *commands: str) -> list[Answer]:
-            self.unlisten("leg")
+            self.listeners.pop("leg", None)
             return super().post_api(*commands)
 
     switch = Parting(shown=["caller", "leg"], alive={"caller": TALKING_CALLER, "leg": TALKING_LEG})

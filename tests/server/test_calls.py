@@ -188,6 +188,24 @@ async def test_an_overflow_to_another_queue_is_a_second_visit_with_the_place_kep
     assert first["uuid"] == second["uuid"]
 
 
+async def test_a_caller_whose_socket_is_lost_is_served_by_the_next_queue_all_the_same(theatre) -> None:
+    rule = OverflowRule(to="queue:second", waited=0.3)
+    queues = QueueSettings(name="first", overflow=(rule,)), QueueSettings(name="second")
+    async with theatre(*queues) as t:
+        t.hire("1001", HANGS_UP, queue="second")
+        t.stage.switch.place_call(Caller(variables={"queue": "first"}))
+        await t.until(lambda: t.waiting() == 1)
+        for listener in list(t.stage.switch.events.listeners):
+            if listener.is_outbound:
+                listener.kill(None)
+        await t.until(lambda: not t.stage.switch.channels())
+        await t.stage.server.reception.wait_empty()
+    assert [(row["queue"], row["reason"]) for row in t.rows("calls")] == [
+        ("first", "OVERFLOW"),
+        ("second", "BRIDGED"),
+    ]
+
+
 @pytest.mark.parametrize("media", list(WaitMedia))
 async def test_a_caller_is_bridged_whatever_the_wait_was_like(theatre, media: WaitMedia) -> None:
     async with theatre(QueueSettings(name="caller", wait_media=media)) as t:

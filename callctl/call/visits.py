@@ -1,0 +1,51 @@
+"""From one visit to the next: a caller who goes on to another queue, or hangs up to be called back.
+
+Each visit is a call of its own in the history. The place is brought along, on the channel too, so that it
+outlives callctl as every place does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+
+from callctl.esl.wire import Event
+from callctl.model import Arrival
+
+PLACE = "callctl_place"
+"""The variable of a caller with a place from an earlier visit: which call has it, since when, through which
+queues. It names its call, so what is left of an earlier one means nothing."""
+
+
+def visit_elsewhere(before: Arrival, queue: str, *, call: str, now: float) -> Arrival:
+    """Return the visit to another queue that follows on `before`; `call` is its key."""
+    return _visit_after(before, call, now, queue=queue, came_through=(*before.came_through, before.queue))
+
+
+def visit_for_callback(before: Arrival, *, call: str, now: float) -> Arrival:
+    """Return the visit that keeps the place of a caller who hangs up; `call` is its key."""
+    return _visit_after(before, call, now, uuid="", callback=True, came_through=())
+
+
+def _visit_after(before: Arrival, call: str, now: float, **what: Any) -> Arrival:
+    since = before.joined_at if before.place_since is None else before.place_since
+    return evolve(before, call=call, joined_at=now, place_since=since, resumes=0, **what)
+
+
+def place_variables(arrival: Arrival) -> dict[str, str]:
+    """Return what the channel carries of a place that was brought along; nothing for any other."""
+    if arrival.place_since is None:
+        return {}
+    return {PLACE: f"{arrival.call} {arrival.place_since:.3f} {','.join(arrival.came_through)}"}
+
+
+def with_place(arrival: Arrival, data: Event) -> Arrival:
+    """Return `arrival` with the place that its channel, as in `data`, says it has brought along."""
+    call, _, rest = data.variable(PLACE).partition(" ")
+    since, _, through = rest.partition(" ")
+    if call != arrival.call or not since.replace(".", "", 1).isdecimal():
+        return arrival
+    # A time that lies in the future would be no place at all.
+    place_since = min(float(since), arrival.joined_at)
+    return evolve(arrival, place_since=place_since, came_through=tuple(filter(None, through.split(","))))

@@ -1,0 +1,96 @@
+"""A caller whom one queue sends on to another: what is brought along, and on which way."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from attrs import evolve
+
+from callctl.call import events as ev
+from callctl.call.variables import arrival_from, waiting_variables
+from callctl.call.visits import PLACE, visit_elsewhere, visit_for_callback
+from callctl.esl.wire import Event
+from callctl.model import Arrival, QueueSettings, Reason
+from tests.call.test_recovery import CALLER, NOW, Channels, an_open_call, reconciled
+
+FIRST = Arrival(call="call-1", uuid="caller", switch="fs1", queue="caller", arrived_at=NOW, joined_at=NOW)
+
+
+def on_the_channel(arrival: Arrival) -> Event:
+    """What the switch tells of a caller who waits."""
+    variables = {f"variable_{name}": value for name, value in waiting_variables(arrival).items()}
+    return Event("", {"Unique-ID": arrival.uuid, **variables})
+
+
+def read(data: Event) -> Arrival:
+    return arrival_from(data, switch="fs1", default_queue="caller", new_call="new", now=NOW + 100)
+
+
+def test_each_queue_is_told_since_when_the_caller_waits_and_where_it_has_been() -> None:
+    second = visit_elsewhere(FIRST, "second", call="call-2", now=NOW + 10)
+    third = visit_elsewhere(second, "third", call="call-3", now=NOW + 20)
+    assert (third.call, third.queue, third.joined_at, third.place_since) == (
+        "call-3",
+        "third",
+        NOW + 20,
+        NOW,
+    )
+    assert third.came_through == ("caller", "second")
+
+
+def test_who_is_to_be_called_back_keeps_the_place_and_no_channel() -> None:
+    visit = visit_for_callback(FIRST, call="call-2", now=NOW + 10)
+    assert (visit.uuid, visit.queue, visit.place_since, visit.callback) == ("", "caller", NOW, True)
+
+
+def test_the_channel_alone_tells_of_a_place_that_was_brought_along() -> None:
+    moved = visit_elsewhere(evolve(FIRST, queue="new york"), "second", call="call-2", now=NOW + 10)
+    back = read(on_the_channel(moved))
+    assert (back.call, back.joined_at, back.place_since) == ("call-2", NOW + 10, NOW)
+    assert back.came_through == ("new york",)
+
+
+@pytest.mark.parametrize("value", ["call-1 1800000000.000 old", "call-2", "call-2 soon old", "call-2 -1 old"])
+def test_what_is_left_of_an_earlier_place_or_cannot_be_read_means_nothing(value: str) -> None:
+    data = on_the_channel(evolve(FIRST, call="call-2"))
+    back = read(Event("", {**data.headers, f"variable_{PLACE}": value}))
+    assert (back.call, back.place_since, back.came_through) == ("call-2", None, ())
+
+
+async def test_a_caller_who_is_away_when_the_queue_sends_it_on_stands_in_the_next_one() -> None:
+    async with reconciled(Channels(shown=["caller"], alive={"caller": CALLER}), an_open_call()) as found:
+        await trio.testing.wait_all_tasks_blocked()
+        found.distributor.put_queue(QueueSettings(name="second"), NOW)
+        found.reception.sessions["call-1"].deliver(ev.WaitOver(Reason.OVERFLOW, "queue:second"))
+        await trio.testing.wait_all_tasks_blocked()
+        [member] = found.distributor.members(NOW)
+        assert (member.queue, member.arrival.place_since) == ("second", NOW - 1)
+        [session] = found.reception.sessions.values()
+        assert session.arrival.call == member.call != "call-1"
+
+
+async def test_a_caller_who_hung_up_meanwhile_leaves_the_next_queue_again() -> None:
+    switch = Channels(shown=["caller"], alive={"caller": CALLER})
+    async with reconciled(switch, an_open_call()) as found:
+        await trio.testing.wait_all_tasks_blocked()
+        switch.end("caller")
+        found.distributor.put_queue(QueueSettings(name="second"), NOW)
+        found.reception.sessions["call-1"].deliver(ev.WaitOver(Reason.OVERFLOW, "queue:second"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not found.reception.sessions
+        ended = {row.arrival.queue: row.reason for row in found.rows()}
+        assert ended == {"caller": Reason.OVERFLOW, "second": Reason.CALLER_HANGUP}
+
+
+async def test_a_caller_who_comes_back_with_the_marks_of_the_queue_before_is_in_the_one_after() -> None:
+    moved = visit_elsewhere(FIRST, "second", call="call-2", now=NOW + 10)
+    row = evolve(an_open_call(), arrival=moved)
+    switch: Any = Channels(shown=[], alive={})
+    async with reconciled(switch) as found:
+        found.reception._absentees._calls["call-2"] = row
+        socket: Any = SimpleNamespace(uuid="caller", data=on_the_channel(FIRST))
+        arrival = found.reception._arrival(socket, switch)
+    assert (arrival.call, arrival.joined_at, arrival.place_since) == ("call-2", NOW + 10, NOW)
