@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from callctl.model import OUTCOME_OF_REASON, Reason
@@ -24,8 +25,9 @@ ROUNDED_SECONDS = 0.001
 _CALLS = """
 SELECT *, EXISTS (SELECT 1 FROM call_events WHERE call_id = calls.id AND event = 'closed-after-restart')
           AS was_absent
-FROM calls ORDER BY joined_at, id
+FROM calls ORDER BY joined_at, json_array_length(came_through), id
 """
+"""In the order in which they came about: who is sent on at once joins two queues in one instant."""
 
 CouldKnow = Callable[[str, float, float], bool]
 """Whether callctl could know what happened on a switch from one moment to another."""
@@ -107,6 +109,10 @@ def _of_callers(
             if row["reason"] not in LEADS_ON:
                 what = f"{uuid} has {len(own)} rows, one of which ended with {row['reason']}"
                 yield Violation(at, what, about)
+        for before, row in pairwise(own):
+            if before["ended_at"] and epoch(row["joined_at"]) < epoch(before["ended_at"]) - ROUNDED_SECONDS:
+                what = f"{uuid} was in {before['queue']} and in {row['queue']} at once"
+                yield Violation(epoch(row["joined_at"]) + AFTERWARDS_SECONDS, what, about)
         talks = [row for row in own if row["reason"] == Reason.BRIDGED.value]
         certain = [row for row in talks if row["id"] not in guesses]
         known = [
@@ -126,6 +132,10 @@ def _of_callers(
             and could_know(story.switch.name, hung_up_at, epoch(last["ended_at"]))
         ):
             yield Violation(at, f"{uuid} hung up, and the row says {last['reason']}", about)
+        if last["reason"] == Reason.OVERFLOW.value and could_know(
+            story.switch.name, epoch(last["ended_at"]), hung_up_at
+        ):
+            yield Violation(at, f"{uuid} was sent on from {last['queue']}, and came nowhere", about)
 
 
 def _is_guess(row: sqlite3.Row, truth: Truth, begun_at: Sequence[float]) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from callctl.model import AgentSettings, QueueSettings, Strategy, Tier, WaitMedia
+from callctl.model import AgentSettings, OverflowRule, QueueSettings, Strategy, Tier, WaitMedia
 
 MISHAPS: Mapping[str, float] = {
     "stop": 1500,
@@ -37,12 +37,18 @@ FEWEST_SECONDS_BETWEEN_CALLS = 15.0
 many calls went before it; but their number is what an hour costs."""
 
 
+LAST_QUEUE = "last"
+"""The queue that callers reach by an overflow alone."""
+
+
 @frozen(kw_only=True)
 class Climate:
     """One hour's circumstances. Durations are mean seconds, shares are from 0 to 1."""
 
     switches: tuple[str, ...]
     queues: tuple[QueueSettings, ...]
+    entrances: tuple[str, ...]
+    """The queues that callers come to; the others are reached by an overflow alone."""
     agents: tuple[AgentSettings, ...]
     tiers: tuple[Tier, ...]
     seconds_between_calls: float
@@ -89,6 +95,7 @@ def draw_climate(chance: Random, crash_every: float) -> Climate:
     return Climate(
         switches=switches,
         queues=queues,
+        entrances=tuple(queue.name for queue in queues),
         agents=agents,
         tiers=tiers,
         seconds_between_calls=max(FEWEST_SECONDS_BETWEEN_CALLS, (talk_seconds + 8) / len(agents) / busy),
@@ -107,6 +114,37 @@ def draw_climate(chance: Random, crash_every: float) -> Climate:
         missing_completions=0.02 if is_rough else 0.0,
         latency_seconds=chance.choice((0.0, 0.002, 0.02)),
     )
+
+
+def add_overflows(climate: Climate, chance: Random) -> Climate:
+    """Let some queues of some hours send callers on, to the next or to a last one without other callers.
+
+    `chance` is one of its own, so that the hours without overflows stay as they are.
+    """
+    if chance.random() < 0.6:
+        return climate
+    queues, tiers = list(climate.queues), list(climate.tiers)
+    if len(queues) == 1 or chance.random() < 0.3:
+        queues.append(_queue(chance, LAST_QUEUE))
+        # It may have nobody at all: then the caller goes on waiting, or is given back.
+        tiers += [Tier(queue=LAST_QUEUE, agent=a.name) for a in climate.agents if chance.random() < 0.7]
+    for at, queue in enumerate(queues[:-1]):
+        if at == 0 or chance.random() < 0.7:
+            following = chance.choice(queues[at + 1 :]).name
+            rules = tuple(_overflow_rule(chance, following) for _ in range(chance.choice((1, 1, 2))))
+            queues[at] = evolve(queue, overflow=rules)
+    return evolve(climate, queues=tuple(queues), tiers=tuple(tiers))
+
+
+def _overflow_rule(chance: Random, queue: str) -> OverflowRule:
+    to, kind = f"queue:{queue}", chance.random()
+    if kind < 0.5:
+        return OverflowRule(to=to, waited=chance.choice((0.5, 5.0, 20.0)))
+    if kind < 0.7:
+        return OverflowRule(to=to, waiting=chance.choice((1, 3)))
+    if kind < 0.9:
+        return OverflowRule(to=to, nobody_there=True)
+    return OverflowRule(to=to, expected_wait=20.0)
 
 
 def _queue(chance: Random, name: str) -> QueueSettings:

@@ -102,7 +102,7 @@ class Crowd:
         return Caller(
             number=f"4930{chance.randint(1, 400):04d}",
             name=f"Caller {number}",
-            variables={"queue": chance.choice(climate.queues).name, "lead_number": str(number)},
+            variables={"queue": chance.choice(climate.entrances), "lead_number": str(number)},
             patience=min(600.0, 0.01 + chance.expovariate(1 / climate.patience_seconds)),
             talk_seconds=0.01 + chance.expovariate(1 / climate.talk_seconds),
             presses=presses,

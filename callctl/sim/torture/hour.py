@@ -23,7 +23,7 @@ from callctl.model import Ids
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.switch import Switch
 from callctl.sim.torture.audit import audit, count_outcomes
-from callctl.sim.torture.climate import draw_climate
+from callctl.sim.torture.climate import add_overflows, draw_climate
 from callctl.sim.torture.crowd import Crowd
 from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
@@ -105,7 +105,8 @@ class _Hour:
         self._settings = settings
         self._database = database
         self._chance = Random(settings.seed)
-        self._climate = draw_climate(self._part("climate"), settings.crash_every)
+        climate = draw_climate(self._part("climate"), settings.crash_every)
+        self._climate = add_overflows(climate, self._part("overflows"))
         self._timeline = Timeline(EPOCH)
 
     def _part(self, name: str) -> Random:

@@ -95,6 +95,8 @@ class Watch:
         self._since: dict[tuple[str, str], float] = {}
         self._told: set[tuple[str, str]] = set()
         self._places: dict[str, tuple[str, float]] = {}
+        self._kept_since: dict[str, float] = {}
+        """Since when each caller has the place that is brought along from queue to queue."""
         self._statuses: dict[str, tuple[AgentStatus, float]] = {}
         self._observed = trio.Event()
         self._seen: dict[str, float] = {}
@@ -273,10 +275,17 @@ class Watch:
             if known is not None and known[0] == member.queue and abs(known[1] - joined_at) > PLACE_SECONDS:
                 what = f"{uuid} joined at {known[1]:.3f} and has {joined_at:.3f} now"
                 self._violated(now, what, (uuid, member.call), ("place", member.call))
+            brought = member.arrival.place_since
+            since = joined_at if brought is None else brought
+            kept = self._kept_since.get(uuid)
+            if kept is not None and abs(kept - since) > PLACE_SECONDS:
+                what = f"{uuid} had a place since {kept:.3f} and has one since {since:.3f} in {member.queue}"
+                self._violated(now, what, (uuid, member.call), ("place brought along", member.call))
             if known is None or known[0] != member.queue:
                 carried = story.channel.variable("cc_queue_joined_epoch")
                 if carried and abs(float(carried) - joined_at) <= PLACE_SECONDS:
                     self._places[uuid] = member.queue, joined_at
+                    self._kept_since.setdefault(uuid, since)
 
     def _note_statuses(self, agents: tuple[AgentView, ...], now: float) -> None:
         for agent in agents:
