@@ -12,6 +12,7 @@ from trio.testing import MockClock, memory_stream_pair
 
 from callctl.call.switch import AgentUnreached, LegState, Switch
 from callctl.call.variables import Prelude
+from callctl.esl.wire import Event
 from callctl.model import Arrival, Ids, Offer, OfferResult
 from callctl.sim.dialplan import recorded_dialplan
 from callctl.sim.faults import Faults
@@ -109,3 +110,15 @@ async def test_a_leg_talks_whichever_of_the_two_carries_the_bridge(
         await switch.hang_up("leg", "NORMAL_CLEARING")
         await trio.sleep(0.5)
         assert await switch.leg_state("leg") is LegState.GONE
+
+
+def test_who_listens_no_more_takes_nothing_from_who_listens_by_now() -> None:
+    switch = Switch(name="fs1", host="fs1", port=8021, password="ClueCon", ids=Ids(), random=Random(1))
+    before: list[Event] = []
+    after: list[Event] = []
+    switch.listen("caller", before.append)
+    switch.listen("caller", after.append)
+    switch.unlisten("caller", before.append)
+    assert switch.listens("caller")
+    switch.unlisten("caller", after.append)
+    assert not switch.listens("caller")
