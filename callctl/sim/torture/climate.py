@@ -37,6 +37,9 @@ FEWEST_SECONDS_BETWEEN_CALLS = 15.0
 many calls went before it; but their number is what an hour costs."""
 
 
+ACCEPT_KEY = "1"
+"""The key by which agents accept a call, where they have to."""
+
 LAST_QUEUE = "last"
 """The queue that callers reach by an overflow alone."""
 
@@ -134,6 +137,25 @@ def add_overflows(climate: Climate, chance: Random) -> Climate:
             rules = tuple(_overflow_rule(chance, following) for _ in range(chance.choice((1, 1, 2))))
             queues[at] = evolve(queue, overflow=rules)
     return evolve(climate, queues=tuple(queues), tiers=tuple(tiers))
+
+
+def add_preludes(climate: Climate, chance: Random) -> Climate:
+    """Let agents of some hours accept a call by a key, or hear something first.
+
+    `chance` is one of its own, so that the hours without preludes stay as they are.
+    """
+    if chance.random() < 0.7:
+        return climate
+    queues = [
+        evolve(
+            queue,
+            accept_key=chance.choice(("", ACCEPT_KEY, ACCEPT_KEY)),
+            agent_announce=chance.choice(("", "whisper.wav")),
+            accept_timeout=chance.choice((2.0, 5.0)),
+        )
+        for queue in climate.queues
+    ]
+    return evolve(climate, queues=tuple(queues))
 
 
 def _overflow_rule(chance: Random, queue: str) -> OverflowRule:

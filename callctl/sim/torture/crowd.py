@@ -9,7 +9,7 @@ from collections.abc import Callable
 from random import Random
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from callctl.call.events import HangupOrdered
 from callctl.clock import SteadyClock
@@ -17,7 +17,7 @@ from callctl.errors import StoreError
 from callctl.model import AgentSettings, AgentStatus
 from callctl.sim.people import Caller, Endpoint
 from callctl.sim.switch import Switch
-from callctl.sim.torture.climate import Climate
+from callctl.sim.torture.climate import ACCEPT_KEY, Climate
 from callctl.sim.torture.house import House
 from callctl.sim.torture.timeline import Timeline
 from callctl.sim.torture.truth import Story, Truth
@@ -60,7 +60,9 @@ class Crowd:
         timeline: Timeline,
         clock: SteadyClock,
         chance: Random,
+        keys: Random,
     ) -> None:
+        """`keys` is the chance by which agents press what they are asked to."""
         self.acknowledged: dict[str, Acknowledged] = {}
         self._climate = climate
         self._house = house
@@ -69,6 +71,8 @@ class Crowd:
         self._timeline = timeline
         self._clock = clock
         self._chance = chance
+        self._keys = keys
+        self._has_keys = any(queue.accept_key for queue in climate.queues)
         for switch in switches.values():
             for agent in climate.agents:
                 switch.add_endpoint(agent.contact, self._phone(agent))
@@ -148,9 +152,18 @@ class Crowd:
 
     def _phone(self, agent: AgentSettings) -> Callable[[], Endpoint]:
         def behaviour() -> Endpoint:
-            return Endpoint.busy() if self._is_on_the_phone(agent.name) else self._mood()
+            if self._is_on_the_phone(agent.name):
+                return Endpoint.busy()
+            return evolve(self._mood(), presses=self._presses()) if self._has_keys else self._mood()
 
         return behaviour
+
+    def _presses(self) -> tuple[tuple[float, str], ...]:
+        """Press the key at once, later or too late, another one, or nothing, as a voicemail does."""
+        mood, seconds = self._keys.random(), self._keys.choice((0.1, self._keys.uniform(0.0, 6.0)))
+        if mood < 0.15:
+            return ()
+        return ((seconds, ACCEPT_KEY if mood < 0.9 else "5"),)
 
     def _is_on_the_phone(self, agent: str) -> bool:
         return any(

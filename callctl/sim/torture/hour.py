@@ -23,7 +23,7 @@ from callctl.model import Ids
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.switch import Switch
 from callctl.sim.torture.audit import audit, count_outcomes
-from callctl.sim.torture.climate import add_overflows, draw_climate
+from callctl.sim.torture.climate import add_overflows, add_preludes, draw_climate
 from callctl.sim.torture.crowd import Crowd
 from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
@@ -106,7 +106,8 @@ class _Hour:
         self._database = database
         self._chance = Random(settings.seed)
         climate = draw_climate(self._part("climate"), settings.crash_every)
-        self._climate = add_overflows(climate, self._part("overflows"))
+        climate = add_overflows(climate, self._part("overflows"))
+        self._climate = add_preludes(climate, self._part("preludes"))
         self._timeline = Timeline(EPOCH)
 
     def _part(self, name: str) -> Random:
@@ -154,7 +155,7 @@ class _Hour:
             "timeline": timeline,
             "clock": clock,
         }
-        crowd = Crowd(climate, chance=self._part("crowd"), **about)
+        crowd = Crowd(climate, chance=self._part("crowd"), keys=self._part("keys"), **about)
         mishaps = Mishaps(climate, disk=disk, chance=self._part("mishaps"), **about)
         watch = Watch(climate, crowd=crowd, mishaps=mishaps, disk=disk, **about)
         for switch in switches.values():

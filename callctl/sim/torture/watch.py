@@ -23,7 +23,7 @@ from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
 from callctl.sim.torture.mishaps import Mishaps
 from callctl.sim.torture.timeline import Timeline, Violation
-from callctl.sim.torture.truth import Truth
+from callctl.sim.torture.truth import Leg, Truth
 
 STEP_SECONDS = 0.1
 """How often everything is looked at while something happens."""
@@ -92,6 +92,10 @@ class Watch:
         longest_ring = max(queue.ring_timeout for queue in climate.queues)
         self._patience = longest_ring + 5.0 if climate.lost_jobs else 0.0
         self._stuck_seconds = STUCK_SECONDS + self._patience
+        # An agent hears the prelude alone, and has so long for the key.
+        prelude = max(q.accept_timeout if q.accept_key or q.agent_announce else 0.0 for q in climate.queues)
+        self._silence_seconds = SILENCE_SECONDS + self._patience + prelude
+        self._keys = {queue.name: queue.accept_key for queue in climate.queues}
         self._since: dict[tuple[str, str], float] = {}
         self._told: set[tuple[str, str]] = set()
         self._places: dict[str, tuple[str, float]] = {}
@@ -121,8 +125,17 @@ class Watch:
             await trio.sleep(STEP_SECONDS)
             self.look()
 
-    def _notice(self, _name: str, _uuid: str, _at: float, _other: str) -> None:
+    def _notice(self, name: str, uuid: str, at: float, other: str) -> None:
         self._observed.set()
+        if name == "bridged":
+            self._check_acceptance(self._truth.legs.get(uuid) or self._truth.legs.get(other), at)
+
+    def _check_acceptance(self, leg: Leg | None, at: float) -> None:
+        """Nobody gets a caller who has not pressed the key that the queue asks for."""
+        key = "" if leg is None else self._keys.get(leg.channel.variable("cc_queue"), "")
+        if leg is not None and key and leg.channel.variable("callctl_accepted") != key:
+            about = (leg.channel.uuid, leg.caller_uuid, leg.agent)
+            self._violated(at, f"{leg.agent} got {leg.caller_uuid} without the key", about)
 
     def look(self) -> None:
         """Look once at everything."""
@@ -248,7 +261,7 @@ class Watch:
         if switch.locate(caller_uuid) is None:
             yield "a leg lives without its caller", leg.uuid, ORPHAN_SECONDS, about
         elif leg.is_answered and leg.partner is None:
-            yield "an agent hears nobody", leg.uuid, SILENCE_SECONDS + self._patience, about
+            yield "an agent hears nobody", leg.uuid, self._silence_seconds, about
 
     def _of_agent(
         self, agent: AgentView, legs: list[Channel]
