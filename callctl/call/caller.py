@@ -163,8 +163,10 @@ class CallerLeg:
         self._is_answered = data.get("Answer-State") == "answered"
 
     def stand_like(self, before: CallerLeg) -> None:
-        """Take in how the caller's channel stands from who led it until now."""
+        """Take in how the caller's channel stands from who led it until now; any older sockets end now."""
         self._way_back, self._is_answered = before._way_back, before._is_answered
+        if any(each.socket is not before._socket for each in before._hearings):
+            self._left_at = trio.current_time()
 
     def leave_socket(self) -> None:
         """End a socket that leads the caller no more, before another one comes."""

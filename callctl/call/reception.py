@@ -139,8 +139,8 @@ class Reception:
         if visit is None:
             return None
         session = self._session(visit, self._switches[visit.switch])
-        if is_away and not visit.callback:
-            session.take_place_after(before)
+        if not visit.callback:
+            session.follow_on(before, is_away=is_away)
         self._start(session, session.run)
         return session
 

@@ -177,10 +177,11 @@ class CallSession:
         self._caller.find(found)
         self._join_unled()
 
-    def take_place_after(self, before: CallSession) -> None:
-        """Join at once, before `run`, for a caller who is away, and whom another queue has sent on."""
+    def follow_on(self, before: CallSession, *, is_away: bool) -> None:
+        """Take a caller over whom another queue has sent on; who `is_away` joins at once, before `run`."""
         self._caller.stand_like(before._caller)
-        self._join_unled()
+        if is_away:
+            self._join_unled()
 
     def _join_unled(self) -> None:
         self._desk.dispatcher.enter(self._arrival.call, self.deliver)

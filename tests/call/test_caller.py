@@ -169,6 +169,28 @@ async def test_a_socket_that_has_told_of_a_hangup_leads_nobody_on() -> None:
     assert not leg.is_led
 
 
+@pytest.mark.parametrize("has_older", [True, False])
+async def test_an_older_socket_that_ends_with_the_queue_before_does_not_take_the_caller_out(
+    has_older: bool,
+) -> None:
+    """One that is still open when the caller goes on to another queue is closed then."""
+    before = a_leg(Switch())
+    if has_older:
+        older: Any = Socket()
+        await before.take(older)
+        before.hear(older)
+    socket: Any = Socket()
+    await before.take(socket)
+    before.hear(socket)
+    told: list[ev.CallHappening] = []
+    after = a_leg(Switch(), told.append)
+    before.hear_no_more()
+    after.stand_like(before)
+    await after.take(socket)
+    after.on_event(Event("CHANNEL_EXECUTE_COMPLETE", {"Application": "socket", "Answer-State": "answered"}))
+    assert told == ([ev.SocketLost()] if has_older else [ev.CallerTaken()])
+
+
 @pytest.mark.parametrize("plays", [True, False])
 async def test_what_plays_is_ended_for_the_next_queue_and_nothing_else(plays: bool) -> None:
     switch: Any = Switch()
