@@ -42,12 +42,19 @@ class Absentees:
         self._record = record
         self._when_taken: dict[str, Callable[[], object]] = {}
 
-    def find(self, call: str, uuid: str) -> CallRecord | None:
-        """Return the row of a caller who is back: by its key, or else by the channel, for one who waited."""
+    def find(self, call: str, uuid: str, *, joined_at: float = 0.0) -> CallRecord | None:
+        """Return the row of a caller who is back: by its key, or else by the channel, for one who waited.
+
+        Where the channel tells of a visit that began at `joined_at`, rows of earlier ones are not meant.
+        """
         if (known := self._calls.get(call)) is not None:
             return known
         waiting = (each for each in self._calls.values() if each.arrival.uuid == uuid and not each.reason)
-        return next(waiting, None)
+        return next((each for each in waiting if each.arrival.joined_at >= joined_at), None)
+
+    def has(self, call: str) -> bool:
+        """Say whether the row of this call is here."""
+        return call in self._calls
 
     def all(self) -> list[CallRecord]:
         """Return the rows of those who are not back."""
@@ -91,8 +98,16 @@ class Absentees:
                 record, state=CallState.WAITING, agent="", agent_uuid="", answered_at=None
             )
 
-    def end(self, call: str, reason: Reason, *, by: HungUpBy | None = None, cause: str = "") -> None:
-        """End the row of a caller who does not come back. A talk keeps its reason."""
+    def end(
+        self,
+        call: str,
+        reason: Reason,
+        *,
+        by: HungUpBy | None = None,
+        cause: str = "",
+        at: float | None = None,
+    ) -> None:
+        """End the row of a caller who does not come back, as of now or `at`. A talk keeps its reason."""
         record = self.take(call)
         if record is None:
             return
@@ -110,7 +125,7 @@ class Absentees:
                 outcome=OUTCOME_OF_REASON[reason],
                 hung_up_by=by,
                 hangup_cause=cause,
-                ended_at=now,
+                ended_at=now if at is None else at,
             )
         )
         self._record(CallEvent(call=call, at=now, event="closed-after-restart", detail=reason.value))

@@ -196,7 +196,7 @@ class Reception:
         )
         if socket.data.variable("callctl_reason"):
             return arrival  # We had let go of this caller: whatever was before is over.
-        before = self._before(arrival)
+        before = self._before(arrival, told_by_channel=arrival.call != new_call)
         if before is not None:
             # The channel may still carry an earlier visit than the one in which the caller is.
             is_same = arrival.call == before.call
@@ -207,18 +207,29 @@ class Reception:
             return evolve(arrival, call=new_call, joined_at=now, resumes=0)
         return arrival
 
-    def _before(self, arrival: Arrival) -> Arrival | None:
-        """Return the visit that this channel has begun and not ended, as we or the store remember it."""
+    def _before(self, arrival: Arrival, *, told_by_channel: bool) -> Arrival | None:
+        """Return the visit that this channel has begun and not ended, as we or the store remember it.
+
+        `told_by_channel`: it knows of one itself, and the store may have missed that it began.
+        """
         session = self._of_channel.get(arrival.uuid)
         if session is not None and not session.is_over:
             return session.arrival
-        known = self._absentees.find(arrival.call, arrival.uuid)
+        joined_at = arrival.joined_at if told_by_channel else 0.0
+        known = self._absentees.find(arrival.call, arrival.uuid, joined_at=joined_at)
         return known.arrival if known is not None and known.arrival.uuid == arrival.uuid else None
 
     def _session(self, arrival: Arrival, switch: Switch, talking_leg: str = "") -> CallSession:
         queue = self._queues.get(arrival.queue) or QueueSettings(name=arrival.queue)
         known = self._absentees.take(arrival.call, talking_leg)
-        session = CallSession(arrival, queue, switch=switch, desk=self._desk, known=known)
+        session = CallSession(
+            arrival,
+            queue,
+            switch=switch,
+            desk=self._desk,
+            known=known,
+            begin_away=partial(self._begin_next, is_away=True),
+        )
         self._sessions[arrival.call] = self._of_channel[arrival.uuid] = session
         return session
 

@@ -28,7 +28,7 @@ from callctl.call.variables import answered_at, arrival_from, bridged_seconds, b
 from callctl.errors import EslError, UnknownAgent, WaitEnded
 from callctl.esl import commands
 from callctl.esl.wire import Event
-from callctl.model import HEALED, Arrival, CallEvent, CallRecord, HungUpBy, Reason
+from callctl.model import HEALED, Arrival, CallEvent, CallRecord, CallState, HungUpBy, Reason
 
 SHOWN_SECONDS = 1.2
 """How long after a login the first look follows: `show channels` reads a table that FreeSWITCH writes up to a
@@ -206,8 +206,10 @@ class Recovery:
 
     def _adopt(self, switch: Switch, leg: _Channel, caller: Event) -> None:
         now = self._desk.clock.now()
-        known = self._absentees.find(leg.variable("callctl_call"), caller.uuid)
-        arrival = known.arrival if known else self._arrival(switch, leg, caller, now)
+        told = self._arrival(switch, leg, caller, now)
+        joined_at = told.joined_at if caller.variable("callctl_call") == told.call else 0.0
+        known = self._absentees.find(told.call, caller.uuid, joined_at=joined_at)
+        arrival = known.arrival if known else told
         bridged_at = leg.told_at - (bridged_seconds(leg) or 0.0)
         try:
             offer = self._desk.dispatcher.act(
@@ -242,7 +244,7 @@ class Recovery:
         for record in self._absentees.on(switch.name):
             caller = channels.get(record.arrival.uuid)
             if caller is not None:
-                if self._end_as_the_channel_says(record, caller):
+                if self._end_as_the_channel_says(record, caller) or self._has_gone_on(switch, record, caller):
                     continue
                 if record.reason is None and is_on_the_way_back(caller):
                     self._reception.keep_place(record, switch, caller)
@@ -263,6 +265,28 @@ class Recovery:
             agent, agent_uuid = caller.variable("cc_agent"), caller.variable("cc_agent_uuid")
             self._absentees.learn_of_talk(call, agent=agent, agent_uuid=agent_uuid, bridged_at=bridged_at)
         self._absentees.end(call, Reason(said))
+        return True
+
+    def _has_gone_on(self, switch: Switch, record: CallRecord, caller: Event) -> bool:
+        """Say whether the channel tells of a later visit, of which the store knows nothing; let it go on.
+
+        No disk took the end of the one visit and the beginning of the other.
+        """
+        new_call, now = self._desk.ids.uuid(), self._desk.clock.now()
+        told = arrival_from(
+            caller, switch=switch.name, default_queue=self._default_queue, new_call=new_call, now=now
+        )
+        before = record.arrival
+        if told.call in (new_call, before.call) or told.joined_at <= before.joined_at:
+            return False
+        was_sent_on = before.queue in told.came_through
+        reason = Reason.OVERFLOW if was_sent_on else Reason.TRANSFERRED
+        self._absentees.end(before.call, reason, at=told.joined_at)
+        is_known = told.call in self._reception.sessions or self._absentees.has(told.call)
+        if not is_known and is_on_the_way_back(caller):
+            unresumed = evolve(told, resumes=told.resumes - 1)
+            found = CallRecord(arrival=unresumed, state=CallState.WAITING)
+            self._reception.keep_place(found, switch, caller)
         return True
 
     def _expect(self, switch: Switch, record: CallRecord) -> None:

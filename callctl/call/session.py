@@ -19,6 +19,7 @@ from callctl.call import events as ev
 from callctl.call.caller import CallerLeg
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.flow import CallFlow
+from callctl.call.legs import BRIDGE_SECONDS, settle_bridge, state_of
 from callctl.call.stages import Stage
 from callctl.call.switch import AgentUnreached, LegState, Switch
 from callctl.call.timers import Timer
@@ -34,9 +35,6 @@ from callctl.model import Arrival, CallEvent, CallRecord, Fact, Ids, Offer, Queu
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-BRIDGE_SECONDS = 1.0
-"""How long FreeSWITCH takes at most from the order of a bridge to the bridge; 20 to 60 ms are usual."""
 
 
 @frozen(kw_only=True)
@@ -60,13 +58,19 @@ class CallSession:
         switch: Switch,
         desk: Desk,
         known: CallRecord | None = None,
+        begin_away: Callable[[CallSession], object],
     ) -> None:
-        """`known` is the call's row, where the caller was with us before a restart."""
+        """`known` is the call's row, where the caller was with us before a restart.
+
+        `begin_away` is called when another queue is next for a caller whom no socket leads; who has one goes
+        there with it, as `drive` returns.
+        """
         self._arrival = arrival
         self._queue = queue
         self._switch = switch
         self._core_uuid = switch.core_uuid
         self._desk = desk
+        self._begin_away = begin_away
         self._flow = CallFlow(arrival, queue, known)
         self._nursery: trio.Nursery | None = None
         self._early: list[ev.CallHappening] = []
@@ -265,7 +269,7 @@ class CallSession:
             await self._switch.hang_up(leg_uuid, "ORIGINATOR_CANCEL")
         if answered:
             await trio.sleep(BRIDGE_SECONDS)
-            if await self._answer(self._switch.leg_state, answered) is not LegState.BRIDGED:
+            if await state_of(self._switch, answered) is not LegState.BRIDGED:
                 await self._switch.hang_up(answered, "ORIGINATOR_CANCEL")
 
     async def check_leg(self, shown: Set[str]) -> None:
@@ -328,7 +332,7 @@ class CallSession:
                 self._next_visit = visit_elsewhere(
                     self._arrival, queue, call=self._desk.ids.uuid(), now=self._desk.clock.now()
                 )
-                self._order(self._caller.fall_silent)
+                self._order(self._move_on)
             case ev.KeepForCallback(variables):
                 self._next_visit = visit_for_callback(
                     self._arrival, call=self._desk.ids.uuid(), now=self._desk.clock.now()
@@ -427,34 +431,24 @@ class CallSession:
             self.deliver(ev.BridgeRefused(offer.id, reply.text))
 
     async def _settle_bridge(self, offer: Offer) -> None:
-        """Ask whether the two hear each other, as no proof came by itself.
-
-        The answer comes after that to the order itself, which a slow switch may have obeyed only just now;
-        so no is believed when it is said again a moment later.
-        """
-        switch, leg_uuid = self._switch, offer.leg_uuid
-        state = await self._answer(switch.leg_state, leg_uuid)
-        if state is not LegState.BRIDGED:
-            await trio.sleep(BRIDGE_SECONDS)
-            state = await self._answer(switch.leg_state, leg_uuid)
+        """Ask whether the two hear each other, as no proof came by itself."""
+        state, seconds = await settle_bridge(self._switch, offer.leg_uuid)
         if state is LegState.BRIDGED:
-            seconds = await self._answer(switch.bridged_seconds, leg_uuid)
-            self.deliver(ev.Bridged(leg_uuid, self._desk.clock.now() - seconds))
+            self.deliver(ev.Bridged(offer.leg_uuid, self._desk.clock.now() - seconds))
         else:
             self.deliver(ev.BridgeRefused(offer.id, f"no bridge came; the leg is {state.name}"))
-
-    async def _answer(self, question: Callable[[str], Awaitable[T]], leg_uuid: str) -> T:
-        """Ask a question about a leg until the switch answers it."""
-        while True:
-            await self._switch.wait_ready()
-            try:
-                return await question(leg_uuid)
-            except WaitEnded as ended:
-                self._log.info("asking again about a leg", leg=leg_uuid, why=str(ended))
 
     async def _fetch(self) -> None:
         if not await self._caller.fetch():
             self.deliver(ev.WaitOver(Reason.TRANSFERRED))
+
+    async def _move_on(self) -> None:
+        """Let the next visit begin now: what is still to come of this one may take its time."""
+        await self._caller.fall_silent()
+        if self.is_led:
+            self._caller.hear_no_more()
+        else:
+            self._begin_away(self)
 
     async def _call_back(self, offer: Offer) -> None:
         """Ring the caller, whose agent is there."""

@@ -51,7 +51,9 @@ def talking(switch: Any) -> CallSession:
     clock, ids = SteadyClock(NOW), Ids(Random(1))
     dispatcher = Dispatcher(Distributor(ids=ids, random=Random(1)), clock, lambda fact: None)
     desk = Desk(dispatcher=dispatcher, clock=clock, ids=ids, record=lambda fact: None)
-    session = CallSession(ARRIVAL, QueueSettings(name="caller"), switch=switch, desk=desk)
+    session = CallSession(
+        ARRIVAL, QueueSettings(name="caller"), switch=switch, desk=desk, begin_away=lambda _: None
+    )
     session._flow.adopt(OFFER, NOW, NOW)
     return session
 
