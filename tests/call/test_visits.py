@@ -15,6 +15,7 @@ from callctl.call.visits import PLACE, visit_elsewhere, visit_for_callback
 from callctl.esl.wire import Event
 from callctl.model import Arrival, QueueSettings, Reason
 from tests.call.test_recovery import CALLER, NOW, Channels, an_open_call, reconciled
+from tests.call.test_session import OFFER
 
 FIRST = Arrival(call="call-1", uuid="caller", switch="fs1", queue="caller", arrived_at=NOW, joined_at=NOW)
 
@@ -94,3 +95,59 @@ async def test_a_caller_who_comes_back_with_the_marks_of_the_queue_before_is_in_
         socket: Any = SimpleNamespace(uuid="caller", data=on_the_channel(FIRST))
         arrival = found.reception._arrival(socket, switch)
     assert (arrival.call, arrival.joined_at, arrival.place_since) == ("call-2", NOW + 10, NOW)
+
+
+FROM = evolve(FIRST, queue="first", arrived_at=NOW - 1, joined_at=NOW - 1)
+LATER = visit_elsewhere(FROM, "caller", call="call-2", now=NOW - 0.5)
+"""A visit whose beginning no disk took; the channel alone tells of it."""
+
+
+async def test_the_channel_tells_of_a_later_visit_than_the_store_knows() -> None:
+    channel = {**CALLER, **on_the_channel(LATER).headers}
+    row = evolve(an_open_call(), arrival=FROM)
+    async with reconciled(Channels(shown=["caller"], alive={"caller": channel}), row) as found:
+        [member] = found.distributor.members(NOW)
+        assert (member.call, member.arrival.joined_at, member.arrival.place_since) == (
+            "call-2",
+            NOW - 0.5,
+            NOW - 1,
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        ended, waiting = (
+            next(each for each in found.rows() if each.arrival.call == call) for call in ("call-1", "call-2")
+        )
+        assert (ended.reason, ended.ended_at) == (Reason.OVERFLOW, NOW - 0.5)
+        assert (waiting.arrival.queue, waiting.arrival.resumes) == ("caller", 1)
+
+
+async def test_a_socket_of_a_later_visit_than_the_store_knows_is_not_taken_for_the_one_before() -> None:
+    switch: Any = Channels(shown=[], alive={})
+    async with reconciled(switch) as found:
+        found.reception._absentees._calls["call-1"] = evolve(an_open_call(), arrival=FROM)
+        socket: Any = SimpleNamespace(uuid="caller", data=on_the_channel(LATER))
+        arrival = found.reception._arrival(socket, switch)
+        assert (arrival.call, arrival.joined_at) == ("call-2", NOW - 0.5)
+        unmarked: Any = SimpleNamespace(uuid="caller", data=Event("", {"Unique-ID": "caller"}))
+        assert found.reception._arrival(unmarked, switch).call == "call-1"
+
+
+class Ringing(Channels):
+    """A switch that does not say what becomes of an originate."""
+
+    async def ring(self, *_: object) -> str:
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def test_the_next_queue_does_not_wait_for_what_is_ordered_in_the_one_before() -> None:
+    switch = Ringing(shown=["caller"], alive={"caller": CALLER})
+    async with reconciled(switch, an_open_call()) as found:
+        await trio.testing.wait_all_tasks_blocked()
+        found.distributor.put_queue(QueueSettings(name="second"), NOW)
+        before = found.reception.sessions["call-1"]
+        before.deliver(ev.Offered(OFFER))
+        before.deliver(ev.WaitOver(Reason.OVERFLOW, "queue:second"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert before._orders == 1, "the originate is still out"
+        [member] = found.distributor.members(NOW)
+        assert member.queue == "second"
