@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from urllib.parse import unquote
 
 import trio
@@ -74,9 +75,14 @@ async def serve_by_hand() -> None:
                     if event["Event-Name"] == "CHANNEL_HANGUP_COMPLETE":
                         return
 
+    async def handle_to_its_end(stream: trio.SocketStream) -> None:
+        # A caller who hangs up in the midst of it ends this call alone.
+        with suppress(trio.BrokenResourceError):
+            await handle(stream)
+
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     _say_port(listener)
-    await trio.serve_listeners(handle, [listener])
+    await trio.serve_listeners(handle_to_its_end, [listener])
 
 
 class _HandReader:
@@ -117,7 +123,7 @@ class _HandReader:
     async def _receive(self) -> None:
         data = await self._stream.receive_some(65536)
         if not data:
-            raise trio.EndOfChannel
+            raise trio.BrokenResourceError
         self._buffer += data
 
 

@@ -53,6 +53,8 @@ async def _peer(name: str) -> AsyncIterator[tuple[psutil.Process, LeanSwitch]]:
             await nursery.start(switch.run)
             yield psutil.Process(process.pid), switch
             nursery.cancel_scope.cancel()
+        if process.poll() is not None:
+            raise RuntimeError(f"the handler {name} has ended, so its calls were cut short")
     finally:
         process.kill()
         process.communicate()
