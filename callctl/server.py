@@ -27,11 +27,11 @@ from callctl.api.metrics import Metrics
 from callctl.api.serve import serve_api
 from callctl.call.absentees import Absentees
 from callctl.call.control import CallControl
+from callctl.call.desk import Desk
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.phones import Phones
 from callctl.call.reception import Reception
 from callctl.call.recovery import Recovery
-from callctl.call.session import Desk
 from callctl.call.switch import Switch
 from callctl.call.variables import prelude_of
 from callctl.clock import SteadyClock

@@ -15,7 +15,8 @@ from attrs import evolve
 
 from callctl.call.absentees import Absentees
 from callctl.call.caller import go_on
-from callctl.call.session import CallSession, Desk
+from callctl.call.desk import Desk
+from callctl.call.session import CallSession
 from callctl.call.switch import Switch
 from callctl.call.variables import arrival_from, refusal_variables
 from callctl.errors import EslError
@@ -170,6 +171,12 @@ class Reception:
         session = self._session(arrival, switch)
         session.take_place(found)
         self._start(session, session.run)
+
+    async def give_way(self, call: str) -> None:
+        """Let no session lead a caller who was found talking; the row is for the one that follows that."""
+        session = self._sessions.get(call)
+        if session is not None and await session.give_way():
+            self._absentees.put_back(session.record)
 
     def adopt(self, arrival: Arrival, switch: Switch, offer: Offer, bridged_at: float) -> None:
         """Follow a talk that was found on the switch."""

@@ -19,9 +19,9 @@ from attrs import evolve, frozen
 
 from callctl.call.absentees import Absentees
 from callctl.call.caller import is_on_the_way_back
+from callctl.call.desk import Desk
 from callctl.call.events import CallerHungUp
 from callctl.call.reception import Reception
-from callctl.call.session import Desk
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import Switch
 from callctl.call.variables import answered_at, arrival_from, bridged_seconds, bridged_with, who_hung_up
@@ -202,6 +202,8 @@ class Recovery:
         if caller is None:
             log.warning("an agent talks with somebody whom we do not know", leg=leg.uuid, switch=switch.name)
             return
+        # It may have been ordered in the instant of a kill, and the caller taken for one who waits.
+        await self._reception.give_way(leg.variable("callctl_call"))
         self._adopt(switch, leg, caller)
 
     def _adopt(self, switch: Switch, leg: _Channel, caller: Event) -> None:
@@ -244,7 +246,7 @@ class Recovery:
         for record in self._absentees.on(switch.name):
             caller = channels.get(record.arrival.uuid)
             if caller is not None:
-                if self._end_as_the_channel_says(record, caller) or self._has_gone_on(switch, record, caller):
+                if self._has_gone_on(switch, record, caller) or self._end_as_the_channel_says(record, caller):
                     continue
                 if record.reason is None and is_on_the_way_back(caller):
                     self._reception.keep_place(record, switch, caller)
@@ -273,8 +275,10 @@ class Recovery:
         No disk took the end of the one visit and the beginning of the other.
         """
         new_call, now = self._desk.ids.uuid(), self._desk.clock.now()
+        # What the channel says of the end is of the later visit too.
+        visit = Event(caller.name, {**caller.headers, "variable_callctl_reason": ""})
         told = arrival_from(
-            caller, switch=switch.name, default_queue=self._default_queue, new_call=new_call, now=now
+            visit, switch=switch.name, default_queue=self._default_queue, new_call=new_call, now=now
         )
         before = record.arrival
         if told.call in (new_call, before.call) or told.joined_at <= before.joined_at:
@@ -283,7 +287,8 @@ class Recovery:
         reason = Reason.OVERFLOW if was_sent_on else Reason.TRANSFERRED
         self._absentees.end(before.call, reason, at=told.joined_at)
         is_known = told.call in self._reception.sessions or self._absentees.has(told.call)
-        if not is_known and is_on_the_way_back(caller):
+        is_waiting = not caller.variable("callctl_reason")
+        if is_waiting and not is_known and is_on_the_way_back(caller):
             unresumed = evolve(told, resumes=told.resumes - 1)
             found = CallRecord(arrival=unresumed, state=CallState.WAITING)
             self._reception.keep_place(found, switch, caller)

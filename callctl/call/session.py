@@ -13,11 +13,10 @@ from typing import TypeVar
 
 import structlog
 import trio
-from attrs import frozen
 
 from callctl.call import events as ev
 from callctl.call.caller import CallerLeg
-from callctl.call.dispatcher import Dispatcher
+from callctl.call.desk import Desk
 from callctl.call.flow import CallFlow
 from callctl.call.legs import BRIDGE_SECONDS, settle_bridge, state_of
 from callctl.call.stages import Stage
@@ -25,26 +24,15 @@ from callctl.call.switch import AgentUnreached, LegState, Switch
 from callctl.call.timers import Timer
 from callctl.call.variables import hold_seconds, past_talk, prelude_of, recording_path
 from callctl.call.visits import visit_elsewhere, visit_for_callback
-from callctl.clock import SteadyClock
 from callctl.errors import CallctlError, EslError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
 from callctl.esl.connection import Reply
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
-from callctl.model import Arrival, CallEvent, CallRecord, Fact, Ids, Offer, QueueSettings, Reason
+from callctl.model import Arrival, CallEvent, CallRecord, Offer, QueueSettings, Reason
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-
-@frozen(kw_only=True)
-class Desk:
-    """What every session shares."""
-
-    dispatcher: Dispatcher
-    clock: SteadyClock
-    ids: Ids
-    record: Callable[[Fact], None]
 
 
 class CallSession:
@@ -60,10 +48,9 @@ class CallSession:
         known: CallRecord | None = None,
         begin_away: Callable[[CallSession], object],
     ) -> None:
-        """`known` is the call's row, where the caller was with us before a restart.
+        """`known` is the row of a caller who was with us before a restart.
 
-        `begin_away` is called when another queue is next for a caller whom no socket leads; who has one goes
-        there with it, as `drive` returns.
+        `begin_away` begins the next visit of one whom no socket leads; with a socket, `drive` returns for it.
         """
         self._arrival = arrival
         self._queue = queue
@@ -82,7 +69,7 @@ class CallSession:
         self._legs: set[str] = set()
         self._first_effects: list[ev.Effect] | None = None
         self._next_visit: Arrival | None = None
-        self._is_over = False
+        self._is_over = self._has_left = False
         self._failure: Exception | None = None
         self._over = trio.Event()
         self._log = log.bind(call=arrival.call, uuid=arrival.uuid, switch=arrival.switch, queue=arrival.queue)
@@ -240,6 +227,9 @@ class CallSession:
 
     def _leave(self) -> None:
         """Nothing of this call is left anywhere, however it ended."""
+        if self._has_left:
+            return
+        self._has_left = True
         self._over.set()
         for timer in list(self._timers):
             self._stop_timer(timer)
@@ -271,6 +261,18 @@ class CallSession:
             await trio.sleep(BRIDGE_SECONDS)
             if await state_of(self._switch, answered) is not LegState.BRIDGED:
                 await self._switch.hang_up(answered, "ORIGINATOR_CANCEL")
+
+    async def give_way(self) -> bool:
+        """Be over and write nothing more, as another session is to follow the talk of this caller.
+
+        Returns False, and does nothing, where this one follows a talk itself.
+        """
+        if self._flow.stage not in (Stage.WAITING, Stage.RINGING, Stage.BRIDGING):
+            return False
+        self._over.set()
+        await self.let_go_of_agents()
+        self._leave()
+        return True
 
     async def check_leg(self, shown: Set[str]) -> None:
         """Ask for the agent's leg of a talk, as nobody heard what happened meanwhile. Raises WaitEnded.

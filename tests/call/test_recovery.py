@@ -16,10 +16,10 @@ from trio.testing import MockClock
 
 from callctl.acd.distributor import Distributor
 from callctl.call.absentees import Absentees
+from callctl.call.desk import Desk
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.reception import Reception
 from callctl.call.recovery import Recovery
-from callctl.call.session import Desk
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock

@@ -11,9 +11,10 @@ from trio.testing import MockClock
 
 from callctl.acd.distributor import Distributor
 from callctl.call import events as ev
+from callctl.call.desk import Desk
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.flow import CallFlow
-from callctl.call.session import CallSession, Desk
+from callctl.call.session import CallSession
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
 from callctl.model import Arrival, Ids, Offer, QueueSettings

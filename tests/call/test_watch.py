@@ -12,10 +12,10 @@ import trio
 
 from callctl.acd.distributor import Distributor
 from callctl.call.absentees import Absentees
+from callctl.call.desk import Desk
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.events import CallerHungUp
 from callctl.call.recovery import SHOWN_SECONDS, WATCH_SECONDS, Recovery
-from callctl.call.session import Desk
 from callctl.clock import SteadyClock
 from callctl.errors import CommandRefused
 from callctl.model import HEALED, Arrival, CallEvent, CallRecord, CallState, Fact, HungUpBy, Ids

@@ -1,0 +1,21 @@
+"""What every call needs and none has of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from callctl.call.dispatcher import Dispatcher
+from callctl.clock import SteadyClock
+from callctl.model import Fact, Ids
+
+
+@frozen(kw_only=True)
+class Desk:
+    """What every session shares."""
+
+    dispatcher: Dispatcher
+    clock: SteadyClock
+    ids: Ids
+    record: Callable[[Fact], None]
