@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from trio.testing import MockClock
 
 from callctl.acd.distributor import Distributor
+from callctl.call import events as ev
 from callctl.call.absentees import Absentees
 from callctl.call.desk import Desk
 from callctl.call.dispatcher import Dispatcher
@@ -143,6 +144,7 @@ class Found:
     facts: list[Fact]
     reception: Reception
     distributor: Distributor
+    recovery: Recovery
 
     def rows(self) -> list[CallRecord]:
         return [fact for fact in self.facts if isinstance(fact, CallRecord)]
@@ -206,7 +208,7 @@ async def reconciled(
         nursery.start_soon(dispatcher.run)
         await nursery.start(recovery.run)
         await recovery.reconcile(stand_in)
-        yield Found(facts, reception, distributor)
+        yield Found(facts, reception, distributor, recovery)
         nursery.cancel_scope.cancel()
 
 
@@ -301,6 +303,27 @@ async def test_a_talk_is_followed_whichever_of_the_two_had_media_first(state: st
         assert offer.result is OfferResult.ANSWERED
         await trio.testing.wait_all_tasks_blocked()
         assert found.rows()[-1].reason is Reason.BRIDGED
+
+
+async def test_a_talk_of_a_caller_who_was_taken_for_waiting_is_followed_in_the_same_row() -> None:
+    """The bridge was ordered in the instant of a kill, and the table did not show the leg at first."""
+    switch: Any = Channels(shown=["caller"], alive={"caller": CALLER})
+    async with reconciled(switch, an_open_call()) as found:
+        await trio.testing.wait_all_tasks_blocked()
+        waited = found.reception.sessions["call-1"]
+        switch._shown.append("leg")
+        switch._alive.update(caller=TALKING_CALLER, leg=TALKING_LEG)
+        await found.recovery.reconcile(switch)
+        await trio.testing.wait_all_tasks_blocked()
+        [session] = found.reception.sessions.values()
+        assert session is not waited
+        waited.deliver(ev.CallerHungUp("", HungUpBy.CALLER))
+        await trio.testing.wait_all_tasks_blocked()
+        row = found.rows()[-1]
+        assert (row.state, row.reason, row.agent) == (CallState.TALKING, Reason.BRIDGED, "1001")
+        assert (row.offers, row.arrival.resumes) == (1, 1)
+        [agent] = found.distributor.agents(NOW)
+        assert agent.state is AgentState.IN_A_QUEUE_CALL
 
 
 async def test_a_talk_began_when_the_switch_says_however_long_its_other_answers_take(

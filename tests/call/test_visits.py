@@ -151,3 +151,13 @@ async def test_the_next_queue_does_not_wait_for_what_is_ordered_in_the_one_befor
         assert before._orders == 1, "the originate is still out"
         [member] = found.distributor.members(NOW)
         assert member.queue == "second"
+
+
+async def test_how_a_later_visit_ended_ends_no_row_of_an_earlier_one() -> None:
+    talked = {"variable_callctl_reason": "BRIDGED", "variable_cc_queue_answered_epoch": f"{NOW - 0.2:.3f}"}
+    channel = {**CALLER, **on_the_channel(LATER).headers, **talked}
+    row = evolve(an_open_call(), arrival=FROM)
+    async with reconciled(Channels(shown=["caller"], alive={"caller": channel}), row) as found:
+        [ended] = found.rows()
+        assert (ended.reason, ended.bridged_at, ended.ended_at) == (Reason.OVERFLOW, None, NOW - 0.5)
+        assert not found.reception.sessions
