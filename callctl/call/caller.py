@@ -359,7 +359,7 @@ class CallerLeg:
         owing = {**variables, OWED: variables["callctl_reason"]}
         with trio.move_on_after(SWITCH_LOST_SECONDS):
             while self._socket is None and not await self.set_variables(owing):
-                self._log.info("the end of the wait cannot be told yet")
+                self._log.debug("the end of the wait cannot be told yet")
         # A socket may have told how the channel was just before.
         await trio.sleep(SET_SECONDS)
         self._is_owed = False
