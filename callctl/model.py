@@ -303,6 +303,17 @@ class Arrival:
 
 
 @frozen(kw_only=True)
+class Place:
+    """Where a caller stands on joining a queue: `position` 1 is the next.
+
+    `since` is when the place began, if that was on an earlier visit.
+    """
+
+    position: int
+    since: float | None = None
+
+
+@frozen(kw_only=True)
 class Offer:
     """One ring of one agent for one call: a reservation that ends by itself at `lease_until`."""
 

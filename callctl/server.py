@@ -46,6 +46,9 @@ from callctl.systemd import ServiceManager
 
 log = structlog.get_logger(__name__)
 
+WRITTEN_SECONDS = 1.0
+"""How long a caller who is promised a callback is held while that is written down."""
+
 FIRST_CONTACT_SECONDS = 5.0
 """How long the first login to each switch may take before calls are taken without it."""
 
@@ -127,6 +130,13 @@ class Server:
         """Say whether calls can come."""
         return self._is_serving
 
+    async def _written(self) -> None:
+        with trio.move_on_after(WRITTEN_SECONDS):
+            try:
+                await self.journal.flush()
+            except StoreError as error:
+                log.warning("going on with what is not written yet", why=str(error))
+
     def _record(self, fact: Fact) -> None:
         """Take a fact for the history and the metrics, without waiting."""
         self.journal.record(fact)
@@ -136,7 +146,13 @@ class Server:
     async def _run_on_store(self, known: _Roster, task_status: trio.TaskStatus[Server]) -> None:
         self.dispatcher = Dispatcher(self._staff(known), self.clock, self._record)
         self._phones.report_to(self.dispatcher)
-        desk = Desk(dispatcher=self.dispatcher, clock=self.clock, ids=self._outside.ids, record=self._record)
+        desk = Desk(
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            ids=self._outside.ids,
+            record=self._record,
+            written=self._written,
+        )
         self.switches = {
             settings.name: Switch(
                 name=settings.name,
@@ -174,12 +190,13 @@ class Server:
             nursery.start_soon(self._back_up)
             await nursery.start(self.reception.run)
             await nursery.start(recovery.run)
-            self.reception.resume_callbacks()
             for switch in self.switches.values():
                 switch.reconcile = partial(self._reconcile, recovery)
                 switch.on_other_event = partial(self._phones.take, switch)
                 switch.on_readiness = partial(self._note_readiness, switch.name)
                 self._note_readiness(switch.name, False)
+            self.reception.resume_callbacks()
+            for switch in self.switches.values():
                 nursery.start_soon(switch.run)
                 nursery.start_soon(recovery.watch, switch)
             await self._first_contact()

@@ -41,6 +41,7 @@ from callctl.model import (
     Ids,
     Offer,
     OfferResult,
+    Place,
     QueueSettings,
     Reason,
     Tier,
@@ -177,12 +178,12 @@ class Distributor:
 
     # --- members ---
 
-    def join(self, arrival: Arrival, now: float) -> int:
-        """Let a call wait, and return its position: 1 is the next. Who joins again keeps the old place.
+    def join(self, arrival: Arrival, now: float) -> Place:
+        """Let a call wait, and return its place. Who joins again keeps the old one.
 
         A caller who was cut off, or for whom a callback waits here, takes the place of the earlier visit;
-        such a callback is over then. Raises UnknownQueue, QueueFull, QueueEmpty and QueueClosed; none but
-        the first for a call that comes back.
+        such a callback is over then, unless it is just being made. Raises UnknownQueue, QueueFull, QueueEmpty
+        and QueueClosed; none but the first for a call that comes back.
         """
         floor = self._floor
         queue = floor.queue(arrival.queue)
@@ -192,7 +193,7 @@ class Distributor:
             admit(queue, now)
         arrival = floor.memory.recall(queue, arrival, now)
         callback = floor.members.get(floor.memory.callback_of(arrival) or "")
-        if callback is not None:
+        if callback is not None and callback.winner is None:
             arrival = evolve(arrival, place_since=callback.place_since)
             floor.drop(callback.call, now)
             floor.effects.append(WaitOver(callback.call, Reason.WITHDRAWN, f"call:{arrival.call}"))
@@ -205,7 +206,7 @@ class Distributor:
         )
         floor.add(member)
         self._settle(now)
-        return member.position_at_entry
+        return Place(position=member.position_at_entry, since=arrival.place_since)
 
     def leave(self, call: str, now: float, *, abandoned: bool = False) -> None:
         """Take a call out, for whatever reason it is gone; its offers are withdrawn. Idempotent.
@@ -221,9 +222,11 @@ class Distributor:
     def postpone(self, call: str, until: float, now: float) -> None:
         """Offer a call to nobody before `until`, with its place kept; a running offer is withdrawn.
 
-        This is how a callback whose caller did not answer is tried again later. Raises UnknownCall.
+        This is how a callback whose caller did not answer is tried again later. A call that is gone is fine.
         """
-        member = self._floor.member(call)
+        member = self._floor.members.get(call)
+        if member is None:
+            return
         member.not_before = until
         for reservation in [*member.offers.values(), *filter(None, [member.winner])]:
             self._floor.withdraw(reservation, "ORIGINATOR_CANCEL", now)

@@ -52,9 +52,10 @@ class Absentees:
         waiting = (each for each in self._calls.values() if each.arrival.uuid == uuid and not each.reason)
         return next((each for each in waiting if each.arrival.joined_at >= joined_at), None)
 
-    def put_back(self, record: CallRecord) -> None:
-        """Have the row of a call whose session has given way wait for another one to take it."""
+    def put_back(self, record: CallRecord, offers: Iterable[OfferRecord]) -> None:
+        """Have the rows of a call whose session has given way wait for another one to take them."""
         self._calls[record.arrival.call] = record
+        self._offers += offers
 
     def has(self, call: str) -> bool:
         """Say whether the row of this call is here."""

@@ -13,6 +13,7 @@ from callctl.call.stages import (
     BRIDGE_PROOF_SECONDS,
     RETURN_SECONDS,
     TIMER_BRIDGE,
+    TIMER_EXPIRY,
     TIMER_RETURN,
     Stage,
 )
@@ -84,6 +85,8 @@ class Bridging(Talking):
     def _restore_wait(self, now: float) -> list[Effect]:
         """The caller was not taken for the bridge that failed: it is as if it had never been ordered."""
         self._lapsed = None
+        if self._ledger.arrival.callback:
+            return []
         if self._is_unattended:
             return self._entertain(now)
         return [ev.SetCallerVariables(waiting_variables(self._ledger.arrival))]
@@ -99,12 +102,14 @@ class Bridging(Talking):
         self._lapsed = self._taken
         return self._bridge_failed(event.cause, now, leg_is_gone=True)
 
-    def _bridge_failed(self, why: str, now: float, *, leg_is_gone: bool) -> list[Effect]:
+    def _bridge_failed(
+        self, why: str, now: float, *, leg_is_gone: bool, is_last: bool = False
+    ) -> list[Effect]:
         offer = self._taken
         assert offer is not None, "BRIDGING always has an offer"
         self._taken = None
         effects: list[Effect] = [
-            ev.ReportBridgeFailed(offer.id, caller_gone=False),
+            ev.ReportBridgeFailed(offer.id, caller_gone=is_last),
             self._enter(
                 Stage.RINGING if self._ringing else Stage.WAITING,
                 agent="",
@@ -117,7 +122,7 @@ class Bridging(Talking):
         if not leg_is_gone:
             effects.append(ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"))
         if self._ledger.arrival.callback:
-            effects.append(ev.HangUpCaller("ORIGINATOR_CANCEL"))
+            effects += self._let_go_of_called_back(now)
         elif not self._socket_is_open:
             effects += self._expect_return()
         return effects
@@ -133,6 +138,9 @@ class Bridging(Talking):
     def caller_gone_while_bridging(self, event: ev.CallerHungUp | ev.SwitchLost, now: float) -> list[Effect]:
         offer = self._taken
         assert offer is not None, "BRIDGING always has an offer"
+        if isinstance(event, ev.SwitchLost) and self._ledger.arrival.callback:
+            lost = self._bridge_failed("the switch was lost", now, leg_is_gone=True)
+            return [ev.StopTimer(TIMER_BRIDGE), *lost]
         talk = event.talk if isinstance(event, ev.CallerHungUp) else None
         if isinstance(event, ev.CallerHungUp) and talk is not None and talk.leg_uuid == offer.leg_uuid:
             return [*self._bridged_after_all(talk, now), *self.caller_left_talk(event, now)]
@@ -169,9 +177,19 @@ class Bridging(Talking):
 
     # --- calling back ---
 
+    def _let_go_of_called_back(self, now: float) -> list[Effect]:
+        """The agent for whom the caller was called is not there any more: another one is to call again."""
+        nobody_on_the_line = self._ledger.change(arrival=evolve(self._ledger.arrival, uuid=""))
+        return [ev.HangUpCaller("ORIGINATOR_CANCEL"), nobody_on_the_line, self._expire_later(now)]
+
+    def _expire_later(self, now: float) -> Effect:
+        """Return the timer of a callback, which counts from the key on, also over a restart."""
+        expires_at = self._ledger.arrival.joined_at + self._queue.callback_expiry
+        return ev.StartTimer(TIMER_EXPIRY, max(0.0, expires_at - now))
+
     def caller_reached(self, event: ev.CallerReached, now: float) -> list[Effect]:
         if self._taken is None or event.offer_id != self._taken.id:
-            return [ev.HangUpCaller("ORIGINATOR_CANCEL")]
+            return self.hang_up_late_caller(event, now)
         arrival = evolve(self._ledger.arrival, uuid=event.uuid)
         return [
             self._ledger.change(arrival=arrival),
@@ -184,10 +202,13 @@ class Bridging(Talking):
         if self._taken is None or event.offer_id != self._taken.id:
             return []
         self._attempts += 1
-        failed = self._bridge_failed(f"caller not reached: {event.cause}", now, leg_is_gone=False)
-        if self._attempts >= self._queue.callback_attempts:
+        is_last = self._attempts >= self._queue.callback_attempts
+        why = f"caller not reached: {event.cause}"
+        failed = self._bridge_failed(why, now, leg_is_gone=False, is_last=is_last)
+        if is_last:
             return [*failed, *self._end_wait(Reason.CALLER_HANGUP, now, by=HungUpBy.CALLER)]
-        return [*failed, ev.Postpone(self._queue.callback_retry_interval)]
+        # Before the agent is free: nobody is to be offered this call in the meantime.
+        return [ev.Postpone(self._queue.callback_retry_interval), *failed]
 
     def hang_up_late_caller(self, event: ev.CallerReached, now: float) -> list[Effect]:
-        return [ev.HangUpCaller("ORIGINATOR_CANCEL")]
+        return [ev.HangUpLeg(event.uuid, "ORIGINATOR_CANCEL")]

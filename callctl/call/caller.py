@@ -24,7 +24,7 @@ from callctl.esl import commands
 from callctl.esl.call_socket import CallSocket
 from callctl.esl.connection import Reply
 from callctl.esl.wire import Event
-from callctl.model import HungUpBy, Ids, WaitMedia
+from callctl.model import Arrival, HungUpBy, Ids, WaitMedia
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,19 @@ _APPLICATION_OF_MEDIA = {
 
 
 ON_THE_WAY_BACK = frozenset(
-    {"", "answer", "park", "playback", "pre_answer", "set", "sleep", "socket", "transfer", "unset"}
+    {
+        "",
+        "answer",
+        "park",
+        "playback",
+        "pre_answer",
+        "ring_ready",
+        "set",
+        "sleep",
+        "socket",
+        "transfer",
+        "unset",
+    }
 )
 """What a caller runs who waits for us: an application of ours, or of the dialplan between two tries. Whoever
 runs anything else, such as a bridge or a voicemail, was sent there by somebody, and is left alone."""
@@ -153,9 +165,7 @@ class CallerLeg:
             socket.follow(*self._followed)
         except WaitEnded as ended:
             self._log.info("the socket ended before its events were asked for", why=str(ended))
-        if self.is_watched:
-            self.stop_watching()
-            await self._switch.unfollow(self._uuid)
+        await self.forget()
 
     def find(self, data: Event) -> None:
         """Take in how the caller's channel stands, be it led by a socket or not."""
@@ -425,6 +435,7 @@ class CallerLeg:
             self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
         except WaitEnded as ended:
             self._log.info("not fetched now", why=str(ended))
+            self._deliver(ev.CallerNotFetched())
         except LocalProtocolError as unusable:
             self._log.error("a caller cannot be fetched", why=str(unusable))
             return False
@@ -435,8 +446,24 @@ class CallerLeg:
         """Say whether the inbound connection was asked for the caller's events."""
         return self._watch is not None
 
+    async def call_back(self, dialstring: str, arrival: Arrival) -> str:
+        """Ring this caller, and return the UUID of the channel that answered. Raises AgentUnreached."""
+        self._switch.listen(self._uuid, self.on_event)
+        uuid = await self._switch.ring_caller(self._uuid, dialstring, arrival)
+        if uuid != self._uuid:
+            self._switch.unlisten(self._uuid, self.on_event)
+            self._uuid = uuid
+            self._switch.listen(uuid, self.on_event)
+        return uuid
+
+    async def forget(self) -> None:
+        """Hear of this caller by the inbound connection no more."""
+        if self.is_watched:
+            self.stop_watching()
+            await self._switch.unfollow(self._uuid)
+
     def stop_watching(self) -> None:
-        """End `watch`; `unfollow` on the switch takes its filter back."""
+        """End `watch`; `forget` also takes its filter back."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None

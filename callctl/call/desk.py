@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+import trio
 from attrs import frozen
 
 from callctl.call.dispatcher import Dispatcher
@@ -19,3 +20,5 @@ class Desk:
     clock: SteadyClock
     ids: Ids
     record: Callable[[Fact], None]
+    written: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+    """Returns when what was recorded stands on the disk, or cannot stand there for now."""

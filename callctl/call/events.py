@@ -120,6 +120,11 @@ class CallerReturned:
 
 
 @frozen
+class CallerNotFetched:
+    """The switch did not say whether the caller is on its way back to us."""
+
+
+@frozen
 class SwitchLost:
     """The switch of this call restarted or stayed away: nothing of the call is left."""
 
@@ -197,6 +202,7 @@ CallHappening = (
     | CallerTaken
     | SocketLost
     | CallerReturned
+    | CallerNotFetched
     | SwitchLost
     | WaitOver
     | HangupOrdered

@@ -31,6 +31,11 @@ class Ledger:
         """Whose call it is."""
         return self._record.arrival
 
+    @property
+    def open_offers(self) -> list[OfferRecord]:
+        """The rows of those who ring."""
+        return [offer for offer in self._offers.values() if offer.ended_at is None]
+
     def change(self, **what: Any) -> Effect:
         """Change the call's row; `what` are fields of CallRecord."""
         self._record = evolve(self._record, **what)

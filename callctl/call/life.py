@@ -37,6 +37,7 @@ from callctl.model import (
     CallState,
     HungUpBy,
     Offer,
+    OfferRecord,
     OfferResult,
     QueueSettings,
     Reason,
@@ -81,6 +82,11 @@ class CallLife:
     def record(self) -> CallRecord:
         """The call's row as it stands."""
         return self._ledger.record
+
+    @property
+    def open_offers(self) -> list[OfferRecord]:
+        """The rows of those who ring."""
+        return self._ledger.open_offers
 
     @property
     def stage(self) -> Stage:
@@ -129,6 +135,11 @@ class CallLife:
         self._was_away, self._is_unattended = False, True
         return self._resume(now)
 
+    def not_fetched(self, event: ev.CallerNotFetched, now: float) -> list[Effect]:
+        # Who is not heard of is not lost: it is tried again when the time to return is over once more.
+        self._was_fetched = False
+        return []
+
     # --- the ends ---
 
     def caller_gone(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
@@ -161,7 +172,7 @@ class CallLife:
         for offer in list(self._ringing.values()):
             effects.append(ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"))
             effects += self._stop_ringing(offer.id, OfferResult.CANCELLED, reason.value, now)
-        if by is None and reason is not Reason.TRANSFERRED:
+        if by is None and reason is not Reason.TRANSFERRED and not self._ledger.arrival.callback:
             effects.append(self._send_on(reason, now, target, exit_key))
         ended = self._enter(
             Stage.ENDED,

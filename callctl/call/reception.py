@@ -112,12 +112,11 @@ class Reception:
             return
         # A caller who comes back just when another queue is next goes there.
         session = None if before is None else self._begin_next(before)
-        if session is None or session.arrival.callback:
+        if session is None:
             session = await self._take_in(socket, switch)
         while session is not None:
             await session.drive(socket)
-            following = self._begin_next(session) if session.is_led_by(socket) else None
-            session = None if following is None or following.arrival.callback else following
+            session = self._begin_next(session) if session.is_led_by(socket) else None
 
     async def _take_in(self, socket: CallSocket, switch: Switch) -> CallSession | None:
         """Return the session of a caller who comes, an old one or a new one; None for one who must wait."""
@@ -140,8 +139,7 @@ class Reception:
         if visit is None:
             return None
         session = self._session(visit, self._switches[visit.switch])
-        if not visit.callback:
-            session.follow_on(before, is_away=is_away)
+        session.follow_on(before, is_away=is_away)
         self._start(session, session.run)
         return session
 
@@ -159,7 +157,8 @@ class Reception:
             arrival = record.arrival
             switch = self._switches.get(arrival.switch)
             if arrival.callback and not record.bridged_at and switch is not None:
-                session = self._session(arrival, switch)
+                session = self._session(evolve(arrival, uuid=""), switch)
+                session.join_unled()
                 self._start(session, session.run)
 
     def keep_place(self, record: CallRecord, switch: Switch, found: Event) -> None:
@@ -176,7 +175,7 @@ class Reception:
         """Let no session lead a caller who was found talking; the row is for the one that follows that."""
         session = self._sessions.get(call)
         if session is not None and await session.give_way():
-            self._absentees.put_back(session.record)
+            self._absentees.put_back(session.record, session.open_offers)
 
     def adopt(self, arrival: Arrival, switch: Switch, offer: Offer, bridged_at: float) -> None:
         """Follow a talk that was found on the switch."""

@@ -194,6 +194,8 @@ class Recovery:
             self._absentees.learn_of_no_bridge(leg.variable("callctl_call"), leg.uuid)
             await switch.hang_up(leg.uuid, "ORIGINATOR_CANCEL")
             return
+        if leg.variable("cc_side") == "member":
+            return  # It is the agent's leg by which the talk of a caller who was called back is found.
         # A caller who was called back has another channel than the one that asked for it.
         is_member = partner_uuid == member_uuid or not member_uuid
         if partner_uuid not in channels and is_member:
@@ -211,7 +213,8 @@ class Recovery:
         told = self._arrival(switch, leg, caller, now)
         joined_at = told.joined_at if caller.variable("callctl_call") == told.call else 0.0
         known = self._absentees.find(told.call, caller.uuid, joined_at=joined_at)
-        arrival = known.arrival if known else told
+        # A caller who was called back has a channel of which the row may not know.
+        arrival = evolve(known.arrival if known else told, uuid=caller.uuid)
         bridged_at = leg.told_at - (bridged_seconds(leg) or 0.0)
         try:
             offer = self._desk.dispatcher.act(

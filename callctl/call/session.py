@@ -9,30 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Set
 from functools import partial
-from typing import TypeVar
 
 import structlog
 import trio
+from attrs import evolve
 
 from callctl.call import events as ev
 from callctl.call.caller import CallerLeg
 from callctl.call.desk import Desk
 from callctl.call.flow import CallFlow
 from callctl.call.legs import BRIDGE_SECONDS, settle_bridge, state_of
+from callctl.call.recording import record_talk
 from callctl.call.stages import Stage
 from callctl.call.switch import AgentUnreached, LegState, Switch
-from callctl.call.timers import Timer
-from callctl.call.variables import hold_seconds, past_talk, prelude_of, recording_path
+from callctl.call.timers import NamedTimers
+from callctl.call.variables import hold_seconds, past_talk, prelude_of
 from callctl.call.visits import visit_elsewhere, visit_for_callback
-from callctl.errors import CallctlError, EslError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
+from callctl.errors import CallctlError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
 from callctl.esl.connection import Reply
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
-from callctl.model import Arrival, CallEvent, CallRecord, Offer, QueueSettings, Reason
+from callctl.model import (
+    Arrival,
+    CallRecord,
+    CallState,
+    Offer,
+    OfferRecord,
+    Place,
+    QueueSettings,
+    Reason,
+)
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 
 class CallSession:
@@ -63,7 +71,7 @@ class CallSession:
         self._early: list[ev.CallHappening] = []
         """What happened before the nursery was there."""
         self._caller = self._caller_leg(arrival.uuid)
-        self._timers: dict[str, Timer] = {}
+        self._timers = NamedTimers(desk.dispatcher.timers, lambda timer: self.deliver(ev.TimerFired(timer)))
         self._orders = 0
         """How many are under way."""
         self._legs: set[str] = set()
@@ -95,6 +103,11 @@ class CallSession:
     def record(self) -> CallRecord:
         """The call's row as it stands."""
         return self._flow.record
+
+    @property
+    def open_offers(self) -> list[OfferRecord]:
+        """The rows of those who ring."""
+        return self._flow.open_offers
 
     @property
     def is_over(self) -> bool:
@@ -166,21 +179,26 @@ class CallSession:
     def take_place(self, found: Event) -> None:
         """Join at once, before `run`, for a caller `found` on the switch who is on the way back to us."""
         self._caller.find(found)
-        self._join_unled()
+        self.join_unled()
 
     def follow_on(self, before: CallSession, *, is_away: bool) -> None:
-        """Take a caller over whom another queue has sent on; who `is_away` joins at once, before `run`."""
-        self._caller.stand_like(before._caller)
-        if is_away:
-            self._join_unled()
+        """Take over whoever was in another queue, or asked there for a callback.
 
-    def _join_unled(self) -> None:
+        A caller who `is_away` joins at once, before `run`.
+        """
+        if not self._arrival.callback:
+            self._caller.stand_like(before._caller)
+        if is_away:
+            self.join_unled()
+
+    def join_unled(self) -> None:
+        """Join at once, before `run`, with no socket."""
         self._desk.dispatcher.enter(self._arrival.call, self.deliver)
         self._first_effects = self._join(self._flow.begin_without_socket)
 
     async def run(self) -> None:
         """Join the queue and live to the end. A cancellation leaves the caller to the dialplan."""
-        await self._live(self._begin)
+        await self._live(lambda: self._first_effects or self._join(self._flow.begin))
 
     async def run_adopted(self, offer: Offer, bridged_at: float) -> None:
         """Follow a talk that was found on the switch, begun at `bridged_at`, to its end."""
@@ -203,13 +221,10 @@ class CallSession:
         finally:
             self._leave()
 
-    def _begin(self) -> list[ev.Effect]:
-        return self._join(self._flow.begin) if self._first_effects is None else self._first_effects
-
-    def _join(self, begin: Callable[[int, float], list[ev.Effect]]) -> list[ev.Effect]:
+    def _join(self, begin: Callable[[Place, float], list[ev.Effect]]) -> list[ev.Effect]:
         dispatcher, arrival = self._desk.dispatcher, self._arrival
         try:
-            position = dispatcher.act(lambda distributor, now: distributor.join(arrival, now))
+            place = dispatcher.act(lambda distributor, now: distributor.join(arrival, now))
         except QueueClosed as closed:
             return self._refuse(Reason.EMPTY, closed, self._queue.closed_target)
         except QueueFull as full:
@@ -218,8 +233,9 @@ class CallSession:
             return self._refuse(Reason.EMPTY, empty)
         except UnknownQueue as unknown:
             return self._refuse(Reason.ERROR, unknown)
-        self._log.info("call joined", position=position, resumes=arrival.resumes)
-        return begin(position, self._desk.clock.now())
+        self._log.info("call joined", position=place.position, resumes=arrival.resumes)
+        self._arrival = evolve(arrival, place_since=place.since)
+        return begin(place, self._desk.clock.now())
 
     def _refuse(self, reason: Reason, why: CallctlError, target: str = "") -> list[ev.Effect]:
         self._log.warning("call refused", reason=reason.value, why=str(why))
@@ -231,8 +247,7 @@ class CallSession:
             return
         self._has_left = True
         self._over.set()
-        for timer in list(self._timers):
-            self._stop_timer(timer)
+        self._timers.stop_all()
         self._caller.hear_no_more()
         self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
         self._desk.dispatcher.forget(self._arrival.call)
@@ -253,6 +268,8 @@ class CallSession:
         if self._flow.stage not in (Stage.WAITING, Stage.RINGING, Stage.BRIDGING):
             return
         answered = "" if self._flow.taken is None else self._flow.taken.leg_uuid
+        if self._arrival.callback:
+            self._over.set()  # That the caller is not reached now ends nothing: the next start calls back.
         ringing = [leg_uuid for leg_uuid in self._legs if leg_uuid != answered]
         self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
         for leg_uuid in ringing:
@@ -261,6 +278,8 @@ class CallSession:
             await trio.sleep(BRIDGE_SECONDS)
             if await state_of(self._switch, answered) is not LegState.BRIDGED:
                 await self._switch.hang_up(answered, "ORIGINATOR_CANCEL")
+                if self._arrival.callback:
+                    await self._switch.hang_up(self._caller.uuid, "ORIGINATOR_CANCEL")
 
     async def give_way(self) -> bool:
         """Be over and write nothing more, as another session is to follow the talk of this caller.
@@ -336,16 +355,15 @@ class CallSession:
                 )
                 self._order(self._move_on)
             case ev.KeepForCallback(variables):
-                self._next_visit = visit_for_callback(
-                    self._arrival, call=self._desk.ids.uuid(), now=self._desk.clock.now()
-                )
-                self._order(self._caller.hand_back, variables)
+                self._begin_callback()
+                self._order(self._hand_back_for_callback, variables)
             case ev.CallBack(offer):
                 self._order(self._call_back, offer)
             case ev.Postpone(seconds):
                 act(lambda d, now: d.postpone(self._arrival.call, now + seconds, now))
             case ev.RecordTalk(template, offer):
-                self._order(self._record_talk, template, offer)
+                record = partial(record_talk, switch=self._switch, desk=self._desk)
+                self._order(record, template, self._flow.record.arrival, offer)
             case ev.HangUpCaller(cause):
                 self._order(self._switch.hang_up, self._caller.uuid, cause)
             case ev.ReleaseOffer(offer_id, result, cause):
@@ -359,9 +377,9 @@ class CallSession:
             case ev.LeaveQueue(abandoned):
                 act(lambda d, now: d.leave(self._arrival.call, now, abandoned=abandoned))
             case ev.StartTimer(timer, seconds):
-                self._start_timer(timer, seconds)
+                self._timers.start(timer, seconds)
             case ev.StopTimer(timer):
-                self._stop_timer(timer)
+                self._timers.stop(timer)
             case ev.End():
                 self._end()
 
@@ -376,8 +394,7 @@ class CallSession:
         )
         self._is_over = True
         if self._caller.is_watched:
-            self._caller.stop_watching()
-            self._order(self._switch.unfollow, self._caller.uuid)
+            self._order(self._caller.forget)
         self._over_if_nothing_is_left()
 
     # --- orders: each runs to its end, also when the call is over ---
@@ -452,45 +469,31 @@ class CallSession:
         else:
             self._begin_away(self)
 
+    def _begin_callback(self) -> None:
+        """Begin the visit that waits for the callback, with its row there before the end of this one."""
+        visit = visit_for_callback(self._arrival, call=self._desk.ids.uuid(), now=self._desk.clock.now())
+        self._desk.record(CallRecord(arrival=visit, state=CallState.WAITING))
+        self._next_visit = visit
+        self._begin_away(self)
+
+    async def _hand_back_for_callback(self, variables: Mapping[str, str]) -> None:
+        """Let the caller go, now that the promise to call back outlives us."""
+        await self._desk.written()
+        await self._caller.hand_back(variables)
+
     async def _call_back(self, offer: Offer) -> None:
         """Ring the caller, whose agent is there."""
-        uuid = self._desk.ids.uuid()
-        self._caller = self._caller_leg(uuid)
+        before, self._caller = self._caller, self._caller_leg(self._desk.ids.uuid())
+        await before.forget()
         try:
-            uuid = await self._switch.ring_caller(uuid, self._queue.callback_dialstring, self._arrival)
+            uuid = await self._caller.call_back(self._queue.callback_dialstring, self._arrival)
         except AgentUnreached as unreached:
             self.deliver(ev.CallerUnreached(offer.id, unreached.cause))
         else:
             self.deliver(ev.CallerReached(offer.id, uuid))
-
-    async def _record_talk(self, template: str, offer: Offer) -> None:
-        path = recording_path(template, self._arrival, offer, self._desk.clock.now())
-        try:
-            await self._switch.record(self._caller.uuid, path)
-        except EslError as error:
-            self._log.warning("talk not recorded", why=str(error))
-            return
-        self._desk.record(
-            CallEvent(call=self._arrival.call, at=self._desk.clock.now(), event="recording", detail=path)
-        )
 
     def _place(self) -> ev.PlaceTold:
         call, queue = self._arrival.call, self._arrival.queue
         return self._desk.dispatcher.act(
             lambda d, now: ev.PlaceTold(d.position(call, now), d.expected_wait(queue, now))
         )
-
-    # --- timers ---
-
-    def _start_timer(self, timer: str, seconds: float) -> None:
-        self._stop_timer(timer)
-        self._timers[timer] = self._desk.dispatcher.timers.after(seconds, partial(self._fire, timer))
-
-    def _fire(self, timer: str) -> None:
-        del self._timers[timer]
-        self.deliver(ev.TimerFired(timer))
-
-    def _stop_timer(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()

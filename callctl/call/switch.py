@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 from random import Random
@@ -180,6 +181,7 @@ class Switch:
         self._parked: dict[str, _Parked] = {}
         self._held_back: dict[str, trio.CancelScope] = {}
         self._dialling: set[str] = set()
+        self._followers: Counter[str] = Counter()
 
     @property
     def name(self) -> str:
@@ -224,6 +226,7 @@ class Switch:
         if self.is_ready:
             self.on_readiness(False)
         self._ready = trio.Event()
+        self._followers.clear()
         self._lost.set()
 
     # --- events ---
@@ -256,15 +259,29 @@ class Switch:
             self.on_other_event(event)
 
     def is_own_leg(self, leg: Event) -> bool:
-        """Say whether an agent's leg was rung by this callctl, before a restart or after."""
-        return leg.variable("cc_side") == "agent" and leg.variable("callctl_owner") == self._owner
+        """Say whether this leg, of an agent or of a caller who is called back, was rung by this callctl.
+
+        That may have been before a restart.
+        """
+        return leg.variable("cc_side") in ("agent", "member") and leg.variable("callctl_owner") == self._owner
 
     async def follow(self, uuid: str) -> None:
         """Have the events of channel `uuid` come on this connection, until it is lost."""
-        await self.link.add_filter("Unique-ID", uuid)
+        self._followers[uuid] += 1
+        if self._followers[uuid] == 1:
+            try:
+                await self.link.add_filter("Unique-ID", uuid)
+            except EslError:
+                del self._followers[uuid]
+                raise
 
     async def unfollow(self, uuid: str) -> None:
-        """Take `follow` back; a lost connection has done so by itself."""
+        """Take one `follow` back, after which others may still hear; a lost connection takes back all."""
+        if self._followers[uuid] > 1:
+            self._followers[uuid] -= 1
+            return
+        if not self._followers.pop(uuid, 0):
+            return
         try:
             await self.link.remove_filter("Unique-ID", uuid)
         except EslError as error:
@@ -299,7 +316,7 @@ class Switch:
     async def ring_caller(self, uuid: str, dialstring: str, arrival: Arrival) -> str:
         """Call a caller back as channel `uuid`; return its UUID once answered, and parked.
 
-        Raises AgentUnreached with FreeSWITCH's cause. Where the result is lost, the leg is hung up.
+        Raises AgentUnreached with FreeSWITCH's cause. A lost result is settled by asking the switch.
         """
         if not re.fullmatch(r"\+?\d{1,20}", arrival.caller_number):
             raise AgentUnreached(OfferResult.FAILED, "the caller's number cannot be dialled")
@@ -309,11 +326,12 @@ class Switch:
                 leg_uuid=uuid,
                 dialstring=dialstring.replace("{number}", arrival.caller_number),
                 timeout=CALLER_RING_SECONDS,
-                variables=callback_variables(arrival),
+                variables=callback_variables(arrival, self._owner),
             )
             job = await self.link.job(order, timeout_seconds=CALLER_RING_SECONDS + JOB_GRACE_SECONDS)
         except WaitEnded as ended:
-            raise AgentUnreached(OfferResult.UNKNOWN, str(ended)) from ended
+            log.warning("originate unknown", leg=uuid, call=arrival.call, why=str(ended))
+            return await self._settle_ring(uuid, CALLER_RING_SECONDS)
         except CallctlError as refused:
             raise AgentUnreached(OfferResult.FAILED, str(refused)) from refused
         finally:
@@ -335,7 +353,7 @@ class Switch:
             job = await self.link.job(order, timeout_seconds=offer.ring_timeout + JOB_GRACE_SECONDS)
         except WaitEnded as ended:
             log.warning("originate unknown", leg=offer.leg_uuid, agent=offer.agent, why=str(ended))
-            return await self._settle_ring(offer)
+            return await self._settle_ring(offer.leg_uuid, offer.ring_timeout)
         except CallctlError as refused:
             raise AgentUnreached(OfferResult.FAILED, str(refused)) from refused
         finally:
@@ -354,18 +372,18 @@ class Switch:
             await self.hang_up(leg_uuid, "NO_USER_RESPONSE")
             raise AgentUnreached(OfferResult.NO_ANSWER, "the agent did not accept the call")
 
-    async def _settle_ring(self, offer: Offer) -> str:
-        with trio.move_on_after(offer.ring_timeout + JOB_GRACE_SECONDS):
+    async def _settle_ring(self, leg_uuid: str, ring_timeout: float) -> str:
+        with trio.move_on_after(ring_timeout + JOB_GRACE_SECONDS):
             while True:
                 await self.wait_ready()
                 try:
-                    state = await self.leg_state(offer.leg_uuid)
+                    state = await self.leg_state(leg_uuid)
                 except WaitEnded:
                     continue
                 if state is LegState.GONE:
                     raise AgentUnreached(OfferResult.UNKNOWN, "the leg is gone, its result was lost")
                 if state is not LegState.RINGING:
-                    return offer.leg_uuid
+                    return leg_uuid
                 await trio.sleep(SETTLE_INTERVAL_SECONDS)
         raise AgentUnreached(OfferResult.UNKNOWN, "the switch did not say what became of the leg")
 

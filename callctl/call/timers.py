@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import trio
@@ -27,6 +28,35 @@ class Timer:
         if self.action is not None:
             self.action = None
             self._timers.count_cancelled()
+
+
+class NamedTimers:
+    """The timers of one call, each under its name, which `fired` is told when the time has come."""
+
+    def __init__(self, timers: Timers, fired: Callable[[str], None]) -> None:
+        self._all = timers
+        self._fired = fired
+        self._running: dict[str, Timer] = {}
+
+    def start(self, name: str, seconds: float) -> None:
+        """Fire in so many seconds, and no more when an earlier start of this name has said so."""
+        self.stop(name)
+        self._running[name] = self._all.after(seconds, partial(self._fire, name))
+
+    def _fire(self, name: str) -> None:
+        del self._running[name]
+        self._fired(name)
+
+    def stop(self, name: str) -> None:
+        """Fire not. Safe for one that does not run."""
+        timer = self._running.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def stop_all(self) -> None:
+        """Fire none of them."""
+        for name in list(self._running):
+            self.stop(name)
 
 
 class Timers:

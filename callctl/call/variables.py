@@ -7,7 +7,6 @@ The names are the public interface.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 from attrs import frozen
 
@@ -166,10 +165,12 @@ def leg_variables(arrival: Arrival, offer: Offer, owner: str) -> dict[str, str]:
     }
 
 
-def callback_variables(arrival: Arrival) -> dict[str, str]:
-    """What the leg of a caller who is called back carries."""
+def callback_variables(arrival: Arrival, owner: str) -> dict[str, str]:
+    """What the leg of a caller who is called back carries; `owner` is the callctl that calls."""
     return {
+        "cc_side": "member",
         "callctl_call": arrival.call,
+        "callctl_owner": owner,
         "cc_queue": arrival.queue,
         "ignore_early_media": "true",
         "lead_number": harmless(arrival.lead_number),
@@ -211,26 +212,6 @@ def way_back(data: Event) -> str:
     parts = [data.get(name) for name in WAY_BACK]
     # FreeSWITCH splits the value at colons, and expands what stands in it.
     return ":".join(parts) if all(re.fullmatch(r"[\w+*#.-]+", part) for part in parts) else ""
-
-
-def recording_path(template: str, arrival: Arrival, offer: Offer, now: float) -> str:
-    """Return the file that `template` names for this talk, in UTC.
-
-    `{call}`, `{uuid}`, `{queue}`, `{agent}`, `{caller_number}` and `{lead_number}` are replaced, then what
-    strftime knows (`%Y-%m-%d`). What a caller chose can name no other folder.
-    """
-    values = {
-        "call": arrival.call,
-        "uuid": arrival.uuid,
-        "queue": arrival.queue,
-        "agent": offer.agent,
-        "caller_number": arrival.caller_number,
-        "lead_number": arrival.lead_number,
-    }
-    path = datetime.fromtimestamp(now, UTC).strftime(template)
-    for name, value in values.items():
-        path = path.replace(f"{{{name}}}", re.sub(r"[^\w+-]", "_", value))
-    return path
 
 
 def who_hung_up(event: Event) -> HungUpBy:

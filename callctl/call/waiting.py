@@ -20,6 +20,7 @@ from callctl.call.variables import waiting_variables
 from callctl.model import (
     HungUpBy,
     OfferResult,
+    Place,
     Reason,
 )
 
@@ -27,48 +28,50 @@ from callctl.model import (
 class Waiting(Bridging):
     """What happens in the queue."""
 
-    def begin(self, position: int, now: float) -> list[Effect]:
-        """The caller stands in the queue, at `position` (1 = next). Returns what to do first."""
-        self._has_begun = True
+    def begin(self, place: Place, now: float) -> list[Effect]:
+        """The caller stands in the queue. Returns what to do first."""
+        placed = self._stand(place)
         arrival = self._ledger.arrival
-        if arrival.callback:
-            self._socket_is_open = False
-            return [
-                self._ledger.change(position_at_entry=position),
-                self._ledger.note(now, "callback-queued", f"{arrival.queue}, position {position}"),
-                ev.StartTimer(TIMER_EXPIRY, self._queue.callback_expiry),
-            ]
-        if arrival.resumes:
-            # Where the row had not reached the disk, this is all that is known of the place.
-            return [
-                self._ledger.change(position_at_entry=self._ledger.record.position_at_entry or position),
-                self._ledger.note(now, "resumed", f"{arrival.queue}, time {arrival.resumes}"),
-                *self._entertain(now),
-            ]
-        return [
-            self._ledger.change(position_at_entry=position),
-            self._ledger.note(now, "joined", f"{arrival.queue}, position {position}"),
-            *self._entertain(now),
-        ]
+        joined = (
+            self._ledger.note(now, "resumed", f"{arrival.queue}, time {arrival.resumes}")
+            if arrival.resumes
+            else self._ledger.note(now, "joined", f"{arrival.queue}, position {place.position}")
+        )
+        return [placed, joined, *self._entertain(now)]
 
-    def begin_without_socket(self, position: int, now: float) -> list[Effect]:
-        """The caller stands in the queue, and is on the way back to us. Returns what to do meanwhile.
+    def begin_without_socket(self, place: Place, now: float) -> list[Effect]:
+        """The caller stands in the queue, and no socket leads it. Returns what to do meanwhile.
 
-        It is the old place after a restart, and else one in a queue to which another has sent the caller.
+        It is the old place of one who is on the way back after a restart, one in a queue to which another
+        has sent the caller, or that of a callback.
         """
+        placed = self._stand(place)
         arrival = self._ledger.arrival
-        self._has_begun = True
-        self._is_returning = was_here = arrival.resumes > 0
         self._socket_is_open = False
+        if arrival.callback:
+            return [
+                placed,
+                self._ledger.note(now, "callback-queued", f"{arrival.queue}, position {place.position}"),
+                self._expire_later(now),
+            ]
+        self._is_returning = was_here = arrival.resumes > 0
         return [
-            self._ledger.change(position_at_entry=self._ledger.record.position_at_entry or position),
+            placed,
             self._ledger.note(now, "place-kept", arrival.queue)
             if was_here
-            else self._ledger.note(now, "joined", f"{arrival.queue}, position {position}"),
+            else self._ledger.note(now, "joined", f"{arrival.queue}, position {place.position}"),
             *([] if was_here else [ev.SetCallerVariables(waiting_variables(arrival))]),
             ev.SettleCaller(),
             ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
         ]
+
+    def _stand(self, place: Place) -> Effect:
+        self._has_begun = True
+        return self._ledger.change(
+            # Where the row of an earlier time had not reached the disk, this is all that is known of it.
+            position_at_entry=self._ledger.record.position_at_entry or place.position,
+            arrival=evolve(self._ledger.arrival, place_since=place.since),
+        )
 
     def refuse(self, reason: Reason, now: float, target: str = "") -> list[Effect]:
         """The queue does not take this caller. Returns what to do: on to `target`, or to the dialplan."""
@@ -131,6 +134,13 @@ class Waiting(Bridging):
         ]
 
     # --- the wait ---
+
+    def caller_gone_from_queue(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
+        # Of a callback it is the caller who was reached and let go, and who is to be called again.
+        return [] if self._ledger.arrival.callback else self.caller_gone(event, now)
+
+    def switch_lost_from_queue(self, event: ev.SwitchLost, now: float) -> list[Effect]:
+        return [] if self._ledger.arrival.callback else self.switch_lost(event, now)
 
     def wait_over(self, event: ev.WaitOver, now: float) -> list[Effect]:
         return self._end_wait(event.reason, now, by=None, target=event.target)

@@ -76,7 +76,7 @@ class Centre:
             skills=skills or {},
             **rest,
         )
-        return self.d.join(arrival, now)
+        return self.d.join(arrival, now).position
 
     def effects(self) -> list[Effect]:
         """What followed since the last question, facts left out."""

@@ -6,7 +6,7 @@ import pytest
 
 from callctl.acd import memory
 from callctl.acd.effects import Offered, OfferWithdrawn, WaitOver
-from callctl.errors import QueueFull, UnknownCall
+from callctl.errors import QueueFull
 from callctl.model import Reason
 from tests.acd.floorplan import Centre
 
@@ -139,8 +139,20 @@ def test_a_callback_whose_caller_did_not_answer_is_tried_later_in_its_old_place(
     centre.d.talk_ended(third.id, 99.5)
     centre.d.advance(100.0)
     assert centre.pairs() == [("c1", "anna")]
-    with pytest.raises(UnknownCall):
-        centre.d.postpone("c9", 1.0, 0.0)
+    centre.d.postpone("c9", 1.0, 100.0)
+    assert centre.pairs() == []
+
+
+def test_a_callback_that_is_just_being_made_is_not_taken_from_its_agent() -> None:
+    centre = Centre()
+    centre.agent("anna", 0.0)
+    centre.join("c1", 0.0, caller_number="030123", callback=True)
+    offer = centre.offer()
+    centre.answer(offer, 5.0)
+    centre.join("c2", 6.0, caller_number="030123")
+    places = {member.call: member.arrival.place_since for member in centre.d.members(6.0)}
+    assert places == {"c2": None}
+    assert not [effect for effect in centre.effects() if isinstance(effect, WaitOver)]
 
 
 def test_the_caller_who_calls_in_meanwhile_takes_the_callbacks_place() -> None:

@@ -191,6 +191,16 @@ async def test_an_older_socket_that_ends_with_the_queue_before_does_not_take_the
     assert told == ([ev.SocketLost()] if has_older else [ev.CallerTaken()])
 
 
+async def test_a_caller_of_whom_the_switch_says_nothing_may_be_on_the_way() -> None:
+    class Silent(Switch):
+        async def api(self, command: str) -> str:
+            raise ConnectionLost("down")
+
+    told: list[ev.CallHappening] = []
+    assert await a_leg(Silent(), told.append).fetch()
+    assert told == [ev.CallerNotFetched()]
+
+
 @pytest.mark.parametrize("plays", [True, False])
 async def test_what_plays_is_ended_for_the_next_queue_and_nothing_else(plays: bool) -> None:
     switch: Any = Switch()

@@ -26,6 +26,7 @@ from callctl.call.variables import (
     talk_variables,
     waiting_variables,
 )
+from callctl.call.visits import PLACE
 from callctl.model import (
     Arrival,
     CallEvent,
@@ -36,6 +37,7 @@ from callctl.model import (
     OfferRecord,
     OfferResult,
     Outcome,
+    Place,
     QueueSettings,
     Reason,
     WaitMedia,
@@ -79,7 +81,7 @@ def offer_rows(effects: list[ev.Effect]) -> list[OfferRecord]:
 
 def waiting(queue: QueueSettings = QUEUE, arrival: Arrival = ARRIVAL) -> CallFlow:
     flow = CallFlow(arrival, queue)
-    flow.begin(1, T)
+    flow.begin(Place(position=1), T)
     return flow
 
 
@@ -126,7 +128,7 @@ AT = {
 
 def test_a_caller_who_joins_keeps_the_place_on_the_channel_is_answered_and_hears_music() -> None:
     flow = CallFlow(ARRIVAL, QUEUE)
-    effects = flow.begin(3, T)
+    effects = flow.begin(Place(position=3), T)
     assert orders(effects) == [
         ev.SetCallerVariables(waiting_variables(ARRIVAL)),
         ev.PrepareCaller(WaitMedia.ANSWER),
@@ -138,8 +140,8 @@ def test_a_caller_who_joins_keeps_the_place_on_the_channel_is_answered_and_hears
 
 def test_with_ring_ready_no_music_ends_the_ringing_tone() -> None:
     flow = CallFlow(ARRIVAL, QueueSettings(name="caller", wait_media=WaitMedia.RING_READY))
-    assert ev.PrepareCaller(WaitMedia.RING_READY) in flow.begin(1, T)
-    assert not [e for e in flow.begin(1, T) if isinstance(e, ev.PlayMusic)]
+    assert ev.PrepareCaller(WaitMedia.RING_READY) in flow.begin(Place(position=1), T)
+    assert not [e for e in flow.begin(Place(position=1), T) if isinstance(e, ev.PlayMusic)]
 
 
 def test_the_main_path_ends_as_a_handled_call_with_all_its_times() -> None:
@@ -616,11 +618,30 @@ def test_a_caller_without_a_socket_who_does_not_come_back_is_fetched_once_and_th
     assert flow.record.reason is Reason.TRANSFERRED
 
 
+def test_a_caller_of_whom_the_switch_says_nothing_is_fetched_later_and_goes_on_waiting() -> None:
+    flow = waiting()
+    flow.handle(ev.SocketLost(), T + 10)
+    for passed in (40, 70, 100):
+        again = [ev.FetchCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
+        assert flow.handle(ev.TimerFired(TIMER_RETURN), T + passed) == again
+        assert flow.handle(ev.CallerNotFetched(), T + passed + 10) == []
+    flow.handle(ev.CallerReturned(), T + 110)
+    assert (flow.stage, flow.record.arrival.joined_at) == (Stage.WAITING, T)
+
+
+def test_a_place_that_the_queue_remembers_travels_with_the_call() -> None:
+    flow = CallFlow(ARRIVAL, QUEUE)
+    begun = flow.begin(Place(position=1, since=T - 100), T)
+    assert flow.record.arrival.place_since == T - 100
+    [kept] = [effect for effect in begun if isinstance(effect, ev.SetCallerVariables)]
+    assert kept.variables[PLACE] == f"{ARRIVAL.call} {T - 100:.3f} "
+
+
 def test_a_caller_of_before_a_restart_has_the_place_before_the_socket() -> None:
     arrival = evolve(ARRIVAL, resumes=1)
     known = CallRecord(arrival=ARRIVAL, state=CallState.RINGING, offers=2, position_at_entry=7)
     flow = CallFlow(arrival, QUEUE, known)
-    effects = flow.begin_without_socket(1, T + 60)
+    effects = flow.begin_without_socket(Place(position=1), T + 60)
     assert orders(effects) == [ev.SettleCaller(), ev.StartTimer(TIMER_RETURN, RETURN_SECONDS)]
     assert flow.handle(ev.Offered(an_offer()), T + 61)[0] == ev.Ring(an_offer())
     assert ev.PlayMusic("local_stream://moh") in flow.handle(ev.CallerReturned(), T + 62)
@@ -631,7 +652,7 @@ def test_a_caller_of_before_a_restart_has_the_place_before_the_socket() -> None:
 
 def test_a_caller_whose_row_was_not_written_before_the_restart_has_a_position_all_the_same() -> None:
     flow = CallFlow(evolve(ARRIVAL, resumes=1), QUEUE)
-    flow.begin(4, T + 60)
+    flow.begin(Place(position=4), T + 60)
     assert flow.record.position_at_entry == 4
 
 
@@ -762,7 +783,7 @@ CALLED_BACK = evolve(ARRIVAL, uuid="", callback=True, caller_number="4930123")
 
 def callback_whose_agent_answered() -> CallFlow:
     flow = CallFlow(CALLED_BACK, WITH_CALLBACK)
-    flow.begin(1, T)
+    flow.begin(Place(position=1), T)
     flow.handle(ev.Offered(an_offer()), T + 1)
     flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
     return flow
@@ -782,16 +803,26 @@ def test_a_caller_without_a_number_cannot_be_called_back() -> None:
     assert orders(waiting(WITH_CALLBACK).handle(ev.KeyPressed("1"), T + 5)) == []
 
 
-def test_a_callback_waits_without_music_until_it_expires() -> None:
+@pytest.mark.parametrize("away", [0.0, 100.0])
+def test_a_callback_waits_without_music_until_it_expires_counted_from_the_key(away: float) -> None:
     flow = CallFlow(CALLED_BACK, WITH_CALLBACK)
-    assert orders(flow.begin(2, T)) == [ev.StartTimer(TIMER_EXPIRY, WITH_CALLBACK.callback_expiry)]
+    begun = flow.begin_without_socket(Place(position=2), T + away)
+    assert orders(begun) == [ev.StartTimer(TIMER_EXPIRY, WITH_CALLBACK.callback_expiry - away)]
     flow.handle(ev.TimerFired(TIMER_EXPIRY), T + WITH_CALLBACK.callback_expiry)
     assert (flow.record.reason, flow.record.hung_up_by) == (Reason.TIMEOUT, HungUpBy.CALLCTL)
 
 
+@pytest.mark.parametrize("why", [Reason.WITHDRAWN, Reason.ERROR])
+def test_a_callback_that_is_over_is_given_to_no_dialplan(why: Reason) -> None:
+    flow = CallFlow(CALLED_BACK, WITH_CALLBACK)
+    flow.begin_without_socket(Place(position=2), T)
+    over = flow.handle(ev.WaitOver(why, "call:another"), T + 9)
+    assert orders(over) == [ev.LeaveQueue(abandoned=False), ev.End()]
+
+
 def test_a_callback_rings_the_agent_first_and_then_the_caller() -> None:
     flow = CallFlow(CALLED_BACK, WITH_CALLBACK)
-    flow.begin(1, T)
+    flow.begin(Place(position=1), T)
     assert orders(flow.handle(ev.Offered(an_offer()), T + 1)) == [ev.Ring(an_offer())]
     answered = flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
     assert orders(answered) == [ev.CallBack(an_offer())]
@@ -808,14 +839,17 @@ def test_a_caller_who_is_not_reached_is_tried_again_later_and_then_given_up() ->
     flow = callback_whose_agent_answered()
     effects = flow.handle(ev.CallerUnreached("offer-1001", "NO_ANSWER"), T + 30)
     assert orders(effects) == [
+        ev.Postpone(WITH_CALLBACK.callback_retry_interval),  # or another agent is rung for an instant
         ev.ReportBridgeFailed("offer-1001", caller_gone=False),
         ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
         ev.HangUpCaller("ORIGINATOR_CANCEL"),
-        ev.Postpone(WITH_CALLBACK.callback_retry_interval),
+        ev.StartTimer(TIMER_EXPIRY, WITH_CALLBACK.callback_expiry - 30),
     ]
     flow.handle(ev.Offered(an_offer("1002")), T + 400)
     flow.handle(ev.AgentAnswered("offer-1002", "leg-1002", won=True), T + 402)
-    assert ev.End() in flow.handle(ev.CallerUnreached("offer-1002", "NO_ANSWER"), T + 430)
+    given_up = flow.handle(ev.CallerUnreached("offer-1002", "NO_ANSWER"), T + 430)
+    assert ev.End() in given_up
+    assert ev.ReportBridgeFailed("offer-1002", caller_gone=True) in given_up
     assert flow.record.outcome is Outcome.ABANDONED
 
 
@@ -824,8 +858,36 @@ def test_an_agent_who_leaves_while_the_caller_is_rung_lets_the_caller_go() -> No
     effects = flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 5)
     assert ev.HangUpCaller("ORIGINATOR_CANCEL") in effects
     assert orders(flow.handle(ev.CallerReached("offer-1001", "new"), T + 6)) == [
-        ev.HangUpCaller("ORIGINATOR_CANCEL")
+        ev.HangUpLeg("new", "ORIGINATOR_CANCEL")
     ]
+
+
+@pytest.mark.parametrize("lost", [ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), ev.SwitchLost()])
+def test_a_caller_who_was_reached_for_an_agent_who_is_gone_is_called_again(lost: ev.CallHappening) -> None:
+    flow = callback_whose_agent_answered()
+    flow.handle(ev.CallerReached("offer-1001", "new"), T + 5)
+    assert flow.record.arrival.uuid == "new"
+    assert ev.HangUpCaller("ORIGINATOR_CANCEL") in flow.handle(lost, T + 5.01)
+    # Our own hangup of that leg, and the loss of its switch, end no wait.
+    for said in (ev.CallerHungUp("ORIGINATOR_CANCEL", HungUpBy.SWITCH), ev.SwitchLost()):
+        assert flow.handle(said, T + 5.1) == []
+    assert (flow.stage, flow.record.arrival.uuid, flow.record.reason) == (Stage.WAITING, "", None)
+
+
+def test_a_caller_who_was_called_back_and_hangs_up_before_the_bridge_wants_no_call() -> None:
+    flow = callback_whose_agent_answered()
+    flow.handle(ev.CallerReached("offer-1001", "new"), T + 5)
+    assert ev.End() in flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 5.01)
+    assert flow.record.reason is Reason.CALLER_HANGUP
+
+
+def test_a_refused_bridge_leaves_a_callback_waiting() -> None:
+    flow = callback_whose_agent_answered()
+    flow.handle(ev.CallerReached("offer-1001", "new"), T + 5)
+    refused = orders(flow.handle(ev.BridgeRefused("offer-1001", "-ERR"), T + 6))
+    assert ev.HangUpCaller("ORIGINATOR_CANCEL") in refused
+    assert not [effect for effect in refused if isinstance(effect, ev.SetCallerVariables | ev.PlayMusic)]
+    assert flow.stage is Stage.WAITING
 
 
 EVERY_EVENT: list[ev.CallHappening] = [

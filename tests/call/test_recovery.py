@@ -95,7 +95,7 @@ class Channels:
         ]
 
     def is_own_leg(self, leg: Event) -> bool:
-        return leg.variable("callctl_owner", "us") == "us" and leg.variable("cc_side") == "agent"
+        return leg.variable("callctl_owner", "us") == "us" and leg.variable("cc_side") in ("agent", "member")
 
     def listened(self) -> frozenset[str]:
         return frozenset(self.listeners)
@@ -207,6 +207,7 @@ async def reconciled(
         await nursery.start(reception.run)
         nursery.start_soon(dispatcher.run)
         await nursery.start(recovery.run)
+        reception.resume_callbacks()
         await recovery.reconcile(stand_in)
         yield Found(facts, reception, distributor, recovery)
         nursery.cancel_scope.cancel()
@@ -228,7 +229,7 @@ async def test_whoever_called_meanwhile_stands_behind_those_who_are_on_their_way
     switch = Channels(shown=["caller"], alive={"caller": CALLER})
     async with reconciled(switch, an_open_call()) as found:
         later = evolve(an_open_call("call-2", "another").arrival, arrived_at=NOW, joined_at=NOW)
-        assert found.distributor.join(later, NOW) == 2
+        assert found.distributor.join(later, NOW).position == 2
 
 
 async def test_the_row_of_a_caller_who_hung_up_meanwhile_is_closed() -> None:
@@ -282,6 +283,39 @@ async def test_a_phone_that_rings_for_nobody_is_silenced_and_its_offer_is_closed
         assert row.ended_at == pytest.approx(NOW, abs=1)
         [healing] = [fact for fact in found.facts if isinstance(fact, CallEvent)]
         assert healing.event == HEALED
+
+
+async def test_a_caller_who_is_called_back_for_nobody_is_silenced() -> None:
+    member = RINGING_LEG | {"variable_cc_side": "member", "Unique-ID": "back", "Answer-State": "answered"}
+    switch = Channels(shown=["back"], alive={"back": member})
+    async with reconciled(switch):
+        assert switch.hung_up == ["back"]
+
+
+async def test_the_talk_of_a_caller_who_was_called_back_is_followed_in_the_row_of_the_callback() -> None:
+    """callctl died before the row had the caller's new channel; the callback waits again at first."""
+    asks = evolve(an_open_call(), arrival=evolve(an_open_call().arrival, uuid="", callback=True))
+    member = TALKING_CALLER | {"variable_cc_side": "member"}
+    leg = TALKING_LEG | {"variable_cc_member_uuid": ""}
+    switch: Any = Channels(shown=[], alive={})
+    async with reconciled(switch, asks, offers=[AN_OPEN_OFFER]) as found:
+        await trio.testing.wait_all_tasks_blocked()
+        assert not found.reception.sessions["call-1"].record.bridged_at
+        switch._shown += ["caller", "leg"]
+        switch._alive.update(caller=member, leg=leg)
+        await found.recovery.reconcile(switch)
+        await trio.testing.wait_all_tasks_blocked()
+        assert switch.hung_up == []
+        row = found.rows()[-1]
+        assert (row.arrival.uuid, row.arrival.callback) == ("caller", True)
+        assert (row.state, row.agent) == (CallState.TALKING, "1001")
+        assert all(offer.ended_at is not None for offer in {o.id: o for o in found.offers()}.values())
+
+
+async def test_a_caller_who_hears_nothing_but_ringing_is_on_the_way_back() -> None:
+    caller = CALLER | {"variable_current_application": "ring_ready"}
+    async with reconciled(Channels(shown=["caller"], alive={"caller": caller}), an_open_call()) as found:
+        assert list(found.reception.sessions) == ["call-1"]
 
 
 async def test_a_leg_that_another_callctl_rings_is_none_of_our_business() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from callctl.acd.distributor import Distributor
@@ -17,7 +19,7 @@ from callctl.call.flow import CallFlow
 from callctl.call.session import CallSession
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
-from callctl.model import Arrival, Ids, Offer, QueueSettings
+from callctl.model import Arrival, CallRecord, Fact, Ids, Offer, Place, QueueSettings, Reason
 
 NOW = 1_800_000_000.0
 ARRIVAL = Arrival(call="call-1", uuid="caller", switch="fs1", queue="caller", arrived_at=NOW, joined_at=NOW)
@@ -114,7 +116,7 @@ class Phones(SlowSwitch):
 def bridging(switch: Any) -> CallSession:
     session = talking(switch)
     session._flow = CallFlow(ARRIVAL, QueueSettings(name="caller"))
-    session._flow.begin(1, NOW)
+    session._flow.begin(Place(position=1), NOW)
     session._legs |= {"leg", "another leg"}
     session._flow.handle(ev.Offered(OFFER), NOW)
     session._flow.handle(ev.AgentAnswered(OFFER.id, "leg", won=True), NOW)
@@ -131,3 +133,52 @@ async def test_stopping_hangs_an_agent_up_whose_bridge_does_not_come(autojump_cl
     switch = Phones(LegState.ANSWERED)
     await bridging(switch).let_go_of_agents()
     assert switch.hung_up == ["another leg", "leg"]
+
+
+async def test_stopping_lets_a_caller_go_who_is_just_being_called_back_and_ends_no_callback(
+    autojump_clock: MockClock,
+) -> None:
+    switch = Phones(LegState.GONE)
+    session = bridging(switch)
+    session._arrival = evolve(ARRIVAL, uuid="", callback=True)
+    await session.let_go_of_agents()
+    assert switch.hung_up == ["another leg", "leg", "caller"]
+    async with trio.open_nursery() as session._nursery:
+        session._take(ev.CallerUnreached(OFFER.id, "ORIGINATOR_CANCEL"))
+    assert session.record.reason is None
+
+
+class LetGo:
+    """A caller who is led by nobody any more."""
+
+    is_watched = False
+
+    def __init__(self) -> None:
+        self.variables: Mapping[str, str] | None = None
+
+    async def hand_back(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+
+
+async def test_a_callback_is_written_down_before_its_caller_is_let_go() -> None:
+    facts: list[Fact] = []
+    begun: list[CallSession] = []
+    on_disk, caller = trio.Event(), LetGo()
+    session = talking(Leg(LegState.GONE))
+    queue = QueueSettings(name="caller", callback_key="1")
+    session._flow = CallFlow(evolve(ARRIVAL, caller_number="4930123"), queue)
+    session._flow.begin(Place(position=1), NOW)
+    session._desk = evolve(session._desk, record=facts.append, written=on_disk.wait)
+    session._begin_away, session._caller = begun.append, cast("Any", caller)
+    async with trio.open_nursery() as session._nursery:
+        session._take(ev.KeyPressed("1"))
+        await trio.testing.wait_all_tasks_blocked()
+        rows = [fact for fact in facts if isinstance(fact, CallRecord)]
+        assert [(row.arrival.callback, row.reason) for row in rows] == [
+            (True, None),
+            (False, Reason.EXIT_WITH_KEY),
+        ]
+        assert begun == [session]
+        assert caller.variables is None
+        on_disk.set()
+    assert caller.variables is not None

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Any, cast
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock, memory_stream_pair
 
 from callctl.call.switch import AgentUnreached, LegState, Switch
@@ -34,6 +36,13 @@ OFFER = Offer(
 )
 
 
+def a_switch(**settings: Any) -> Switch:
+    chance = Random(1)
+    return Switch(
+        name="fs1", host="fs1", port=8021, password="ClueCon", ids=Ids(chance), random=chance, **settings
+    )
+
+
 @asynccontextmanager
 async def connected(here: World) -> AsyncIterator[Switch]:
     """Log in to the switch of this world."""
@@ -43,16 +52,7 @@ async def connected(here: World) -> AsyncIterator[Switch]:
         here.nursery.start_soon(here.switch.serve_inbound, theirs)
         return ours
 
-    chance = Random(1)
-    switch = Switch(
-        name="fs1",
-        host="fs1",
-        port=8021,
-        password="ClueCon",
-        ids=Ids(chance),
-        random=chance,
-        open_stream=open_stream,
-    )
+    switch = a_switch(open_stream=open_stream)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(switch.run)
         await switch.wait_ready()
@@ -110,6 +110,60 @@ async def test_a_leg_talks_whichever_of_the_two_carries_the_bridge(
         await switch.hang_up("leg", "NORMAL_CLEARING")
         await trio.sleep(0.5)
         assert await switch.leg_state("leg") is LegState.GONE
+
+
+class Filters:
+    """A link that keeps the filters which it is asked for."""
+
+    def __init__(self) -> None:
+        self.filters: list[str] = []
+
+    async def add_filter(self, _header: str, value: str) -> None:
+        self.filters.append(value)
+
+    async def remove_filter(self, _header: str, value: str) -> None:
+        self.filters.remove(value)
+
+
+async def test_who_follows_no_more_takes_nothing_from_who_follows_by_now() -> None:
+    switch, link = a_switch(), Filters()
+    switch.link = cast("Any", link)
+    await switch.follow("caller")
+    await switch.follow("caller")
+    await switch.unfollow("caller")
+    assert link.filters == ["caller"]
+    await switch.unfollow("caller")
+    assert link.filters == []
+
+
+async def test_a_lost_connection_has_taken_back_what_was_followed() -> None:
+    switch, link = a_switch(), Filters()
+    switch.link = cast("Any", link)
+    await switch.follow("caller")
+    switch._on_down("lost")
+    link.filters.clear()
+    await switch.unfollow("caller")
+    await switch.follow("caller")
+    assert link.filters == ["caller"]
+
+
+@pytest.mark.parametrize(
+    ("side", "owner", "is_ours"),
+    [("agent", "us", True), ("member", "us", True), ("member", "them", False), ("", "us", False)],
+)
+def test_both_kinds_of_legs_that_are_rung_have_an_owner(side: str, owner: str, is_ours: bool) -> None:
+    leg = Event("", {"variable_cc_side": side, "variable_callctl_owner": owner})
+    assert a_switch(owner="us").is_own_leg(leg) is is_ours
+
+
+async def test_a_caller_whose_answer_to_a_callback_was_lost_is_found_by_asking(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(faults=Faults(lost_jobs=1)) as here, connected(here) as switch:
+        here.switch.add_endpoint("trunk/4930123", Endpoint(answer_after=1))
+        asks = evolve(ARRIVAL, uuid="", callback=True, caller_number="4930123")
+        assert await switch.ring_caller("back", "trunk/{number}", asks) == "back"
+        assert here.switch.locate("back") is not None
 
 
 def test_who_listens_no_more_takes_nothing_from_who_listens_by_now() -> None:

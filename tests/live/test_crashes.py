@@ -7,12 +7,13 @@ on the same database. Cancelling the server is a gentler death, in which the his
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.live.centre import CallCentre, open_centre
+from tests.live.centre import IS_OVER, CallCentre, open_centre
 from tests.live.configuration import AWAY_SECONDS
 from tests.live.freeswitch import FreeSwitch
 from tests.live.patience import until
@@ -97,6 +98,36 @@ async def test_a_talk_that_ended_while_callctl_was_dead_is_closed_in_the_history
     await mortal.start()
     row = await mortal.row(caller, "state = 'ended'")
     assert (row["reason"], row["agent"]) == ("BRIDGED", "1001")
+
+
+async def test_a_caller_who_was_just_being_called_back_when_callctl_was_killed_is_called_again(
+    freeswitch: FreeSwitch, tmp_path: Path
+) -> None:
+    phone = "ring1500talk1500"
+    dialstring = freeswitch.phone(phone)
+    settings = f'[queue.caller]\ncallback-key = "2"\ncallback-dialstring = "{dialstring}"\n'
+    async with open_centre(freeswitch, tmp_path, settings) as centre:
+        await centre.start()
+        centre.agent("1001", "ring1000")
+        await centre.stop()
+        await centre.spawn()
+        caller = await centre.call()
+        await centre.row(caller, "state IN ('waiting', 'ringing')")
+        await centre.press(caller, "2")
+        promised = await centre.row(caller, "callback = 1")
+        await until(partial(rings, centre, phone))
+        await centre.kill()
+        await centre.start()
+        row = await centre.row(caller, f"callback = 1 AND {IS_OVER}")
+        assert (row["id"], row["joined_at"]) == (promised["id"], promised["joined_at"])
+        assert (row["reason"], row["agent"]) == ("BRIDGED", "1001")
+        assert [event for event in centre.timeline(caller) if event == "healed"], "who rang for nobody"
+        await centre.check_all_is_over()
+
+
+async def rings(centre: CallCentre, phone: str) -> bool:
+    """Say whether this phone rings, or was answered."""
+    return any(channel["dest"] == phone for channel in await centre.console.channels())
 
 
 async def test_a_caller_who_hung_up_while_callctl_was_dead_has_abandoned(mortal: CallCentre) -> None:

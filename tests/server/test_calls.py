@@ -260,6 +260,20 @@ async def test_a_caller_who_calls_in_meanwhile_takes_the_place_of_the_callback(t
     ]
 
 
+async def test_a_caller_who_asks_for_a_callback_twice_keeps_the_place_of_the_first_call(theatre) -> None:
+    queue = QueueSettings(name="caller", callback_key="1", callback_dialstring="trunk/{number}")
+    async with theatre(queue) as t:
+        for _ in range(2):
+            t.stage.switch.place_call(Caller(number="4930123", presses=((0.2, "1"),)))
+            await t.until(lambda: len(t.stage.switch.channels()) > 0)
+            await t.until(lambda: not t.stage.switch.channels())
+        [waits] = t.stage.server.dispatcher.ask(lambda d, now: d.members(now))
+        assert waits.arrival.callback
+    first, *_, last = t.rows("calls")
+    assert last["callback"] == 1
+    assert last["place_since"] == first["joined_at"]
+
+
 async def test_a_blind_transfer_by_the_agent_ends_a_handled_call(theatre) -> None:
     async with theatre() as t:
         t.hire("1001", Endpoint(answer_after=0.05, transfer_after=0.1))
