@@ -95,6 +95,11 @@ def a_place_lost_on_resume(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reception, "keep_place", forget)
 
 
+def a_callback_that_is_promised_and_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """The caller is let go, and nothing remembers why."""
+    patch.setattr(CallSession, "_begin_callback", lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
@@ -103,6 +108,7 @@ def a_place_lost_on_resume(patch: pytest.MonkeyPatch) -> None:
         (a_double_release, "is Waiting with a reservation"),
         (a_forgotten_cancel_of_a_ringing_leg, "a leg lives without its caller"),
         (a_place_lost_on_resume, "joined at"),
+        (a_callback_that_is_promised_and_forgotten, "was to be called back, and there is no such call"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -35,6 +35,11 @@ CouldKnow = Callable[[str, float, float], bool]
 AFTERWARDS_SECONDS = 30.0
 """How much of what came after is told of a call that is wrong in the history."""
 
+TRIED = frozenset((Reason.BRIDGED, Reason.CALLER_HANGUP))
+"""Reasons with which a callback can end only when an agent was there for it."""
+
+ENDS_CALLBACK = TRIED | {Reason.TIMEOUT, Reason.WITHDRAWN}
+
 LEADS_ON = frozenset(reason for reason in Reason if reason is not Reason.CALLER_HANGUP)
 """Reasons after which the same caller may be back on a visit of its own."""
 
@@ -43,13 +48,15 @@ def audit(
     database: Path,
     truth: Truth,
     promised: set[str],
+    promised_callbacks: set[str],
     could_know: CouldKnow,
     begun_at: Sequence[float],
     now: float,
 ) -> Iterator[Violation]:
-    """Yield what is wrong with the history, as of when it came about; `promised` calls must have rows.
+    """Yield what is wrong with the history, as of when it came about.
 
-    `begun_at` says when each life of callctl began.
+    `promised` calls must have rows, and `promised_callbacks` calls of their own. `begun_at` says when each
+    life of callctl began.
     """
     connection = open_reader(database)
     try:
@@ -57,6 +64,7 @@ def audit(
         yield from _of_rows(rows, now)
         guesses = {row["id"] for row in rows if _is_guess(row, truth, begun_at)}
         yield from _of_callers(rows, guesses, truth, could_know, now)
+        yield from _of_callbacks(rows, promised_callbacks, now)
         for call in sorted(promised - {row["id"] for row in rows}):
             yield Violation(now, f"the call {call} has no row", (call,))
         yield from _of_offers(connection)
@@ -97,7 +105,8 @@ def _of_callers(
 ) -> Iterator[Violation]:
     visits: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in rows:
-        visits[row["uuid"]].append(row)
+        if row["uuid"]:  # else of one who was to be called back, and not reached
+            visits[row["uuid"]].append(row)
     for uuid, own in visits.items():
         about = (uuid, *(row["id"] for row in own))
         story = truth.stories.get(uuid)
@@ -136,6 +145,19 @@ def _of_callers(
             story.switch.name, epoch(last["ended_at"]), hung_up_at
         ):
             yield Violation(at, f"{uuid} was sent on from {last['queue']}, and came nowhere", about)
+
+
+def _of_callbacks(rows: list[sqlite3.Row], promised_callbacks: set[str], now: float) -> Iterator[Violation]:
+    """Who was let go with the promise of a callback has one, which ends in a talk or for a reason."""
+    callbacks = [row for row in rows if row["callback"]]
+    for uuid in sorted(promised_callbacks - {row["original_uuid"] for row in callbacks}):
+        yield Violation(now, f"{uuid} was to be called back, and there is no such call", (uuid,))
+    for row in callbacks:
+        if row["reason"] not in ENDS_CALLBACK or (row["reason"] in TRIED and not row["offers"]):
+            what = f"the callback {row['id']} ended with {row['reason']} after {row['offers']} offers"
+            yield Violation(
+                epoch(row["ended_at"]) + AFTERWARDS_SECONDS, what, (row["id"], row["original_uuid"])
+            )
 
 
 def _is_guess(row: sqlite3.Row, truth: Truth, begun_at: Sequence[float]) -> bool:

@@ -40,6 +40,12 @@ many calls went before it; but their number is what an hour costs."""
 ACCEPT_KEY = "1"
 """The key by which agents accept a call, where they have to."""
 
+CALLBACK_KEY = "5"
+"""The key by which callers ask to be called back, where they can."""
+
+MEMBERS = tuple(f"4930{number:04d}" for number in range(1, 401))
+"""The numbers of those who call; some call again."""
+
 LAST_QUEUE = "last"
 """The queue that callers reach by an overflow alone."""
 
@@ -152,6 +158,28 @@ def add_preludes(climate: Climate, chance: Random) -> Climate:
             accept_key=chance.choice(("", ACCEPT_KEY, ACCEPT_KEY)),
             agent_announce=chance.choice(("", "whisper.wav")),
             accept_timeout=chance.choice((2.0, 5.0)),
+        )
+        for queue in climate.queues
+    ]
+    return evolve(climate, queues=tuple(queues))
+
+
+def add_callbacks(climate: Climate, chance: Random) -> Climate:
+    """Let callers of some hours ask to be called back.
+
+    `chance` is one of its own, so that the hours without callbacks stay as they are.
+    """
+    if chance.random() < 0.7:
+        return climate
+    queues = [
+        evolve(
+            queue,
+            exit_keys="",
+            callback_key=CALLBACK_KEY,
+            callback_dialstring="trunk/{number}",
+            callback_attempts=chance.choice((1, 3)),
+            callback_retry_interval=chance.choice((1.0, 30.0)),
+            callback_expiry=chance.choice((60.0, 300.0, 600.0)),
         )
         for queue in climate.queues
     ]

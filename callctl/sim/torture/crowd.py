@@ -17,7 +17,7 @@ from callctl.errors import StoreError
 from callctl.model import AgentSettings, AgentStatus
 from callctl.sim.people import Caller, Endpoint
 from callctl.sim.switch import Switch
-from callctl.sim.torture.climate import ACCEPT_KEY, Climate
+from callctl.sim.torture.climate import ACCEPT_KEY, CALLBACK_KEY, MEMBERS, Climate
 from callctl.sim.torture.house import House
 from callctl.sim.torture.timeline import Timeline
 from callctl.sim.torture.truth import Story, Truth
@@ -62,7 +62,7 @@ class Crowd:
         chance: Random,
         keys: Random,
     ) -> None:
-        """`keys` is the chance by which agents press what they are asked to."""
+        """`keys` is the chance by which people press what they may, and answer when they are called back."""
         self.acknowledged: dict[str, Acknowledged] = {}
         self._climate = climate
         self._house = house
@@ -73,9 +73,12 @@ class Crowd:
         self._chance = chance
         self._keys = keys
         self._has_keys = any(queue.accept_key for queue in climate.queues)
+        self._has_callbacks = any(queue.callback_key for queue in climate.queues)
         for switch in switches.values():
             for agent in climate.agents:
                 switch.add_endpoint(agent.contact, self._phone(agent))
+            for number in MEMBERS if self._has_callbacks else ():
+                switch.add_endpoint(f"trunk/{number}", self._member)
 
     async def run(self) -> None:
         """Come, call, change one's mind, until cancelled: those who are on the line stay there."""
@@ -103,8 +106,10 @@ class Crowd:
         presses = tuple(
             (chance.uniform(0, 60), chance.choice("1#5")) for _ in range(chance.choice((0, 0, 2)))
         )
+        if self._has_callbacks and self._keys.random() < 0.3:
+            presses += ((self._keys.expovariate(1 / 5.0), CALLBACK_KEY),)
         return Caller(
-            number=f"4930{chance.randint(1, 400):04d}",
+            number=MEMBERS[chance.randint(1, len(MEMBERS)) - 1],
             name=f"Caller {number}",
             variables={"queue": chance.choice(climate.entrances), "lead_number": str(number)},
             patience=min(600.0, 0.01 + chance.expovariate(1 / climate.patience_seconds)),
@@ -113,6 +118,23 @@ class Crowd:
             hang_up_when=chance.choice(AWKWARD) if is_awkward else "",
             hang_up_delay=chance.choice((0.0, chance.uniform(0.0, AWKWARD_SECONDS))),
         )
+
+    def _member(self) -> Endpoint:
+        """How the phone of a caller who is called back behaves this time."""
+        chance, mood = self._keys, self._keys.random()
+        if mood < 0.1:
+            return Endpoint.busy()
+        if mood < 0.15:
+            return Endpoint.rejecting(chance.uniform(0.0, 4.0))
+        if mood < 0.25:
+            return Endpoint.silent()
+        if mood < 0.3:
+            return Endpoint.unregistered()
+        answer_after = chance.choice((0.0, chance.uniform(0.0, 0.2), chance.uniform(0.5, 10.0)))
+        if mood < 0.4:
+            return Endpoint(answer_after=answer_after, hang_up_after=chance.uniform(0.0, AWKWARD_SECONDS))
+        talk_seconds = 0.01 + chance.expovariate(1 / self._climate.talk_seconds)
+        return Endpoint(answer_after=answer_after, talk_seconds=talk_seconds)
 
     # --- agents ---
 
@@ -167,7 +189,7 @@ class Crowd:
 
     def _is_on_the_phone(self, agent: str) -> bool:
         return any(
-            channel.variable("cc_agent") == agent and channel.is_outbound
+            channel.variable("cc_agent") == agent and channel.variable("cc_side") == "agent"
             for switch in self._switches.values()
             for channel in switch.channels()
         )
@@ -213,7 +235,7 @@ class Crowd:
         if server is None:
             return
         for session in server.reception.sessions.values():
-            if session.arrival.uuid == story.uuid and not session.is_over:
+            if session.record.arrival.uuid == story.uuid and not session.is_over:
                 story.is_ordered_away = True
                 self._timeline.add(self._clock.now(), "people", f"order to hang up {story.uuid}", story.uuid)
                 session.deliver(HangupOrdered("NORMAL_CLEARING"))

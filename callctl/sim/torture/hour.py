@@ -23,7 +23,7 @@ from callctl.model import Ids
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.switch import Switch
 from callctl.sim.torture.audit import audit, count_outcomes
-from callctl.sim.torture.climate import add_overflows, add_preludes, draw_climate
+from callctl.sim.torture.climate import add_callbacks, add_overflows, add_preludes, draw_climate
 from callctl.sim.torture.crowd import Crowd
 from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
@@ -107,7 +107,8 @@ class _Hour:
         self._chance = Random(settings.seed)
         climate = draw_climate(self._part("climate"), settings.crash_every)
         climate = add_overflows(climate, self._part("overflows"))
-        self._climate = add_preludes(climate, self._part("preludes"))
+        climate = add_preludes(climate, self._part("preludes"))
+        self._climate = add_callbacks(climate, self._part("callbacks"))
         self._timeline = Timeline(EPOCH)
 
     def _part(self, name: str) -> Random:
@@ -174,7 +175,15 @@ class _Hour:
         watch.look()
         violations += watch.violations
         now = clock.now()
-        violations += audit(self._database, truth, watch.promised, watch.could_know, house.begun_at, now)
+        violations += audit(
+            self._database,
+            truth,
+            watch.promised,
+            watch.promised_callbacks,
+            watch.could_know,
+            house.begun_at,
+            now,
+        )
         violations += [Violation(now, error, ()) for error in self._logs.faults]
         counts = Counter(mishaps.counts)
         counts.update(
@@ -233,7 +242,9 @@ class _Hour:
         return left
 
     def _is_quiet(self, house: House, switches: dict[str, Switch]) -> bool:
-        return house.server is not None and not any(switch.channels() for switch in switches.values())
+        if house.server is None or house.server.reception.sessions:
+            return False
+        return not any(switch.channels() for switch in switches.values())
 
     def _story(self, violations: list[Violation]) -> Iterator[str]:
         wanted = [violation for violation in violations if self._settings.tell in violation.what]

@@ -57,6 +57,8 @@ class Story:
     talks: list[Talk] = field(factory=list)
     is_ordered_away: bool = False
     """A person had callctl hang up or let go of this caller."""
+    is_called_back: bool = False
+    """callctl called, because the caller had asked for it in an earlier call."""
     is_moved: bool = False
     """Somebody transferred the caller to something that is not ours."""
     ended_at: float | None = None
@@ -89,11 +91,12 @@ class Truth:
         """Follow everything that happens on this switch."""
         switch.on_observed(lambda name, uuid, at, other: self._notice(switch, name, uuid, at, other))
 
-    def placed(self, switch: Switch, uuid: str, at: float) -> Story:
-        """A call came in; it must be told at once, before anything happens to it."""
+    def placed(self, switch: Switch, uuid: str, at: float, *, is_called_back: bool = False) -> Story:
+        """A caller is on the line; it must be told at once, before anything happens to it."""
         channel = switch.locate(uuid)
         assert channel is not None, "a call that was just placed is up"
-        story = self.stories[uuid] = self.alive[uuid] = Story(channel, switch, at)
+        story = Story(channel, switch, at, is_called_back=is_called_back)
+        self.stories[uuid] = self.alive[uuid] = story
         self._timeline.name(uuid, f"caller{len(self.stories)}")
         return story
 
@@ -110,7 +113,7 @@ class Truth:
             what = f"{name} {uuid}{' with ' + other if other else ''}"
             self._timeline.add(at, switch.name, what, uuid, other)
         if name in ("leg-ringing", "leg-answered"):
-            self._notice_leg(switch, uuid)
+            self._notice_leg(switch, uuid, at)
         elif name == "bridged":
             self._begin_talk(uuid, other, at)
         elif name == "unbridged":
@@ -123,9 +126,14 @@ class Truth:
             elif uuid in self.legs:
                 self._leg_ended(self.legs[uuid])
 
-    def _notice_leg(self, switch: Switch, uuid: str) -> None:
+    def _notice_leg(self, switch: Switch, uuid: str, at: float) -> None:
         channel = switch.locate(uuid)
-        if channel is not None and uuid not in self.legs:
+        if channel is None:
+            return
+        if channel.variable("cc_side") == "member":
+            if channel.is_answered and uuid not in self.stories:
+                self.placed(switch, uuid, at, is_called_back=True)
+        elif uuid not in self.legs:
             agent, caller_uuid = channel.variable("cc_agent"), channel.variable("cc_member_uuid")
             self.legs[uuid] = Leg(channel, agent, caller_uuid)
             self._timeline.name(uuid, f"leg{len(self.legs)}({agent})")
@@ -166,6 +174,8 @@ class Truth:
             return "agent"
         if channel.variable("callctl_reason") in GIVEN_BACK:
             return "dialplan"
+        if story.is_called_back and not story.talks:
+            return "callctl"  # The agent for whom the caller was called is gone: another one calls again.
         return ""
 
     def _leg_ended(self, leg: Leg) -> None:

@@ -12,6 +12,8 @@ import trio
 
 from callctl.acd.distributor import Distributor
 from callctl.acd.views import AgentView, MemberView
+from callctl.call.stages import CALLBACK
+from callctl.call.switch import CALLER_RING_SECONDS
 from callctl.clock import SteadyClock
 from callctl.model import AgentState, AgentStatus
 from callctl.server import Server
@@ -23,7 +25,7 @@ from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
 from callctl.sim.torture.mishaps import Mishaps
 from callctl.sim.torture.timeline import Timeline, Violation
-from callctl.sim.torture.truth import Leg, Truth
+from callctl.sim.torture.truth import Leg, Story, Truth
 
 STEP_SECONDS = 0.1
 """How often everything is looked at while something happens."""
@@ -89,7 +91,8 @@ class Watch:
         self._clock = clock
         self._slack = EVENT_SECONDS + climate.latency_seconds + 2 * climate.late_seconds
         # A lost result of an originate is asked for when its time is over.
-        longest_ring = max(queue.ring_timeout for queue in climate.queues)
+        self._ring_back_seconds = CALLER_RING_SECONDS if any(q.callback_key for q in climate.queues) else 0.0
+        longest_ring = max(self._ring_back_seconds, *(queue.ring_timeout for queue in climate.queues))
         self._patience = longest_ring + 5.0 if climate.lost_jobs else 0.0
         self._stuck_seconds = STUCK_SECONDS + self._patience
         # An agent hears the prelude alone, and has so long for the key.
@@ -108,6 +111,8 @@ class Watch:
         self._calm_spells: dict[str, list[tuple[float, float]]] = {name: [] for name in switches}
         self.promised: set[str] = set()
         """Calls that callctl had for a while, so that they must have a row."""
+        self.promised_callbacks: set[str] = set()
+        """Callers whom it let go with the promise to call them back."""
         for switch in switches.values():
             switch.on_observed(self._notice)
         house.on_start.append(self._check_statuses)
@@ -127,8 +132,16 @@ class Watch:
 
     def _notice(self, name: str, uuid: str, at: float, other: str) -> None:
         self._observed.set()
+        if name == "hung-up" and uuid in self._truth.stories:
+            self._note_promised_callback(self._truth.stories[uuid])
         if name == "bridged":
             self._check_acceptance(self._truth.legs.get(uuid) or self._truth.legs.get(other), at)
+
+    def _note_promised_callback(self, story: Story) -> None:
+        server = self._house.server
+        is_kept = not self._disk.is_full if server is None else self._is_kept(server)
+        if story.channel.variable("callctl_target") == CALLBACK and is_kept:
+            self.promised_callbacks.add(story.uuid)
 
     def _check_acceptance(self, leg: Leg | None, at: float) -> None:
         """Nobody gets a caller who has not pressed the key that the queue asks for."""
@@ -240,7 +253,9 @@ class Watch:
             for channel in self._switches[name].channels():
                 if channel.variable("cc_side") == "agent":
                     legs.setdefault(channel.variable("cc_agent"), []).append(channel)
-                    yield from self._of_leg(self._switches[name], channel)
+                    yield from self._of_leg(self._switches[name], channel, server)
+                elif channel.variable("cc_side") == "member":
+                    yield from self._of_member(channel, server)
         for agent, held in legs.items():
             if len(held) > 1:
                 yield "an agent has two legs", agent, 0.0, (agent, *(leg.uuid for leg in held))
@@ -248,26 +263,45 @@ class Watch:
             for view in agents:
                 yield from self._of_agent(view, legs.get(view.name, []))
         led = {member.arrival.uuid for member in members}
-        led |= {session.arrival.uuid for session in server.reception.sessions.values()}
+        led |= {session.record.arrival.uuid for session in server.reception.sessions.values()}
         for story in self._truth.alive.values():
             if story.switch.name in calm and not story.is_moved:
                 if story.is_talking or story.uuid in led or story.channel.variable("callctl_reason"):
                     continue
                 yield "a caller is with nobody", story.uuid, STRANDED_SECONDS, (story.uuid,)
 
-    def _of_leg(self, switch: Switch, leg: Channel) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
+    def _of_leg(
+        self, switch: Switch, leg: Channel, server: Server
+    ) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
         caller_uuid, agent = leg.variable("cc_member_uuid"), leg.variable("cc_agent")
         about = (leg.uuid, caller_uuid, agent)
-        if switch.locate(caller_uuid) is None:
+        # A caller who is to be called back has no channel yet, but a call.
+        is_there = switch.locate(caller_uuid) is not None if caller_uuid else self._has_call(leg, server)
+        if not is_there:
             yield "a leg lives without its caller", leg.uuid, ORPHAN_SECONDS, about
         elif leg.is_answered and leg.partner is None:
-            yield "an agent hears nobody", leg.uuid, self._silence_seconds, about
+            seconds = self._silence_seconds + (0.0 if caller_uuid else self._ring_back_seconds)
+            yield "an agent hears nobody", leg.uuid, seconds, about
+
+    def _of_member(
+        self, member: Channel, server: Server
+    ) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
+        about = (member.uuid, member.variable("callctl_call"))
+        story = self._truth.stories.get(member.uuid)
+        if story is None and not self._has_call(member, server):
+            yield "a caller is called back for nobody", member.uuid, ORPHAN_SECONDS, about
+        elif story is not None and not story.talks and not story.is_moved:
+            yield "a caller who was called back hears nobody", member.uuid, self._silence_seconds, about
+
+    def _has_call(self, leg: Channel, server: Server) -> bool:
+        return leg.variable("callctl_call") in server.reception.sessions
 
     def _of_agent(
         self, agent: AgentView, legs: list[Channel]
     ) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
         about = (agent.name, agent.call)
-        whom = f"{agent.name} for {agent.call}"
+        # Two results of originates may be lost one after the other; each may take its time.
+        whom = f"{agent.name} for {agent.call}{f' by {agent.offer.id}' if agent.offer else ''}"
         if agent.state in ON_A_LEG and not legs:
             yield f"an agent is {agent.state} without a leg", whom, self._stuck_seconds, about
         if agent.state is not AgentState.IN_A_QUEUE_CALL and any(leg.partner is not None for leg in legs):
@@ -278,13 +312,14 @@ class Watch:
     def _check_places(self, members: tuple[MemberView, ...], now: float) -> None:
         """A caller whose channel carries a time of joining is never seen with another one in that wait."""
         for member in members:
-            uuid = member.arrival.uuid
+            # Who is to be called back is not on the line, and keeps the place of the call before.
+            uuid = member.arrival.original_uuid
             story = self._truth.stories.get(uuid)
             if story is None:
                 self._violated(now, f"nobody knows the caller {uuid}", (uuid,), ("unknown", uuid))
                 continue
             joined_at = member.arrival.joined_at
-            known = self._places.get(uuid)
+            known = None if member.arrival.callback else self._places.get(uuid)
             if known is not None and known[0] == member.queue and abs(known[1] - joined_at) > PLACE_SECONDS:
                 what = f"{uuid} joined at {known[1]:.3f} and has {joined_at:.3f} now"
                 self._violated(now, what, (uuid, member.call), ("place", member.call))
@@ -294,7 +329,7 @@ class Watch:
             if kept is not None and abs(kept - since) > PLACE_SECONDS:
                 what = f"{uuid} had a place since {kept:.3f} and has one since {since:.3f} in {member.queue}"
                 self._violated(now, what, (uuid, member.call), ("place brought along", member.call))
-            if known is None or known[0] != member.queue:
+            if not member.arrival.callback and (known is None or known[0] != member.queue):
                 carried = story.channel.variable("cc_queue_joined_epoch")
                 if carried and abs(float(carried) - joined_at) <= PLACE_SECONDS:
                     self._places[uuid] = member.queue, joined_at
