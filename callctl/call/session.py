@@ -42,6 +42,8 @@ from callctl.model import (
 
 log = structlog.get_logger(__name__)
 
+_REFUSALS = {QueueFull: Reason.FULL, QueueEmpty: Reason.EMPTY, UnknownQueue: Reason.ERROR}
+
 
 class CallSession:
     """One visit of one call to a queue."""
@@ -72,8 +74,7 @@ class CallSession:
         """What happened before the nursery was there."""
         self._caller = self._caller_leg(arrival.uuid)
         self._timers = NamedTimers(desk.dispatcher.timers, lambda timer: self.deliver(ev.TimerFired(timer)))
-        self._orders = 0
-        """How many are under way."""
+        self._orders_under_way = 0
         self._legs: set[str] = set()
         self._first_effects: list[ev.Effect] | None = None
         self._next_visit: Arrival | None = None
@@ -227,12 +228,8 @@ class CallSession:
             place = dispatcher.act(lambda distributor, now: distributor.join(arrival, now))
         except QueueClosed as closed:
             return self._refuse(Reason.EMPTY, closed, self._queue.closed_target)
-        except QueueFull as full:
-            return self._refuse(Reason.FULL, full)
-        except QueueEmpty as empty:
-            return self._refuse(Reason.EMPTY, empty)
-        except UnknownQueue as unknown:
-            return self._refuse(Reason.ERROR, unknown)
+        except (QueueFull, QueueEmpty, UnknownQueue) as refusal:
+            return self._refuse(_REFUSALS[type(refusal)], refusal)
         self._log.info("call joined", position=place.position, resumes=arrival.resumes)
         self._arrival = evolve(arrival, place_since=place.since)
         return begin(place, self._desk.clock.now())
@@ -279,7 +276,7 @@ class CallSession:
             if await state_of(self._switch, answered) is not LegState.BRIDGED:
                 await self._switch.hang_up(answered, "ORIGINATOR_CANCEL")
                 if self._arrival.callback:
-                    await self._switch.hang_up(self._caller.uuid, "ORIGINATOR_CANCEL")
+                    await self._hang_up_caller("ORIGINATOR_CANCEL")
 
     async def give_way(self) -> bool:
         """Be over and write nothing more, as another session is to follow the talk of this caller.
@@ -365,7 +362,7 @@ class CallSession:
                 record = partial(record_talk, switch=self._switch, desk=self._desk)
                 self._order(record, template, self._flow.record.arrival, offer)
             case ev.HangUpCaller(cause):
-                self._order(self._switch.hang_up, self._caller.uuid, cause)
+                self._order(self._hang_up_caller, cause)
             case ev.ReleaseOffer(offer_id, result, cause):
                 act(lambda d, now: d.offer_failed(offer_id, result, cause, now))
             case ev.ReportBridged(offer_id):
@@ -400,12 +397,12 @@ class CallSession:
     # --- orders: each runs to its end, also when the call is over ---
 
     def _order(self, order: Callable[..., Awaitable[None]], *arguments: object) -> None:
-        self._orders += 1
+        self._orders_under_way += 1
         self._start(self._carry_out, order, *arguments)
 
     async def _carry_out(self, order: Callable[..., Awaitable[None]], *arguments: object) -> None:
         await order(*arguments)
-        self._orders -= 1
+        self._orders_under_way -= 1
         self._over_if_nothing_is_left()
 
     def _start(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
@@ -414,7 +411,7 @@ class CallSession:
 
     def _over_if_nothing_is_left(self) -> None:
         """A call ends when it is over and its orders have run; after what happens at this moment."""
-        if self._is_over and not self._orders:
+        if self._is_over and not self._orders_under_way:
             self._desk.dispatcher.agenda.add(self._over.set)
 
     async def _ring(self, offer: Offer) -> None:
@@ -457,6 +454,10 @@ class CallSession:
         else:
             self.deliver(ev.BridgeRefused(offer.id, f"no bridge came; the leg is {state.name}"))
 
+    async def _hang_up_caller(self, cause: str) -> None:
+        if self._caller.uuid:  # a callback may have none yet
+            await self._switch.hang_up(self._caller.uuid, cause)
+
     async def _fetch(self) -> None:
         if not await self._caller.fetch():
             self.deliver(ev.WaitOver(Reason.TRANSFERRED))
@@ -483,8 +484,10 @@ class CallSession:
 
     async def _call_back(self, offer: Offer) -> None:
         """Ring the caller, whose agent is there."""
-        before, self._caller = self._caller, self._caller_leg(self._desk.ids.uuid())
-        await before.forget()
+        await self._caller.forget()
+        if (taken := self._flow.taken) is None or taken.id != offer.id:
+            return
+        self._caller = self._caller_leg(self._desk.ids.uuid())
         try:
             uuid = await self._caller.call_back(self._queue.callback_dialstring, self._arrival)
         except AgentUnreached as unreached:
@@ -493,7 +496,5 @@ class CallSession:
             self.deliver(ev.CallerReached(offer.id, uuid))
 
     def _place(self) -> ev.PlaceTold:
-        call, queue = self._arrival.call, self._arrival.queue
-        return self._desk.dispatcher.act(
-            lambda d, now: ev.PlaceTold(d.position(call, now), d.expected_wait(queue, now))
-        )
+        call, queue, act = self._arrival.call, self._arrival.queue, self._desk.dispatcher.act
+        return act(lambda d, now: ev.PlaceTold(d.position(call, now), d.expected_wait(queue, now)))

@@ -148,6 +148,18 @@ async def test_stopping_lets_a_caller_go_who_is_just_being_called_back_and_ends_
     assert session.record.reason is None
 
 
+async def test_nobody_is_called_back_for_an_agent_who_has_left_in_the_same_instant() -> None:
+    switch = Phones(LegState.GONE)
+    session = bridging(switch)
+    async with trio.open_nursery() as session._nursery:
+        session._take(ev.AgentHungUp("leg", "NORMAL_CLEARING"))
+        session._caller = session._caller_leg("")
+        await session._call_back(OFFER)
+        await session._hang_up_caller("ORIGINATOR_CANCEL")
+    assert switch.hung_up == []
+    assert session._early == []
+
+
 class LetGo:
     """A caller who is led by nobody any more."""
 

@@ -148,7 +148,7 @@ async def test_the_next_queue_does_not_wait_for_what_is_ordered_in_the_one_befor
         before.deliver(ev.Offered(OFFER))
         before.deliver(ev.WaitOver(Reason.OVERFLOW, "queue:second"))
         await trio.testing.wait_all_tasks_blocked()
-        assert before._orders == 1, "the originate is still out"
+        assert before._orders_under_way == 1, "the originate is still out"
         [member] = found.distributor.members(NOW)
         assert member.queue == "second"
 
