@@ -194,7 +194,8 @@ class Distributor:
         arrival = floor.memory.recall(queue, arrival, now)
         callback = floor.members.get(floor.memory.callback_of(arrival) or "")
         if callback is not None and callback.winner is None:
-            arrival = evolve(arrival, place_since=callback.place_since)
+            own = arrival.joined_at if arrival.place_since is None else arrival.place_since
+            arrival = evolve(arrival, place_since=min(own, callback.place_since))
             floor.drop(callback.call, now)
             floor.effects.append(WaitOver(callback.call, Reason.WITHDRAWN, f"call:{arrival.call}"))
         member = Member(

@@ -138,12 +138,15 @@ class Bridging(Talking):
     def caller_gone_while_bridging(self, event: ev.CallerHungUp | ev.SwitchLost, now: float) -> list[Effect]:
         offer = self._taken
         assert offer is not None, "BRIDGING always has an offer"
-        if isinstance(event, ev.SwitchLost) and self._ledger.arrival.callback:
-            lost = self._bridge_failed("the switch was lost", now, leg_is_gone=True)
-            return [ev.StopTimer(TIMER_BRIDGE), *lost]
         talk = event.talk if isinstance(event, ev.CallerHungUp) else None
         if isinstance(event, ev.CallerHungUp) and talk is not None and talk.leg_uuid == offer.leg_uuid:
             return [*self._bridged_after_all(talk, now), *self.caller_left_talk(event, now)]
+        if self._ledger.arrival.callback and not self._hangup_is_ours:
+            if isinstance(event, ev.SwitchLost):
+                return [ev.StopTimer(TIMER_BRIDGE), *self._call_again_later("the switch was lost", now)]
+            if event.by is HungUpBy.SWITCH:
+                # As it does to a caller with no way back, whose agent is gone in the instant of the bridge.
+                return [ev.StopTimer(TIMER_BRIDGE), *self._call_again_later(event.cause, now)]
         self._taken = None
         ended = (
             self.caller_gone(event, now)
@@ -201,9 +204,11 @@ class Bridging(Talking):
     def caller_unreached(self, event: ev.CallerUnreached, now: float) -> list[Effect]:
         if self._taken is None or event.offer_id != self._taken.id:
             return []
+        return self._call_again_later(f"caller not reached: {event.cause}", now)
+
+    def _call_again_later(self, why: str, now: float) -> list[Effect]:
         self._attempts += 1
         is_last = self._attempts >= self._queue.callback_attempts
-        why = f"caller not reached: {event.cause}"
         failed = self._bridge_failed(why, now, leg_is_gone=False, is_last=is_last)
         if is_last:
             return [*failed, *self._end_wait(Reason.CALLER_HANGUP, now, by=HungUpBy.CALLER)]

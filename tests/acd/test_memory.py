@@ -143,6 +143,14 @@ def test_a_callback_whose_caller_did_not_answer_is_tried_later_in_its_old_place(
     assert centre.pairs() == []
 
 
+def test_a_caller_whose_own_place_is_better_than_that_of_the_callback_keeps_it() -> None:
+    centre = Centre()
+    centre.join("c1", 50.0, caller_number="030123", callback=True)
+    centre.join("c2", 90.0, caller_number="030123", place_since=20.0)
+    [member] = centre.d.members(90.0)
+    assert (member.call, member.arrival.place_since) == ("c2", 20.0)
+
+
 def test_a_callback_that_is_just_being_made_is_not_taken_from_its_agent() -> None:
     centre = Centre()
     centre.agent("anna", 0.0)

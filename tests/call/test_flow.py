@@ -862,7 +862,14 @@ def test_an_agent_who_leaves_while_the_caller_is_rung_lets_the_caller_go() -> No
     ]
 
 
-@pytest.mark.parametrize("lost", [ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), ev.SwitchLost()])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"),
+        ev.SwitchLost(),
+        ev.CallerHungUp("DESTINATION_OUT_OF_ORDER", HungUpBy.SWITCH),
+    ],
+)
 def test_a_caller_who_was_reached_for_an_agent_who_is_gone_is_called_again(lost: ev.CallHappening) -> None:
     flow = callback_whose_agent_answered()
     flow.handle(ev.CallerReached("offer-1001", "new"), T + 5)

@@ -326,6 +326,8 @@ class Watch:
             brought = member.arrival.place_since
             since = joined_at if brought is None else brought
             kept = self._kept_since.get(uuid)
+            if kept is not None and since < kept and self._ring_back_seconds:
+                kept = self._kept_since[uuid] = since  # that of a callback, in the queue joined just now
             if kept is not None and abs(kept - since) > PLACE_SECONDS:
                 what = f"{uuid} had a place since {kept:.3f} and has one since {since:.3f} in {member.queue}"
                 self._violated(now, what, (uuid, member.call), ("place brought along", member.call))
