@@ -354,14 +354,22 @@ class CallerLeg:
         or before that is on the channel, by a socket that comes meanwhile.
         """
         variables = {"socket_resume": "true", **variables}
-        if self._socket is None or not await self.set_variables(variables):
-            await self._leave_owing(variables)
-        if self._socket is None:
+        if self._socket is not None and await self.set_variables(variables) and await self._exit():
             return
+        await self._leave_owing(variables)
+        await self._exit()
+
+    async def _exit(self) -> bool:
+        """Leave the socket, if there still is one; say whether the switch has not lost the order."""
+        if self._socket is None:
+            return True
         try:
             await self._socket.request(commands.exit_())
-        except WaitEnded:
-            self._log.debug("socket ended before the hand-back")
+        except WaitEnded as ended:
+            self._log.info("the socket ended before the hand-back", why=str(ended))
+            self._socket = None
+            return False
+        return True
 
     async def _leave_owing(self, variables: Mapping[str, str]) -> None:
         """Tell the channel, as soon as there is a connection; the next socket is one as well."""

@@ -59,7 +59,7 @@ _NOTHING_TO_DO: Mapping[type, Handler] = dict.fromkeys(
 _IN_THE_QUEUE: Mapping[type, Handler] = {
     **_OFFERS_MAY_END_LATE,
     ev.Offered: Waiting.ring,
-    ev.AgentHungUp: CallLife.nothing,
+    ev.AgentHungUp: Waiting.agent_gone,
     ev.Bridged: Waiting.caller_taken,
     ev.BridgeRefused: Bridging.lapsed_bridge_refused,
     ev.Unbridged: CallLife.nothing,

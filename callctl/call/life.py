@@ -64,6 +64,8 @@ class CallLife:
         """The offer whose agent answered and is being bridged, or talks."""
         self._lapsed: Offer | None = None
         """The offer whose agent was gone before the bridge, while FreeSWITCH may yet act on the order."""
+        self._gone_legs: dict[str, str] = {}
+        """Legs that were gone before we heard of an answer, with the cause: it may be told later."""
         self._socket_is_open = True
         self._was_away = False
         """The caller had no socket when the bridge was ordered, as far as we know, and will come back."""

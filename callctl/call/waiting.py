@@ -109,6 +109,10 @@ class Waiting(Bridging):
             released.insert(0, ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"))
         return [*released, *self._stop_ringing(event.offer_id, event.result, event.cause, now)]
 
+    def agent_gone(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
+        self._gone_legs[event.leg_uuid] = event.cause
+        return []
+
     def agent_answered(self, event: ev.AgentAnswered, now: float) -> list[Effect]:
         offer = self._ringing.get(event.offer_id)
         if offer is None:
@@ -117,6 +121,11 @@ class Waiting(Bridging):
             return [
                 ev.HangUpLeg(event.leg_uuid, "LOSE_RACE"),
                 *self._stop_ringing(offer.id, OfferResult.CANCELLED, "LOSE_RACE", now),
+            ]
+        if (cause := self._gone_legs.get(event.leg_uuid)) is not None:
+            return [
+                ev.ReportBridgeFailed(offer.id, caller_gone=False),
+                *self._stop_ringing(offer.id, OfferResult.FAILED, cause, now),
             ]
         # FreeSWITCH names the leg; ours is only a wish where the UUID was taken already.
         offer = evolve(offer, leg_uuid=event.leg_uuid)

@@ -159,6 +159,26 @@ async def test_a_socket_that_ends_in_the_midst_of_the_hand_back_leaves_the_reaso
     assert exit_() not in socket.ordered
 
 
+async def test_a_socket_that_ends_instead_of_letting_go_leaves_the_reason_owed(
+    autojump_clock: MockClock,
+) -> None:
+    class CutOff(Socket):
+        async def request(self, order: Command) -> None:
+            await trio.sleep(30.0)
+            raise ConnectionLost("cut off")
+
+    switch: Any = Switch(is_up=False)
+    socket: Any = CutOff()
+    leg = a_leg(switch)
+    await leg.take(socket)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leg.hand_back, hand_back_variables(Reason.TIMEOUT, NOW))
+        await trio.sleep(60.0)
+        assert leg.is_owed
+        switch.is_up = True
+    assert switch.variables[OWED] == "TIMEOUT"
+
+
 async def test_a_socket_that_has_told_of_a_hangup_leads_nobody_on() -> None:
     socket: Any = Socket()
     leg = a_leg(Switch())

@@ -888,6 +888,17 @@ def test_a_caller_who_was_called_back_and_hangs_up_before_the_bridge_wants_no_ca
     assert flow.record.reason is Reason.CALLER_HANGUP
 
 
+@pytest.mark.parametrize("arrival", [ARRIVAL, CALLED_BACK], ids=["a caller", "a callback"])
+def test_an_agent_whose_answer_is_told_after_the_hangup_gets_nobody(arrival: Arrival) -> None:
+    flow = CallFlow(arrival, WITH_CALLBACK)
+    flow.begin(Place(position=1), T)
+    flow.handle(ev.Offered(an_offer()), T + 1)
+    assert flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 2) == []
+    answered = flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 2.1)
+    assert orders(answered) == [ev.ReportBridgeFailed("offer-1001", caller_gone=False)]
+    assert (flow.stage, flow.taken) == (Stage.WAITING, None)
+
+
 def test_a_refused_bridge_leaves_a_callback_waiting() -> None:
     flow = callback_whose_agent_answered()
     flow.handle(ev.CallerReached("offer-1001", "new"), T + 5)
