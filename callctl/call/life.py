@@ -17,11 +17,13 @@ from callctl.call.entertainment import Entertainment
 from callctl.call.events import CallHappening, Effect
 from callctl.call.ledger import Ledger
 from callctl.call.stages import (
+    BRIDGE_PROOF_SECONDS,
     CALLBACK,
     FAREWELL_SECONDS,
     RETURN_SECONDS,
     STATE_OF_STAGE,
     SWITCH_FAULTS,
+    TIMER_BRIDGE,
     TIMER_FAREWELL,
     TIMER_RETURN,
     Stage,
@@ -104,6 +106,10 @@ class CallLife:
     def has_begun(self) -> bool:
         """Say whether the caller was led into the queue, or found in a talk."""
         return self._has_begun
+
+    def follow_on(self, before: CallLife) -> None:
+        """Take a caller over from another queue, with a bridge that lapsed there and may yet come."""
+        self._lapsed, self._was_away = before._lapsed, before._was_away
 
     # --- the caller's socket ---
 
@@ -243,8 +249,13 @@ class CallLife:
 
     def _entertain(self, now: float) -> list[Effect]:
         self._is_unattended = False
-        keep_place = ev.SetCallerVariables(waiting_variables(self._ledger.arrival))
-        return [keep_place, *self._entertainment.begin(now)]
+        return [*self._keep_place(), *self._entertainment.begin(now)]
+
+    def _keep_place(self) -> list[Effect]:
+        """Let the channel carry the place, once no bridge can take the caller: its variables lead back."""
+        if self._lapsed is not None:
+            return [ev.StartTimer(TIMER_BRIDGE, BRIDGE_PROOF_SECONDS)]
+        return [ev.SetCallerVariables(waiting_variables(self._ledger.arrival))]
 
     def _stop_ringing(self, offer_id: str, result: OfferResult, cause: str, now: float) -> list[Effect]:
         offer = self._ringing.pop(offer_id)

@@ -183,12 +183,10 @@ class CallSession:
         self.join_unled()
 
     def follow_on(self, before: CallSession, *, is_away: bool) -> None:
-        """Take over whoever was in another queue, or asked there for a callback.
-
-        A caller who `is_away` joins at once, before `run`.
-        """
+        """Take over from another queue; a caller who `is_away` joins at once, before `run`."""
         if not self._arrival.callback:
             self._caller.stand_like(before._caller)
+            self._flow.follow_on(before._flow)
         if is_away:
             self.join_unled()
 

@@ -16,7 +16,6 @@ from callctl.call.stages import (
     TIMER_RETURN,
     Stage,
 )
-from callctl.call.variables import waiting_variables
 from callctl.model import (
     HungUpBy,
     OfferResult,
@@ -60,7 +59,7 @@ class Waiting(Bridging):
             self._ledger.note(now, "place-kept", arrival.queue)
             if was_here
             else self._ledger.note(now, "joined", f"{arrival.queue}, position {place.position}"),
-            *([] if was_here else [ev.SetCallerVariables(waiting_variables(arrival))]),
+            *([] if was_here else self._keep_place()),
             ev.SettleCaller(),
             ev.StartTimer(TIMER_RETURN, RETURN_SECONDS),
         ]

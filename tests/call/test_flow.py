@@ -853,6 +853,25 @@ def test_a_caller_who_is_not_reached_is_tried_again_later_and_then_given_up() ->
     assert flow.record.outcome is Outcome.ABANDONED
 
 
+def test_a_bridge_that_lapsed_in_the_queue_before_may_yet_take_the_caller() -> None:
+    before = waiting()
+    before.handle(ev.Offered(an_offer()), T + 1)
+    before.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 2)
+    before.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 2.01)
+    before.handle(ev.WaitOver(Reason.OVERFLOW, "queue:second"), T + 2.02)
+    flow = CallFlow(evolve(ARRIVAL, call="call-2", queue="second"), QUEUE)
+    flow.follow_on(before)
+    begun = flow.begin(Place(position=1), T + 2.03)
+    # The way back that was set for the bridge stays until it is settled.
+    assert ev.StartTimer(TIMER_BRIDGE, BRIDGE_PROOF_SECONDS) in begun
+    assert not [effect for effect in begun if isinstance(effect, ev.SetCallerVariables)]
+    taken = flow.handle(ev.CallerTaken(), T + 2.05)
+    assert ev.LeaveSocket() in taken
+    assert flow.stage is Stage.WAITING
+    back = flow.handle(ev.CallerReturned(), T + 7)
+    assert ev.SetCallerVariables(waiting_variables(flow.record.arrival)) in back
+
+
 def test_an_agent_who_leaves_while_the_caller_is_rung_lets_the_caller_go() -> None:
     flow = callback_whose_agent_answered()
     effects = flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 5)
