@@ -112,6 +112,8 @@ class CallerLeg:
         self._hearings: list[Hearing] = []
         self._left_at = -math.inf
         """When a socket of this caller has ended that was not the last one, on Trio's clock."""
+        self._core_uuid = switch.core_uuid
+        """On which run of the switch the caller is; its socket may come before our connection to that run."""
         self._way_back = ""
         self._music_uuid = ""
         self._is_answered = False
@@ -139,6 +141,11 @@ class CallerLeg:
     def is_answered(self) -> bool:
         """Say whether the caller's leg is answered, and billed."""
         return self._is_answered
+
+    @property
+    def was_lost(self) -> bool:
+        """Say whether the switch is known to have been restarted under this caller."""
+        return self._switch.core_uuid != self._core_uuid
 
     @property
     def is_owed(self) -> bool:
@@ -169,12 +176,14 @@ class CallerLeg:
 
     def find(self, data: Event) -> None:
         """Take in how the caller's channel stands, be it led by a socket or not."""
+        self._core_uuid = data.get("Core-UUID") or self._core_uuid
         self._way_back = way_back(data)
         self._is_answered = data.get("Answer-State") == "answered"
 
     def stand_like(self, before: CallerLeg) -> None:
         """Take in how the caller's channel stands from who led it until now; any older sockets end now."""
         self._way_back, self._is_answered = before._way_back, before._is_answered
+        self._core_uuid = before._core_uuid
         if any(each.socket is not before._socket for each in before._hearings):
             self._left_at = trio.current_time()
 
@@ -404,11 +413,10 @@ class CallerLeg:
         self.stop_watching()
         with trio.CancelScope() as self._watch:
             switch.listen(self._uuid, self.on_event)
-            core_uuid = switch.core_uuid
             while True:
                 with trio.move_on_after(SWITCH_LOST_SECONDS) as patience:
                     await switch.wait_ready()
-                if patience.cancelled_caught or switch.core_uuid != core_uuid:
+                if patience.cancelled_caught or self.was_lost:
                     self._deliver(ev.SwitchLost())
                     return
                 try:

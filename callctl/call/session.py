@@ -65,7 +65,6 @@ class CallSession:
         self._arrival = arrival
         self._queue = queue
         self._switch = switch
-        self._core_uuid = switch.core_uuid
         self._desk = desk
         self._begin_away = begin_away
         self._flow = CallFlow(arrival, queue, known)
@@ -297,8 +296,7 @@ class CallSession:
         if self._flow.stage is not Stage.TALKING or leg_uuid in shown:
             return
         if await self._switch.leg_state(leg_uuid) is LegState.GONE:
-            was_restarted = self._switch.core_uuid != self._core_uuid
-            self.deliver(ev.SwitchLost() if was_restarted else ev.AgentHungUp(leg_uuid, ""))
+            self.deliver(ev.SwitchLost() if self._caller.was_lost else ev.AgentHungUp(leg_uuid, ""))
 
     def _listen_to_leg(self, leg_uuid: str) -> None:
         self._legs.add(leg_uuid)

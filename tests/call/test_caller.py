@@ -27,6 +27,7 @@ class Switch:
     """A switch that remembers what is set on the caller; without its connection it sets nothing."""
 
     name = "fs1"
+    core_uuid = "core"
 
     def __init__(self, *, is_up: bool = True, slowness: float = 0.0) -> None:
         self.variables: dict[str, str] = {}
@@ -209,6 +210,42 @@ async def test_an_older_socket_that_ends_with_the_queue_before_does_not_take_the
     await after.take(socket)
     after.on_event(Event("CHANNEL_EXECUTE_COMPLETE", {"Application": "socket", "Answer-State": "answered"}))
     assert told == ([ev.SocketLost()] if has_older else [ev.CallerTaken()])
+
+
+class Restarted(Switch):
+    """A switch of which we know only since its restart, and on which every caller lives."""
+
+    async def wait_ready(self) -> None:
+        self.core_uuid = "another run"
+
+    async def follow(self, uuid: str) -> None:
+        """Nothing happens on this channel."""
+
+    async def exists(self, uuid: str) -> bool:
+        return True
+
+    async def wait_lost(self) -> None:
+        await trio.sleep_forever()
+
+    def listen(self, uuid: str, listener: Callable[[Event], None]) -> None:
+        """Nobody tells anything."""
+
+    def unlisten(self, uuid: str, listener: Callable[[Event], None]) -> None:
+        """Nobody told anything."""
+
+
+@pytest.mark.parametrize(
+    ("core_uuid", "told"), [("another run", []), ("core", [ev.SwitchLost()])], ids=["after it", "before it"]
+)
+async def test_a_caller_is_lost_with_a_restart_only_who_came_before_it(
+    autojump_clock: MockClock, core_uuid: str, told: list[ev.CallHappening]
+) -> None:
+    heard: list[ev.CallHappening] = []
+    leg = a_leg(Restarted(), heard.append)
+    leg.find(Event("", {"Core-UUID": core_uuid}))
+    with trio.move_on_after(60.0):
+        await leg.watch()
+    assert heard == told
 
 
 async def test_a_caller_of_whom_the_switch_says_nothing_may_be_on_the_way() -> None:
