@@ -156,10 +156,10 @@ def test_a_callback_that_is_just_being_made_is_not_taken_from_its_agent() -> Non
     centre.agent("anna", 0.0)
     centre.join("c1", 0.0, caller_number="030123", callback=True)
     offer = centre.offer()
-    centre.answer(offer, 5.0)
+    assert centre.d.offer_answered(offer.id, 5.0)
     centre.join("c2", 6.0, caller_number="030123")
     places = {member.call: member.arrival.place_since for member in centre.d.members(6.0)}
-    assert places == {"c2": None}
+    assert places == {"c1": None, "c2": None}
     assert not [effect for effect in centre.effects() if isinstance(effect, WaitOver)]
 
 

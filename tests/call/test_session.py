@@ -17,6 +17,7 @@ from callctl.call.desk import Desk
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.flow import CallFlow
 from callctl.call.session import CallSession
+from callctl.call.stages import Stage
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
 from callctl.model import Arrival, CallRecord, Fact, Ids, Offer, Place, QueueSettings, Reason
@@ -146,6 +147,7 @@ async def test_stopping_lets_a_caller_go_who_is_just_being_called_back_and_ends_
     async with trio.open_nursery() as session._nursery:
         session._take(ev.CallerUnreached(OFFER.id, "ORIGINATOR_CANCEL"))
     assert session.record.reason is None
+    assert session._flow.stage is Stage.BRIDGING, "nothing that is heard now changes the row"
 
 
 async def test_nobody_is_called_back_for_an_agent_who_has_left_in_the_same_instant() -> None:
