@@ -152,14 +152,22 @@ class Reception:
             log.info("the caller does not carry the refusal", uuid=arrival.uuid, why=str(error))
 
     def resume_callbacks(self) -> None:
-        """Let the callbacks of before a restart wait on."""
+        """Let the callbacks of before a restart wait on.
+
+        None ends before its switch has told what became of it: its caller may be talking by now.
+        """
+
+        async def run_once_ready(session: CallSession, switch: Switch) -> None:
+            await switch.wait_ready()
+            await session.run()
+
         for record in self._absentees.all():
             arrival = record.arrival
             switch = self._switches.get(arrival.switch)
             if arrival.callback and not record.bridged_at and switch is not None:
                 session = self._session(evolve(arrival, uuid=""), switch)
                 session.join_unled()
-                self._start(session, session.run)
+                self._start(session, partial(run_once_ready, session, switch))
 
     def keep_place(self, record: CallRecord, switch: Switch, found: Event) -> None:
         """Let a caller of before a restart stand in the old place at once, with no socket yet.

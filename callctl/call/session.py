@@ -204,6 +204,8 @@ class CallSession:
         await self._live(lambda: self._flow.adopt(offer, bridged_at, self._desk.clock.now()))
 
     async def _live(self, begin: Callable[[], list[ev.Effect]]) -> None:
+        if self._has_left:
+            return
         dispatcher = self._desk.dispatcher
         dispatcher.enter(self._arrival.call, self.deliver)
         try:

@@ -75,6 +75,7 @@ class Channels:
         self._shown = shown
         self._alive = alive
         self._uptime = uptime
+        self.ready = trio.Event()
 
     async def api(self, command: str) -> str:
         await trio.lowlevel.checkpoint()
@@ -124,7 +125,7 @@ class Channels:
         return PendingReply(commands.api(commands.uuid_setvar_multi(uuid, variables)))
 
     async def wait_ready(self) -> None:
-        await trio.lowlevel.checkpoint()
+        await self.ready.wait()
 
     async def wait_lost(self) -> None:
         await trio.sleep_forever()
@@ -208,7 +209,9 @@ async def reconciled(
         nursery.start_soon(dispatcher.run)
         await nursery.start(recovery.run)
         reception.resume_callbacks()
+        await trio.testing.wait_all_tasks_blocked()
         await recovery.reconcile(stand_in)
+        switch.ready.set()
         yield Found(facts, reception, distributor, recovery)
         nursery.cancel_scope.cancel()
 
@@ -310,6 +313,27 @@ async def test_the_talk_of_a_caller_who_was_called_back_is_followed_in_the_row_o
         assert (row.arrival.uuid, row.arrival.callback) == ("caller", True)
         assert (row.state, row.agent) == (CallState.TALKING, "1001")
         assert all(offer.ended_at is not None for offer in {o.id: o for o in found.offers()}.values())
+
+
+@pytest.mark.parametrize("talks", [True, False])
+async def test_a_callback_whose_time_is_over_at_a_restart_ends_only_if_its_caller_does_not_talk(
+    talks: bool,
+) -> None:
+    expired = NOW - 2 * QueueSettings(name="caller").callback_expiry
+    asked = evolve(an_open_call().arrival, uuid="", callback=True, original_uuid="first", joined_at=expired)
+    member = TALKING_CALLER | {"variable_cc_side": "member"}
+    leg = TALKING_LEG | {"variable_cc_member_uuid": ""}
+    alive = {"caller": member, "leg": leg} if talks else {}
+    async with reconciled(
+        Channels(shown=list(alive), alive=alive), evolve(an_open_call(), arrival=asked)
+    ) as found:
+        await trio.testing.wait_all_tasks_blocked()
+        row = found.rows()[-1]
+        assert (row.arrival.callback, row.arrival.original_uuid) == (True, "first")
+        assert (row.state, row.reason) == (
+            (CallState.TALKING, Reason.BRIDGED) if talks else (CallState.ENDED, Reason.TIMEOUT)
+        )
+        assert list(found.reception.sessions) == (["call-1"] if talks else [])
 
 
 async def test_a_caller_who_hears_nothing_but_ringing_is_on_the_way_back() -> None:
