@@ -130,6 +130,11 @@ class Server:
         """Say whether calls can come."""
         return self._is_serving
 
+    @property
+    def calls(self) -> int:
+        """How many calls are alive."""
+        return len(self.reception.sessions) if self._is_serving else 0
+
     async def _written(self) -> None:
         with trio.move_on_after(WRITTEN_SECONDS):
             try:
@@ -339,7 +344,7 @@ class Server:
 
     async def _drain(self) -> None:
         """Serve those who are here, up to `drain-timeout`."""
-        log.info("stopping", calls=len(self.reception.sessions))
+        log.info("stopping", calls=self.calls)
         self.reception.close()
         with trio.move_on_after(self._config.server.drain_timeout):
             await self.reception.wait_empty()

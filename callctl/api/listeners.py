@@ -128,7 +128,9 @@ async def _serve(app: Starlette, listeners: list[trio.SocketListener]) -> None:
         streams.add(stream)
         try:
             # It takes any stream that has a socket, and says that it wants one with TLS.
-            await _Connection(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
+            connection = _Connection(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
+            await connection
+            del connection.protocol  # The two hold each other: thirty objects, for a collection of garbage.
         except Exception:
             log.exception("a connection failed")
         finally:

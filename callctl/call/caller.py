@@ -217,9 +217,15 @@ class CallerLeg:
         return hearing
 
     def hear_no_more(self) -> None:
-        """The call is over: what comes on its sockets concerns it no more."""
+        """Another visit has the caller: what comes on its sockets concerns this one no more."""
         for hearing in self._hearings:
             hearing.stop()
+
+    def retire(self) -> None:
+        """The call is over: tell nothing any more, and hold on to nobody."""
+        self.hear_no_more()
+        self.stop_watching()
+        self._deliver = _tell_nobody
 
     def on_event(self, event: Event) -> None:
         """Tell what an event of the caller's channel means, whichever connection it came on."""
@@ -489,6 +495,10 @@ class CallerLeg:
 def is_on_the_way_back(data: Event) -> bool:
     """Say whether this channel's caller waits for us, or was sent to something else."""
     return data.variable("current_application") in ON_THE_WAY_BACK
+
+
+def _tell_nobody(happening: ev.CallHappening) -> None:
+    """A call that is over takes nothing in."""
 
 
 def _other_leg(event: Event, uuid: str) -> str:

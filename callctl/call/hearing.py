@@ -32,8 +32,8 @@ class Hearing:
         """Is set when nothing is heard any more."""
         self.socket = socket
         self._timers = timers
-        self._on_event = on_event
-        self._on_end = on_end
+        self._on_event: Callable[[Event], None] | None = on_event
+        self._on_end: Callable[[bool, bool], None] | None = on_end
         self._last_words: Timer | None = None
         socket.events.hear(self._take)
 
@@ -46,12 +46,13 @@ class Hearing:
         """Listen no more; what comes now waits for the next one who listens. Safe to call again."""
         if not self.over.is_set():
             self.over.set()
+            self._on_event = self._on_end = None
             self.socket.events.hear_no_more()
             if self._last_words is not None:
                 self._last_words.cancel()
 
     def _take(self, item: CallItem | None) -> None:
-        if self.over.is_set():
+        if self._on_event is None:
             return
         if item is None:
             self._end(hung_up=self._last_words is not None)
@@ -63,5 +64,7 @@ class Hearing:
             self._last_words = self._timers.after(LAST_WORDS_SECONDS, lambda: self._end(hung_up=True))
 
     def _end(self, *, hung_up: bool, said_so: bool = False) -> None:
+        on_end = self._on_end
         self.stop()
-        self._on_end(hung_up, said_so)
+        if on_end is not None:
+            on_end(hung_up, said_so)

@@ -72,7 +72,7 @@ class CallSession:
         self._early: list[ev.CallHappening] = []
         """What happened before the nursery was there."""
         self._caller = self._caller_leg(arrival.uuid)
-        self._timers = NamedTimers(desk.dispatcher.timers, lambda timer: self.deliver(ev.TimerFired(timer)))
+        self._timers = NamedTimers(desk.dispatcher.timers)
         self._orders_under_way = 0
         self._legs: set[str] = set()
         self._first_effects: list[ev.Effect] | None = None
@@ -244,12 +244,11 @@ class CallSession:
         self._has_left = True
         self._over.set()
         self._timers.stop_all()
-        self._caller.hear_no_more()
+        self._caller.retire()
         self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
         self._desk.dispatcher.forget(self._arrival.call)
         for leg_uuid in self._legs:
             self._switch.unlisten(leg_uuid, self._on_leg_event)
-        self._caller.stop_watching()
 
     def free_agent(self) -> None:
         """Tell the distributor that nobody follows this talk any more: the session has failed."""
@@ -372,7 +371,7 @@ class CallSession:
             case ev.LeaveQueue(abandoned):
                 act(lambda d, now: d.leave(self._arrival.call, now, abandoned=abandoned))
             case ev.StartTimer(timer, seconds):
-                self._timers.start(timer, seconds)
+                self._timers.start(timer, seconds, partial(self.deliver, ev.TimerFired(timer)))
             case ev.StopTimer(timer):
                 self._timers.stop(timer)
             case ev.End():

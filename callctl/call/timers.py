@@ -31,30 +31,29 @@ class Timer:
 
 
 class NamedTimers:
-    """The timers of one call, each under its name, which `fired` is told when the time has come."""
+    """The timers of one call, each under its name."""
 
-    def __init__(self, timers: Timers, fired: Callable[[str], None]) -> None:
+    def __init__(self, timers: Timers) -> None:
         self._all = timers
-        self._fired = fired
         self._running: dict[str, Timer] = {}
 
-    def start(self, name: str, seconds: float) -> None:
-        """Fire in so many seconds, and no more when an earlier start of this name has said so."""
+    def start(self, name: str, seconds: float, action: Callable[[], None]) -> None:
+        """Do `action` in so many seconds, and no more what an earlier start of this name was to do."""
         self.stop(name)
-        self._running[name] = self._all.after(seconds, partial(self._fire, name))
+        self._running[name] = self._all.after(seconds, partial(self._fire, name, action))
 
-    def _fire(self, name: str) -> None:
+    def _fire(self, name: str, action: Callable[[], None]) -> None:
         del self._running[name]
-        self._fired(name)
+        action()
 
     def stop(self, name: str) -> None:
-        """Fire not. Safe for one that does not run."""
+        """Do it not. Safe for one that does not run."""
         timer = self._running.pop(name, None)
         if timer is not None:
             timer.cancel()
 
     def stop_all(self) -> None:
-        """Fire none of them."""
+        """Do none of them."""
         for name in list(self._running):
             self.stop(name)
 

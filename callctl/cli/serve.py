@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import trio
 from attrs import evolve
 
 from callctl.cli.files import raise_file_limit
+from callctl.cli.garbage import collect_seldom, start_afresh
 from callctl.cli.options import checked_config, config_option
 from callctl.config import Config
 from callctl.config.settings import Address, LogNumbers
@@ -46,10 +46,7 @@ def command(config: Config, log_numbers: str | None) -> None:
     configure_logging(settings)
     _warn_of_open_doors(config)
     _have_files_for(config.server.max_calls)
-    # What the modules hold lives as long as the process. Without it a full collection of garbage, in which
-    # nobody is offered, looks at the calls alone.
-    gc.collect()
-    gc.freeze()
+    start_afresh()
     trio.run(_serve, config)
 
 
@@ -80,6 +77,7 @@ async def _serve(config: Config) -> None:
     server = Server(config)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_obey_signals, server, config.path, nursery.cancel_scope)
+        nursery.start_soon(collect_seldom, lambda: server.calls)
         await server.run()
         nursery.cancel_scope.cancel()
 

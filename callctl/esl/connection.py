@@ -355,11 +355,13 @@ class Connection:
             self._conclude()
 
     def _conclude(self) -> None:
-        """Close the stream, and say so; after whatever ended it was handed over."""
-        if self._carrier is not None:
-            self._carrier.close()
+        """Close the stream, say so, and hold on to nobody; after whatever ended it was handed over."""
+        carrier, self._carrier = self._carrier, None
+        if carrier is not None:
+            carrier.close()
         if self._over is not None:
             self._over.set()
+        self._on_event = self._on_notice = _take_nothing
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end()
@@ -368,6 +370,10 @@ class Connection:
         if isinstance(self._ended, WaitEnded):
             return copy(self._ended)
         return ConnectionLost(str(self._ended))
+
+
+def _take_nothing(item: object) -> None:
+    """Nothing comes on a connection that has ended."""
 
 
 def is_last_notice(message: Message) -> bool:
