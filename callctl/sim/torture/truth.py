@@ -142,7 +142,9 @@ class Truth:
         if uuid in self.legs:
             uuid, other = other, uuid
         if uuid in self.stories and other in self.legs:
-            self.stories[uuid].talks.append(Talk(self.legs[other], at))
+            leg = self.legs[other]
+            leg.caller_uuid = uuid  # of whom nothing was known when a callback's agent was rung
+            self.stories[uuid].talks.append(Talk(leg, at))
 
     def _end_talk(self, uuid: str, at: float) -> None:
         story = self.stories.get(uuid)
@@ -182,6 +184,8 @@ class Truth:
         story = self.stories.get(leg.caller_uuid)
         if story is None or not story.is_talking or story.talks[-1].leg is not leg:
             return
+        if leg.channel.hangup_cause == "BLIND_TRANSFER":
+            story.is_moved = True
         if not (
             _hung_up_itself(leg.channel)
             or leg.channel.hangup_cause == "SYSTEM_SHUTDOWN"
