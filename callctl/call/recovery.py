@@ -9,7 +9,7 @@ offered, and come back by themselves, as their dialplan keeps knocking; one who 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
 import msgspec
@@ -22,6 +22,7 @@ from callctl.call.caller import is_on_the_way_back
 from callctl.call.desk import Desk
 from callctl.call.events import CallerHungUp
 from callctl.call.reception import Reception
+from callctl.call.session import CallSession
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import Switch
 from callctl.call.variables import answered_at, arrival_from, bridged_seconds, bridged_with, who_hung_up
@@ -40,6 +41,9 @@ BRIDGE_SECONDS = 0.3
 WATCH_SECONDS = 30.0
 """How often a switch is compared with what we believe of it: one command, and one for each channel that
 surprises us."""
+
+LOT = 500
+"""So many calls are looked at before others have their turn: a millisecond."""
 
 log = structlog.get_logger(__name__)
 
@@ -102,10 +106,16 @@ class Recovery:
             await self._settle_leg(switch, leg, channels)
         await self._settle_rows(switch, channels)
         uuids = {row.uuid for row in shown}
-        for session in list(self._reception.sessions.values()):
-            if session.arrival.switch == switch.name:
+        for some in self._sessions_on(switch):
+            await trio.lowlevel.checkpoint()
+            for session in some:
                 await session.check_leg(uuids)
         return uuids
+
+    def _sessions_on(self, switch: Switch) -> Iterator[Sequence[CallSession]]:
+        """Return the calls of this switch that live now, in lots, between which others have their turn."""
+        on_it = [each for each in self._reception.sessions.values() if each.arrival.switch == switch.name]
+        return (on_it[first : first + LOT] for first in range(0, len(on_it), LOT))
 
     async def watch(self, switch: Switch) -> None:
         """Compare with `switch` for ever, and heal what no event told of: a fault elsewhere, each time."""
@@ -134,16 +144,18 @@ class Recovery:
         Once is not enough: the hangup may be on its way to us.
         """
         missing = set()
-        for session in list(self._reception.sessions.values()):
-            arrival = session.record.arrival
-            if session.is_over or arrival.switch != switch.name or not arrival.uuid:
-                continue
-            if arrival.uuid in shown or await switch.exists(arrival.uuid):
-                continue
-            missing.add(arrival.call)
-            if arrival.call in missing_before:
-                self._heal(arrival.call, "the caller is gone, and no event said so")
-                session.deliver(CallerHungUp("", HungUpBy.CALLER))
+        for some in self._sessions_on(switch):
+            await trio.lowlevel.checkpoint()
+            for session in some:
+                arrival = session.record.arrival
+                if session.is_over or not arrival.uuid or arrival.uuid in shown:
+                    continue
+                if await switch.exists(arrival.uuid):
+                    continue
+                missing.add(arrival.call)
+                if arrival.call in missing_before:
+                    self._heal(arrival.call, "the caller is gone, and no event said so")
+                    session.deliver(CallerHungUp("", HungUpBy.CALLER))
         return missing
 
     def _heal(self, call: str, what: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import trio
 from attrs import evolve
@@ -61,6 +63,22 @@ async def test_a_violation_counts_once_while_it_lasts_and_is_logged_with_the_tim
     assert (idle["log_level"], idle["call"], idle["what"]) == ("error", "c1", IDLE.words)
     assert idle["timeline"][-1].endswith("joined position 1")
     assert (order["call"], order["timeline"]) == ("", [])
+
+
+async def test_a_large_floor_is_checked_less_often(visited: Visited, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = 0
+
+    def check_slowly(distributor: Distributor, now: float) -> list[Violation]:
+        nonlocal checks
+        checks += 1
+        time.sleep(0.01)
+        return []
+
+    monkeypatch.setattr(Distributor, "check_invariants", check_slowly)
+    monkeypatch.setattr("callctl.api.watch.CHECK_SECONDS", 0.001)
+    with trio.move_on_after(0.3):
+        await watch_invariants(visited.house, visited.metrics)
+    assert checks == 1
 
 
 async def test_a_healed_lease_counts_as_a_violation(visited: Visited) -> None:

@@ -284,8 +284,8 @@ async def test_a_phone_that_rings_for_nobody_is_silenced_and_its_offer_is_closed
         [row] = found.offers()
         assert (row.id, row.result) == ("offer-1", OfferResult.UNKNOWN)
         assert row.ended_at == pytest.approx(NOW, abs=1)
-        [healing] = [fact for fact in found.facts if isinstance(fact, CallEvent)]
-        assert healing.event == HEALED
+        noted = [fact.event for fact in found.facts if isinstance(fact, CallEvent)]
+        assert noted.count(HEALED) == 1
 
 
 async def test_a_caller_who_is_called_back_for_nobody_is_silenced() -> None:
