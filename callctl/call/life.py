@@ -177,9 +177,7 @@ class CallLife:
         exit_key: str = "",
     ) -> list[Effect]:
         effects: list[Effect] = [ev.LeaveQueue(abandoned=reason is Reason.CALLER_HANGUP)]
-        for offer in list(self._ringing.values()):
-            effects.append(ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"))
-            effects += self._stop_ringing(offer.id, OfferResult.CANCELLED, reason.value, now)
+        effects += self._stop_all_ringing(reason, now)
         if by is None and reason is not Reason.TRANSFERRED and not self._ledger.arrival.callback:
             effects.append(self._send_on(reason, now, target, exit_key))
         ended = self._enter(
@@ -209,6 +207,7 @@ class CallLife:
         """The two hear each other no more; what is still to come is told in PARTING."""
         return [
             ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
+            *self._stop_all_ringing(Reason.BRIDGED, now),
             self._enter(Stage.PARTING, ended_at=now, **what),
         ]
 
@@ -256,6 +255,13 @@ class CallLife:
         if self._lapsed is not None:
             return [ev.StartTimer(TIMER_BRIDGE, BRIDGE_PROOF_SECONDS)]
         return [ev.SetCallerVariables(waiting_variables(self._ledger.arrival))]
+
+    def _stop_all_ringing(self, reason: Reason, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for offer in list(self._ringing.values()):
+            effects.append(ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"))
+            effects += self._stop_ringing(offer.id, OfferResult.CANCELLED, reason.value, now)
+        return effects
 
     def _stop_ringing(self, offer_id: str, result: OfferResult, cause: str, now: float) -> list[Effect]:
         offer = self._ringing.pop(offer_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from callctl.call import events as ev
@@ -965,6 +965,14 @@ def test_every_stage_has_an_entry_for_every_event(stage: Stage) -> None:
         AT[stage]().handle(event, T + 100)
 
 
+@example(  # another agent still rings when the talk begins and ends
+    [
+        ev.Offered(an_offer()),
+        ev.Offered(an_offer("1002")),
+        ev.AgentAnswered("offer-1001", "leg-1001", won=True),
+        ev.Bridged("leg-1001"),
+    ]
+)
 @given(st.lists(st.sampled_from(EVERY_EVENT), max_size=30))
 def test_whatever_happens_a_call_ends_once_with_one_reason_and_no_leg_is_left(
     happenings: list[ev.CallHappening],
@@ -972,6 +980,7 @@ def test_whatever_happens_a_call_ends_once_with_one_reason_and_no_leg_is_left(
     flow = waiting()
     effects: list[ev.Effect] = []
     open_legs: set[str] = set()
+    gone_legs: set[str] = set()
     now = T
     goodbye = [
         ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER),
@@ -983,11 +992,12 @@ def test_whatever_happens_a_call_ends_once_with_one_reason_and_no_leg_is_left(
         effects += done
         for effect in done:
             if isinstance(effect, ev.Ring):
-                open_legs.add(effect.offer.leg_uuid)
+                open_legs |= {effect.offer.leg_uuid} - gone_legs
             elif isinstance(effect, ev.HangUpLeg):
                 open_legs.discard(effect.leg_uuid)
         if isinstance(event, ev.AgentHungUp):
-            open_legs.discard(event.leg_uuid)
+            gone_legs.add(event.leg_uuid)  # no channel comes back
+            open_legs -= gone_legs
         if isinstance(event, ev.AgentUnavailable):
             open_legs.discard("leg-1001")
     reasons = {
