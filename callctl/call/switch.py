@@ -295,12 +295,8 @@ class Switch:
         Raises AgentUnreached. A lost connection or a lost result is settled by asking the switch.
         A cancellation leaves the leg ringing; `hang_up` ends it.
         """
-        with trio.move_on_after(offer.ring_timeout) as patience:
-            self._held_back[offer.leg_uuid] = patience
-            await self.wait_ready()
-        del self._held_back[offer.leg_uuid]
-        if patience.cancelled_caught:
-            raise AgentUnreached(OfferResult.CANCELLED, f"switch {self.name} is not connected")
+        if not self.is_ready:
+            await self._hold_back(offer)
         parked = self._parked[offer.leg_uuid] = _Parked()
         try:
             with parked.dialling:
@@ -312,6 +308,14 @@ class Switch:
         finally:
             del self._parked[offer.leg_uuid]
         return leg_uuid
+
+    async def _hold_back(self, offer: Offer) -> None:
+        with trio.move_on_after(offer.ring_timeout) as patience:
+            self._held_back[offer.leg_uuid] = patience
+            await self.wait_ready()
+        del self._held_back[offer.leg_uuid]
+        if patience.cancelled_caught:
+            raise AgentUnreached(OfferResult.CANCELLED, f"switch {self.name} is not connected")
 
     async def ring_caller(self, uuid: str, dialstring: str, arrival: Arrival) -> str:
         """Call a caller back as channel `uuid`; return its UUID once answered, and parked.
