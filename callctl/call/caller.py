@@ -19,6 +19,7 @@ from callctl.call.hearing import Hearing
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
 from callctl.call.timers import Timers
 from callctl.call.variables import WAY_BACK, past_talk, way_back, who_hung_up
+from callctl.call.way_back import OWED, is_on_the_way_back
 from callctl.errors import CommandRefused, EslError, LocalProtocolError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.call_socket import CallSocket
@@ -48,42 +49,6 @@ _APPLICATION_OF_MEDIA = {
     WaitMedia.PRE_ANSWER: "pre_answer",
     WaitMedia.RING_READY: "ring_ready",
 }
-
-
-ON_THE_WAY_BACK = frozenset(
-    {
-        "",
-        "answer",
-        "park",
-        "playback",
-        "pre_answer",
-        "ring_ready",
-        "set",
-        "sleep",
-        "socket",
-        "transfer",
-        "unset",
-    }
-)
-"""What a caller runs who waits for us: an application of ours, or of the dialplan between two tries. Whoever
-runs anything else, such as a bridge or a voicemail, was sent there by somebody, and is left alone."""
-
-OWED = "callctl_owed"
-"""The variable of a caller whose wait ended away from us: with which reason the dialplan is to go on."""
-
-
-async def go_on(socket: CallSocket, switch: Switch) -> bool:
-    """Let the dialplan go on with a caller whose wait has ended already; say whether this is one."""
-    owed = socket.data.variable(OWED)
-    if not owed or owed != socket.data.variable("callctl_reason"):
-        return False
-    log.info("the wait had ended", uuid=socket.uuid, switch=switch.name, reason=owed)
-    try:
-        await switch.set_variables(socket.uuid, {"socket_resume": "true", OWED: ""})
-        await socket.request(commands.exit_())
-    except EslError as error:
-        log.info("the caller goes on by the end of the socket", uuid=socket.uuid, why=str(error))
-    return True
 
 
 class CallerLeg:
@@ -159,8 +124,10 @@ class CallerLeg:
 
     # --- the sockets ---
 
-    async def take(self, socket: CallSocket) -> None:
-        """Lead the caller on this socket from now on.
+    def take(self, socket: CallSocket) -> bool:
+        """Lead the caller on this socket from now on, and hear of it by the inbound connection no more.
+
+        Returns whether we did; its filter is then still to be taken back, by `Switch.unfollow`.
 
         One of an earlier visit that is still there is heard no more, but stays open: its end would break
         this visit off (the end of a listener clears CF_CONTROLLED, by which switch_ivr_park lives).
@@ -172,7 +139,10 @@ class CallerLeg:
             socket.follow(*self._followed)
         except WaitEnded as ended:
             self._log.info("the socket ended before its events were asked for", why=str(ended))
-        await self.forget()
+        if not self.is_watched:
+            return False
+        self.stop_watching()
+        return True
 
     def find(self, data: Event) -> None:
         """Take in how the caller's channel stands, be it led by a socket or not."""
@@ -490,11 +460,6 @@ class CallerLeg:
             self._watch.cancel()
             self._watch = None
         self._switch.unlisten(self._uuid, self.on_event)
-
-
-def is_on_the_way_back(data: Event) -> bool:
-    """Say whether this channel's caller waits for us, or was sent to something else."""
-    return data.variable("current_application") in ON_THE_WAY_BACK
 
 
 def _tell_nobody(happening: ev.CallHappening) -> None:

@@ -14,11 +14,11 @@ import trio
 from attrs import evolve
 
 from callctl.call.absentees import Absentees
-from callctl.call.caller import go_on
 from callctl.call.desk import Desk
 from callctl.call.session import CallSession
 from callctl.call.switch import Switch
 from callctl.call.variables import arrival_from, refusal_variables
+from callctl.call.way_back import go_on
 from callctl.errors import EslError
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event

@@ -18,7 +18,6 @@ import trio
 from attrs import evolve, frozen
 
 from callctl.call.absentees import Absentees
-from callctl.call.caller import is_on_the_way_back
 from callctl.call.desk import Desk
 from callctl.call.events import CallerHungUp
 from callctl.call.reception import Reception
@@ -26,6 +25,7 @@ from callctl.call.session import CallSession
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import Switch
 from callctl.call.variables import answered_at, arrival_from, bridged_seconds, bridged_with, who_hung_up
+from callctl.call.way_back import is_on_the_way_back
 from callctl.errors import EslError, UnknownAgent, WaitEnded
 from callctl.esl import commands
 from callctl.esl.wire import Event

@@ -155,13 +155,15 @@ class CallSession:
         dialplan goes on with the caller.
         """
         returned = self._flow.has_begun
-        await self._caller.take(socket)
+        was_watched = self._caller.take(socket)
         if returned:
             self.deliver(ev.CallerReturned())
         hearing = self._caller.hear(socket)
         if self._over.is_set():
             hearing.stop()
         try:
+            if was_watched:
+                await self._switch.unfollow(socket.uuid)
             await hearing.over.wait()
         finally:
             hearing.stop()

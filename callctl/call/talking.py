@@ -62,8 +62,8 @@ class Talking(CallLife):
         return [*self._end_talk(now, hung_up_by=HungUpBy.SWITCH), *self.finish(event, now)]
 
     def returned_from_talk(self, event: ev.CallerReturned, now: float) -> list[Effect]:
-        # The dialplan led the caller back into a queue after the talk: that is a new visit.
-        return [*self._end_talk(now), *self.finish(event, now)]
+        # The dialplan led the caller, whom the agent has left, back into a queue: that is a new visit.
+        return [*self._end_talk(now, hung_up_by=HungUpBy.AGENT), *self.finish(event, now)]
 
     # --- parting ---
 

@@ -10,9 +10,10 @@ import trio
 from trio.testing import MockClock
 
 from callctl.call import events as ev
-from callctl.call.caller import OLDER_END_SECONDS, OWED, CallerLeg, go_on
+from callctl.call.caller import OLDER_END_SECONDS, CallerLeg
 from callctl.call.timers import Timers
 from callctl.call.variables import hand_back_variables
+from callctl.call.way_back import OWED, go_on
 from callctl.errors import ConnectionLost
 from callctl.esl.call_socket import CallEvents, ChannelEnded
 from callctl.esl.commands import Command, execute, exit_
@@ -109,7 +110,7 @@ async def test_a_caller_who_comes_while_being_handed_back_goes_on_at_once(
         nursery.start_soon(leg.hand_back, hand_back_variables(Reason.TIMEOUT, NOW))
         await trio.sleep(0.1)
         assert leg.is_owed
-        await leg.take(comes)
+        leg.take(comes)
     assert not leg.is_owed
     assert socket.ordered == [exit_()]
     assert (switch.variables["callctl_reason"], switch.variables[OWED]) == ("TIMEOUT", "")
@@ -136,7 +137,7 @@ async def test_a_caller_who_comes_back_before_the_switch_is_handed_back_by_the_s
     async with trio.open_nursery() as nursery:
         nursery.start_soon(leg.hand_back, hand_back_variables(Reason.TIMEOUT, NOW))
         await trio.sleep(60.0)
-        await leg.take(socket)
+        leg.take(socket)
     assert execute("set", "callctl_reason=TIMEOUT", event_lock=False) in socket.ordered
     assert socket.ordered[-1] == exit_()
 
@@ -147,7 +148,7 @@ async def test_a_socket_that_ends_in_the_midst_of_the_hand_back_leaves_the_reaso
     switch, socket = Switch(is_up=False), Socket()
     told: list[ev.CallHappening] = []
     leg, comes = a_leg(switch, told.append), cast(CallSocket, socket)
-    await leg.take(comes)
+    leg.take(comes)
     leg.hear(comes)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(leg.hand_back, hand_back_variables(Reason.TIMEOUT, NOW))
@@ -171,7 +172,7 @@ async def test_a_socket_that_ends_instead_of_letting_go_leaves_the_reason_owed(
     switch: Any = Switch(is_up=False)
     socket: Any = CutOff()
     leg = a_leg(switch)
-    await leg.take(socket)
+    leg.take(socket)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(leg.hand_back, hand_back_variables(Reason.TIMEOUT, NOW))
         await trio.sleep(60.0)
@@ -183,7 +184,7 @@ async def test_a_socket_that_ends_instead_of_letting_go_leaves_the_reason_owed(
 async def test_a_socket_that_has_told_of_a_hangup_leads_nobody_on() -> None:
     socket: Any = Socket()
     leg = a_leg(Switch())
-    await leg.take(socket)
+    leg.take(socket)
     leg.hear(socket)
     assert leg.is_led
     socket.events.put(ChannelEnded(ChannelEnded.LINGER))
@@ -198,16 +199,16 @@ async def test_an_older_socket_that_ends_with_the_queue_before_does_not_take_the
     before = a_leg(Switch())
     if has_older:
         older: Any = Socket()
-        await before.take(older)
+        before.take(older)
         before.hear(older)
     socket: Any = Socket()
-    await before.take(socket)
+    before.take(socket)
     before.hear(socket)
     told: list[ev.CallHappening] = []
     after = a_leg(Switch(), told.append)
     before.hear_no_more()
     after.stand_like(before)
-    await after.take(socket)
+    after.take(socket)
     after.on_event(Event("CHANNEL_EXECUTE_COMPLETE", {"Application": "socket", "Answer-State": "answered"}))
     assert told == ([ev.SocketLost()] if has_older else [ev.CallerTaken()])
 
@@ -262,7 +263,7 @@ async def test_a_caller_of_whom_the_switch_says_nothing_may_be_on_the_way() -> N
 async def test_what_plays_is_ended_for_the_next_queue_and_nothing_else(plays: bool) -> None:
     switch: Any = Switch()
     leg = a_leg(switch)
-    await leg.take(cast(CallSocket, Socket()))
+    leg.take(cast(CallSocket, Socket()))
     if plays:
         leg.play_music("local_stream://moh")
     await leg.fall_silent()
@@ -309,7 +310,7 @@ async def a_caller_on_two_sockets() -> tuple[Any, Any, list[ev.CallHappening], T
     older: Any = Socket()
     newer: Any = Socket()
     for socket in (older, newer):
-        await leg.take(socket)
+        leg.take(socket)
         leg.hear(socket)
     return older, newer, told, timers
 
@@ -359,10 +360,10 @@ async def test_leaving_a_socket_whose_caller_is_on_the_way_to_the_next_breaks_th
     )
     older: Any = Socket()
     newer: Any = Socket()
-    await leg.take(older)
+    leg.take(older)
     leg.hear(older)
     leg.leave_socket()
-    await leg.take(newer)
+    leg.take(newer)
     newer.events.put(TAKEN)
     leg.hear(newer)
     assert told == [ev.SocketLost()]
