@@ -327,6 +327,12 @@ def test_a_bridge_that_freeswitch_refuses_frees_the_agent_and_keeps_the_caller()
     assert flow.record.agent == ""
 
 
+def test_who_is_led_back_from_a_talk_was_left_by_the_agent() -> None:
+    flow = talking()
+    flow.handle(ev.CallerReturned(), T + 4)
+    assert (flow.record.reason, flow.record.hung_up_by) == (Reason.BRIDGED, HungUpBy.AGENT)
+
+
 def test_an_agent_gone_in_the_instant_of_the_bridge_costs_the_caller_no_place() -> None:
     flow = bridging()
     flow.handle(ev.CallerTaken(), T + 3.02)

@@ -20,7 +20,9 @@ from callctl.call.session import CallSession
 from callctl.call.stages import Stage
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
+from callctl.esl.wire import Event
 from callctl.model import Arrival, CallRecord, Fact, Ids, Offer, Place, QueueSettings, Reason
+from tests.call.test_caller import Restarted, Socket
 
 NOW = 1_800_000_000.0
 ARRIVAL = Arrival(call="call-1", uuid="caller", switch="fs1", queue="caller", arrived_at=NOW, joined_at=NOW)
@@ -160,6 +162,35 @@ async def test_nobody_is_called_back_for_an_agent_who_has_left_in_the_same_insta
         await session._hang_up_caller("ORIGINATOR_CANCEL")
     assert switch.hung_up == []
     assert session._early == []
+
+
+class Taking(Restarted):
+    """A switch that takes its time to take a filter back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_taking_back = False
+
+    async def unfollow(self, uuid: str) -> None:
+        self.is_taking_back = True
+        await trio.sleep_forever()
+
+
+async def test_a_caller_who_comes_back_is_told_before_anything_else_can_happen() -> None:
+    """Or an agent who hangs up meanwhile has the flow close a socket of which it does not know."""
+    switch, socket = Taking(), cast("Any", Socket())
+    session = talking(switch)
+    session._caller.find(Event("", {"Core-UUID": "another run"}))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(session._caller.watch)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(session.drive, socket)
+        await trio.testing.wait_all_tasks_blocked()
+        assert switch.is_taking_back
+        assert session._early == [ev.CallerReturned()]
+        socket.close()
+        assert session._early == [ev.CallerReturned(), ev.SocketLost()]
+        nursery.cancel_scope.cancel()
 
 
 class LetGo:
