@@ -41,7 +41,14 @@ from callctl.esl.outbound import serve_outbound
 from callctl.model import AgentRecord, CallRecord, Fact, Ids, OfferRecord, QueueSettings, QueueTargets, Tier
 from callctl.store.backup import back_up_into, next_due
 from callctl.store.journal import Journal
-from callctl.store.loading import load_agents, load_open_calls, load_open_offers, load_tiers, open_reader
+from callctl.store.loading import (
+    load_agents,
+    load_let_go,
+    load_open_calls,
+    load_open_offers,
+    load_tiers,
+    open_reader,
+)
 from callctl.systemd import ServiceManager
 
 log = structlog.get_logger(__name__)
@@ -80,6 +87,7 @@ class _Roster:
     tiers: list[Tier]
     open_calls: list[CallRecord]
     open_offers: list[OfferRecord]
+    let_go: list[CallRecord]
 
 
 class Server:
@@ -109,7 +117,7 @@ class Server:
         self.journal = self._outside.make_journal(database, self.clock)
         async with trio.open_nursery() as store_nursery:
             await store_nursery.start(self.journal.run)
-            known = await self.journal.aside(partial(_read_roster, database))
+            known = await self.journal.aside(partial(_read_roster, database, self.clock.now()))
             for call in known.open_calls:
                 # Or who calls now would stand before those who have waited for long.
                 self.clock.begin_not_before(call.arrival.joined_at)
@@ -173,7 +181,9 @@ class Server:
             )
             for settings in self._config.switches
         }
-        absentees = Absentees(known.open_calls, known.open_offers, clock=self.clock, record=self._record)
+        absentees = Absentees(
+            known.open_calls, known.open_offers, known.let_go, clock=self.clock, record=self._record
+        )
         self.reception = Reception(
             desk=desk,
             switches=self.switches,
@@ -386,7 +396,7 @@ def _view(switch: Switch) -> SwitchView:
     )
 
 
-def _read_roster(database: Path) -> _Roster:
+def _read_roster(database: Path, now: float) -> _Roster:
     connection = open_reader(database)
     try:
         return _Roster(
@@ -394,6 +404,7 @@ def _read_roster(database: Path) -> _Roster:
             tiers=load_tiers(connection),
             open_calls=load_open_calls(connection),
             open_offers=load_open_offers(connection),
+            let_go=load_let_go(connection, now),
         )
     finally:
         connection.close()

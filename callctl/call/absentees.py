@@ -31,12 +31,17 @@ class Absentees:
         self,
         calls: Iterable[CallRecord],
         offers: Iterable[OfferRecord],
+        let_go: Iterable[CallRecord] = (),
         *,
         clock: SteadyClock,
         record: Callable[[Fact], None],
     ) -> None:
-        """`calls` and `offers` had not ended when the store was last written."""
+        """`calls` and `offers` had not ended when the store was last written.
+
+        `let_go` are the last visits of callers who had been given back, and of whom some may not know it.
+        """
         self._calls = {call.arrival.call: call for call in calls}
+        self._let_go = {call.arrival.uuid: call for call in let_go}
         self._offers = list(offers)
         self._clock = clock
         self._record = record
@@ -51,6 +56,19 @@ class Absentees:
             return known
         waiting = (each for each in self._calls.values() if each.arrival.uuid == uuid and not each.reason)
         return next((each for each in waiting if each.arrival.joined_at >= joined_at), None)
+
+    def reopen(self, uuid: str, *, joined_at: float) -> CallRecord | None:
+        """Return the row of a caller who comes as if the wait were not over; it goes on, to its end.
+
+        The caller's channel had not been told when callctl ended, nor of a visit later than `joined_at`.
+        """
+        over = self._let_go.get(uuid)
+        if over is None or over.arrival.joined_at < joined_at:
+            return None
+        row = evolve(over, state=CallState.WAITING, reason=None, outcome=None, ended_at=None)
+        self._calls[row.arrival.call] = row
+        del self._let_go[uuid]
+        return row
 
     def put_back(self, record: CallRecord, offers: Iterable[OfferRecord]) -> None:
         """Have the rows of a call whose session has given way wait for another one to take them."""

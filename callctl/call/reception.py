@@ -231,6 +231,8 @@ class Reception:
             return session.arrival
         joined_at = arrival.joined_at if told_by_channel else 0.0
         known = self._absentees.find(arrival.call, arrival.uuid, joined_at=joined_at)
+        if known is None and told_by_channel:
+            known = self._absentees.reopen(arrival.uuid, joined_at=joined_at)
         return known.arrival if known is not None and known.arrival.uuid == arrival.uuid else None
 
     def _session(self, arrival: Arrival, switch: Switch, talking_leg: str = "") -> CallSession:

@@ -37,6 +37,7 @@ __all__ = [
     "epoch",
     "last_agent_of",
     "load_agents",
+    "load_let_go",
     "load_open_calls",
     "load_open_offers",
     "load_tiers",
@@ -44,6 +45,13 @@ __all__ = [
     "open_reader",
     "select",
 ]
+
+
+LET_GO_SECONDS = 300.0
+"""How long it may take at most until a caller's channel knows that the wait is over."""
+
+LET_GO_JOINED_SECONDS = 900.0
+"""How long ago the visit of such a caller may have begun: with 10 calls a second 50 ms of looking."""
 
 
 def load_agents(connection: sqlite3.Connection) -> list[AgentRecord]:
@@ -67,6 +75,20 @@ def load_open_calls(connection: sqlite3.Connection) -> list[CallRecord]:
     """Return the calls that have not ended, as far as is written, in the order of joining."""
     rows = select(connection, "SELECT * FROM calls WHERE ended_at IS NULL ORDER BY joined_at, id")
     return [call_of(row) for row in rows]
+
+
+def load_let_go(connection: sqlite3.Connection, now: float) -> list[CallRecord]:
+    """Return the last visits of callers who were given back to the dialplan a short while before `now`.
+
+    Of visits that began long ago nothing is said: the look at them would take too long.
+    """
+    rows = select(
+        connection,
+        "SELECT * FROM calls WHERE joined_at >= ? AND ended_at >= ? AND hung_up_by IS NULL"
+        " AND bridged_at IS NULL AND callback = 0 ORDER BY joined_at, json_array_length(came_through), id",
+        (iso_utc(now - LET_GO_JOINED_SECONDS), iso_utc(now - LET_GO_SECONDS)),
+    )
+    return list({row["uuid"]: call_of(row) for row in rows}.values())
 
 
 def load_open_offers(connection: sqlite3.Connection) -> list[OfferRecord]:
