@@ -111,7 +111,10 @@ class Absentees:
         """Take in what the caller's channel says of a talk that had not reached the row."""
         record = self._calls[call]
         if record.bridged_at is None:
-            self._calls[call] = evolve(record, agent=agent, agent_uuid=agent_uuid, bridged_at=bridged_at)
+            offers = max(1, record.offers)
+            self._calls[call] = evolve(
+                record, agent=agent, agent_uuid=agent_uuid, bridged_at=bridged_at, offers=offers
+            )
 
     def learn_of_no_bridge(self, call: str, agent_uuid: str) -> None:
         """Take in that the leg of an agent lives, and that no bridge came for it."""

@@ -36,6 +36,7 @@ class Talking(CallLife):
             agent=offer.agent,
             agent_uuid=offer.leg_uuid,
             bridged_at=self._ledger.record.bridged_at or bridged_at,
+            offers=max(1, self._ledger.record.offers),  # That the phone rang may not have reached the row.
         )
         return [
             adopted,

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from callctl.esl.connection import PendingReply
 from callctl.esl.wire import Event
 from callctl.model import (
     HEALED,
+    OUTCOME_OF_REASON,
     AgentRecord,
     AgentSettings,
     AgentState,
@@ -177,7 +179,10 @@ TALKING_LEG = RINGING_LEG | {"variable_last_bridge_to": "caller", "Answer-State"
 
 @asynccontextmanager
 async def reconciled(
-    switch: Channels, *known: CallRecord, offers: list[OfferRecord] | None = None
+    switch: Channels,
+    *known: CallRecord,
+    offers: list[OfferRecord] | None = None,
+    let_go: list[CallRecord] | None = None,
 ) -> AsyncIterator[Found]:
     """Reconcile with `switch`, and let what follows happen in the block."""
     facts: list[Fact] = []
@@ -194,7 +199,7 @@ async def reconciled(
     dispatcher = Dispatcher(distributor, clock, facts.append)
     stand_in: Any = switch
     desk = Desk(dispatcher=dispatcher, clock=clock, ids=ids, record=facts.append)
-    absentees = Absentees(known, offers or [], clock=clock, record=facts.append)
+    absentees = Absentees(known, offers or [], let_go or [], clock=clock, record=facts.append)
     reception = Reception(
         desk=desk,
         switches={"fs1": stand_in},
@@ -233,6 +238,41 @@ async def test_whoever_called_meanwhile_stands_behind_those_who_are_on_their_way
     async with reconciled(switch, an_open_call()) as found:
         later = evolve(an_open_call("call-2", "another").arrival, arrived_at=NOW, joined_at=NOW)
         assert found.distributor.join(later, NOW).position == 2
+
+
+def an_ended_visit(call: str, reason: Reason, joined_at: float) -> CallRecord:
+    return evolve(
+        an_open_call(call),
+        arrival=evolve(an_open_call(call).arrival, joined_at=joined_at),
+        state=CallState.ENDED,
+        reason=reason,
+        outcome=OUTCOME_OF_REASON[reason],
+        ended_at=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "joined_at", "goes_on", "resumes"),
+    [
+        ("call-1", NOW - 9, "call-2", 1),  # of the queue before
+        ("call-2", NOW - 5, "call-2", 1),
+        ("call-3", NOW - 3, "call-3", 1),  # of a later visit, which the store has missed
+        ("", NOW, "new", 0),  # a call of its own
+    ],
+)
+async def test_the_last_visit_goes_on_of_a_caller_who_was_not_told_that_it_was_over(
+    told: str, joined_at: float, goes_on: str, resumes: int
+) -> None:
+    over = an_ended_visit("call-2", Reason.TIMEOUT, NOW - 5)
+    variables = {"variable_callctl_call": told, "variable_cc_queue_joined_epoch": f"{joined_at}"}
+    socket: Any = SimpleNamespace(data=Event("", {"Unique-ID": "caller", **variables}))
+    switch: Any = Channels(shown=[], alive={})
+    async with reconciled(switch, let_go=[over]) as found:
+        arrival = found.reception._arrival(socket, switch)
+        assert (arrival.call if told else "new", arrival.resumes) == (goes_on, resumes)
+        assert arrival.joined_at == pytest.approx(joined_at if goes_on != "call-2" else NOW - 5, abs=1)
+        row = found.reception._session(arrival, switch).record
+        assert (row.state, row.reason, row.ended_at) == (CallState.WAITING, None, None)
 
 
 async def test_the_row_of_a_caller_who_hung_up_meanwhile_is_closed() -> None:

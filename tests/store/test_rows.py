@@ -32,9 +32,12 @@ from callctl.model import (
     Tier,
 )
 from callctl.store.loading import (
+    LET_GO_JOINED_SECONDS,
+    LET_GO_SECONDS,
     epoch,
     last_agent_of,
     load_agents,
+    load_let_go,
     load_open_calls,
     load_open_offers,
     load_tiers,
@@ -155,6 +158,19 @@ def test_an_ended_call_is_read_back_for_every_reason(path: Path, reason: Reason)
     with closing(open_reader(path)) as reader:
         assert load_open_calls(reader) == []
         assert [visit.call for visit in call_timeline(reader, "a")] == [call]
+
+
+def test_of_those_who_were_let_go_a_moment_ago_the_last_visit_is_read_back(path: Path) -> None:
+    on = ended("b", wait=1, reason=Reason.TIMEOUT)
+    on = evolve(on, arrival=evolve(on.arrival, uuid="one", came_through=("caller",)))
+    first = ended("c", wait=1, reason=Reason.OVERFLOW)
+    first = evolve(first, arrival=evolve(first.arrival, uuid="one", joined_at=on.arrival.joined_at))
+    hung_up = evolve(ended("d", wait=1, reason=Reason.CALLER_HANGUP), hung_up_by=HungUpBy.CALLER)
+    database_with(path, on, first, hung_up, handled("e", wait=1, talk=1), waiting("f"))
+    with closing(open_reader(path)) as reader:
+        assert load_let_go(reader, on.ended_at + LET_GO_SECONDS - 1) == [on]
+        assert load_let_go(reader, on.ended_at + LET_GO_SECONDS + 1) == []
+        assert load_let_go(reader, on.arrival.joined_at + LET_GO_JOINED_SECONDS + 1) == []
 
 
 def row_of(fact: Fact) -> dict[str, object]:
