@@ -774,13 +774,14 @@ def test_a_leg_that_answers_a_call_that_is_over_is_hung_up() -> None:
     assert orders(effects) == [ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL")]
 
 
-def test_a_talk_found_after_a_restart_is_followed_to_its_end() -> None:
-    known = CallRecord(arrival=ARRIVAL, state=CallState.BRIDGING, offers=2, answered_at=T + 3)
+@pytest.mark.parametrize(("written", "offers"), [(2, 2), (0, 1)], ids=["known", "on a full disk"])
+def test_a_talk_found_after_a_restart_is_followed_to_its_end(written: int, offers: int) -> None:
+    known = CallRecord(arrival=ARRIVAL, state=CallState.BRIDGING, offers=written, answered_at=T + 3)
     flow = CallFlow(ARRIVAL, QUEUE, known)
     effects = flow.adopt(an_offer(), T + 3.05, T + 20)
     assert orders(effects) == [ev.SetCallerVariables(talk_variables(T + 20)), ev.SettleCaller()]
     flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 50)
-    assert (flow.record.bridged_at, flow.record.ended_at, flow.record.offers) == (T + 3.05, T + 50, 2)
+    assert (flow.record.bridged_at, flow.record.ended_at, flow.record.offers) == (T + 3.05, T + 50, offers)
 
 
 WITH_CALLBACK = QueueSettings(name="caller", callback_key="1", callback_attempts=2)

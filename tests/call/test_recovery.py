@@ -482,9 +482,11 @@ async def test_a_talk_of_which_no_row_tells_is_told_by_the_channel_of_a_caller_s
         "variable_cc_agent_uuid": "leg",
         "variable_cc_queue_answered_epoch": f"{NOW - 40:.3f}",
     }
-    async with reconciled(Channels(shown=["caller"], alive={"caller": caller}), an_open_call()) as found:
+    never_rung = evolve(an_open_call(), state=CallState.WAITING, offers=0)
+    async with reconciled(Channels(shown=["caller"], alive={"caller": caller}), never_rung) as found:
         [row] = found.rows()
         assert (row.reason, row.agent, row.agent_uuid) == (Reason.BRIDGED, "1001", "leg")
+        assert row.offers == 1
         assert (row.bridged_at, row.state) == (NOW - 40, CallState.ENDED)
 
 

@@ -166,11 +166,13 @@ def test_of_those_who_were_let_go_a_moment_ago_the_last_visit_is_read_back(path:
     first = ended("c", wait=1, reason=Reason.OVERFLOW)
     first = evolve(first, arrival=evolve(first.arrival, uuid="one", joined_at=on.arrival.joined_at))
     hung_up = evolve(ended("d", wait=1, reason=Reason.CALLER_HANGUP), hung_up_by=HungUpBy.CALLER)
-    database_with(path, on, first, hung_up, handled("e", wait=1, talk=1), waiting("f"))
+    talked = evolve(handled("e", wait=1, talk=1), hung_up_by=None)
+    seconds = LET_GO_JOINED_SECONDS
+    long_ago = ended("f", wait=seconds, joined_at=on.arrival.joined_at - seconds, reason=Reason.TIMEOUT)
+    database_with(path, on, first, hung_up, talked, waiting("g"), long_ago)
     with closing(open_reader(path)) as reader:
         assert load_let_go(reader, on.ended_at + LET_GO_SECONDS - 1) == [on]
         assert load_let_go(reader, on.ended_at + LET_GO_SECONDS + 1) == []
-        assert load_let_go(reader, on.arrival.joined_at + LET_GO_JOINED_SECONDS + 1) == []
 
 
 def row_of(fact: Fact) -> dict[str, object]:
