@@ -28,6 +28,7 @@ from callctl.model import (
 )
 from callctl.server import Server
 from callctl.store.loading import open_reader
+from tests.floor import violations
 from tests.live.configuration import PASSWORD
 from tests.live.freeswitch import Console, FreeSwitch
 from tests.live.patience import until
@@ -290,8 +291,7 @@ class CallCentre:
         sessions = self.server.reception.sessions
         await until(lambda: not sessions)
         await self.server.journal.flush()
-        violated = self._act(lambda distributor, now: distributor.check_invariants(now))
-        assert violated == []
+        assert self._act(violations) == []
         await until(lambda: not self._busy_agents(), 2)
         self._check_rows()
 

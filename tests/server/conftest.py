@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import trio
 
+from callctl.acd.invariants import Violation
 from callctl.cli.stage import Stage, open_stage
 from callctl.model import AgentSettings, QueueSettings
 from callctl.sim.people import Caller, Endpoint
+from tests.floor import violations
 
 CALLER = QueueSettings(name="caller", ring_timeout=2)
 ANSWERS = Endpoint(answer_after=0.05)
@@ -62,8 +64,8 @@ class Theatre:
         """Return how many callers stand in a queue."""
         return len(self.stage.server.dispatcher.ask(lambda d, now: d.members(now)))
 
-    def invariants(self) -> list[str]:
-        return self.stage.server.dispatcher.act(lambda d, now: d.check_invariants(now))
+    def invariants(self) -> list[Violation]:
+        return self.stage.server.dispatcher.act(violations)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from callctl.server import Server
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.people import Caller, Endpoint
 from callctl.sim.switch import Switch
+from tests.floor import violations
 
 QUEUE = QueueSettings(name="caller")
 
@@ -76,7 +77,7 @@ async def test_a_restart_keeps_who_waits_in_place_and_follows_who_talks(tmp_path
             switch.add_endpoint("user/1001", Endpoint(answer_after=0.05, talk_seconds=0.1))
             with trio.fail_after(30):
                 await server.reception.wait_empty()
-            assert server.dispatcher.ask(lambda d, now: d.check_invariants(now)) == []
+            assert server.dispatcher.act(violations) == []
             server.stop()
         nursery.cancel_scope.cancel()
     with closing(sqlite3.connect(database)) as connection:
