@@ -7,6 +7,6 @@ from callctl.acd.invariants import Violation
 
 
 def violations(distributor: Distributor, now: float) -> list[Violation]:
-    """Do what is due at `now`, as an agent may be free again in this very instant, and return what is wrong."""
+    """Do what is due, as an agent may be free again in this very instant, and return what is wrong."""
     distributor.advance(now)
     return distributor.check_invariants(now)
