@@ -88,9 +88,10 @@ class Recovery:
             task_status.started()
             await trio.sleep_forever()
 
-    async def reconcile(self, switch: Switch) -> Set[str]:
+    async def reconcile(self, switch: Switch, *, is_first: bool = True) -> Set[str]:
         """Compare with `switch`, and heal; return the UUIDs of its channels.
 
+        At the first look after a login, bridges that were ordered before it may still be on their way.
         Raises WaitEnded when the connection is lost meanwhile, and ValueError for an answer that cannot be
         read.
         """
@@ -98,7 +99,7 @@ class Recovery:
         heard = switch.listened()
         shown = await self._shown(switch)
         channels = await self._surprising(switch, shown, heard)
-        if any(_may_be_bridged_soon(leg) for leg in self._unheard_legs(switch, channels, heard)):
+        if is_first and any(_may_be_bridged_soon(leg) for leg in self._unheard_legs(switch, channels, heard)):
             await trio.sleep(BRIDGE_SECONDS)
             heard |= switch.listened()
             channels = await self._surprising(switch, await self._shown(switch), heard)
@@ -132,7 +133,7 @@ class Recovery:
                 return
             pause_seconds = WATCH_SECONDS
             try:
-                shown = await self.reconcile(switch)
+                shown = await self.reconcile(switch, is_first=False)
                 missing_before = await self._miss_callers(switch, shown, missing_before)
             except (EslError, ValueError) as error:
                 # An answer that cannot be read must not cost more than this one look.
