@@ -21,7 +21,7 @@ from callctl.call.absentees import Absentees
 from callctl.call.desk import Desk
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.reception import Reception
-from callctl.call.recovery import Recovery
+from callctl.call.recovery import SHOWN_SECONDS, Recovery
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
@@ -548,3 +548,14 @@ async def test_a_leg_that_is_just_being_bridged_is_given_the_time_for_it(autojum
         async with reconciled(switch, an_open_call()) as found:
             assert switch.hung_up == []
             assert list(found.reception.sessions) == ["call-1"]
+
+
+async def test_a_leg_that_only_the_second_look_finds_is_hung_up_at_once(autojump_clock: MockClock) -> None:
+    switch: Any = Channels(shown=[], alive={})
+    async with reconciled(switch) as found, trio.open_nursery() as nursery:
+        switch._shown.append("leg")
+        switch._alive["leg"] = RINGING_LEG | {"Answer-State": "answered"}
+        nursery.start_soon(found.recovery.watch, switch)
+        await trio.sleep(SHOWN_SECONDS + 0.01)
+        assert switch.hung_up == ["leg"]
+        nursery.cancel_scope.cancel()
