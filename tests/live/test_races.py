@@ -79,13 +79,15 @@ async def test_a_caller_outlives_an_agent_who_answers_and_hangs_up_at_once(
     await centre.row(caller, "offers > 0 AND state IN ('talking', 'ended') OR offers > 2")
     centre.agent("1001", "ring50")
     row = await centre.row(caller, f"state = 'talking' OR {IS_OVER}")
-    if row["state"] != "talking":  # the two heard each other, and the agent ended it
+    has_talked = row["state"] != "talking"  # the two heard each other, and the agent ended it
+    if has_talked:
         assert (row["reason"], row["hung_up_by"]) == ("BRIDGED", "agent")
-        return
     await trio.sleep(0.5)
+    # After so short a talk the caller may still have the way back to the queue, and be on a second visit.
     if await centre.is_on_the_line(caller):
         await centre.hang_up(caller)
-    assert (await centre.row(caller))["reason"] == "BRIDGED"
+    if not has_talked:
+        assert (await centre.row(caller))["reason"] == "BRIDGED"
 
 
 @pytest.mark.parametrize("milliseconds", [0, 10, 20, 30, 50, 80])
