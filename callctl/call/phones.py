@@ -81,7 +81,7 @@ class Phones:
         self._registered[switch.name] = {row["reg_user"] for row in registrations.get("rows", [])}
         self._seen |= self._registered[switch.name]
         self._channels[switch.name] = {uuid: user for uuid, user in channels.items() if user}
-        self._tell(known | self._seen | set(self._channels[switch.name].values()))
+        self._tell(sorted(known | self._seen | set(self._channels[switch.name].values())))
 
     async def _own_channels(self, switch: Switch) -> dict[str, str]:
         """Return the user of each channel that is a call of an agent's own.

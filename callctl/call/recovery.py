@@ -178,7 +178,10 @@ class Recovery:
         """
         known = heard | {session.record.arrival.uuid for session in self._reception.sessions.values()}
         uuids = [row.uuid for row in shown if row.direction != "inbound" and row.uuid not in known]
-        return await self._dumps(switch, [*uuids, *self._absentees.legs_on(switch.name)])
+        channels = await self._dumps(switch, [*uuids, *self._absentees.legs_on(switch.name)])
+        # A leg that was ordered just before we died may be in no table yet, and its offer in no row.
+        named = {caller.variable("cc_agent_uuid") for caller in channels.values()} - {"", *channels, *known}
+        return {**channels, **await self._dumps(switch, sorted(named))}
 
     async def _dumps(self, switch: Switch, uuids: Iterable[str]) -> dict[str, _Channel]:
         """Ask for channels, and return those that live."""

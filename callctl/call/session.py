@@ -74,7 +74,7 @@ class CallSession:
         self._caller = self._caller_leg(arrival.uuid)
         self._timers = NamedTimers(desk.dispatcher.timers)
         self._orders_under_way = 0
-        self._legs: set[str] = set()
+        self._legs: dict[str, None] = {}
         self._first_effects: list[ev.Effect] | None = None
         self._next_visit: Arrival | None = None
         self._is_over = self._has_left = False
@@ -302,7 +302,7 @@ class CallSession:
             self.deliver(ev.SwitchLost() if self._caller.was_lost else ev.AgentHungUp(leg_uuid, ""))
 
     def _listen_to_leg(self, leg_uuid: str) -> None:
-        self._legs.add(leg_uuid)
+        self._legs[leg_uuid] = None
         self._switch.listen(leg_uuid, self._on_leg_event)
 
     # --- effects ---

@@ -152,3 +152,23 @@ async def test_what_comes_and_goes_while_the_switch_is_asked_is_not_forgotten() 
     assert bench.agent.external_call is True
     bench.hear("CHANNEL_HANGUP_COMPLETE", Unique_ID="new", Channel_Presence_ID="1001@x")
     assert bench.agent.external_call is False
+
+
+async def test_what_is_learned_of_all_phones_at_once_is_told_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who is free first is rung first, and a simulated hour must come out the same each time."""
+    bench = Bench("user/1001")
+    names = [str(number) for number in range(2001, 2021)]
+    for name in names:
+        settings = AgentSettings(name=name, contact=f"user/{name}")
+        record = AgentRecord(settings=settings, status=AgentStatus.AVAILABLE, state=AgentState.WAITING)
+        bench.dispatcher.act(lambda d, now, record=record: d.put_agent(record, now))
+        bench.hear("CUSTOM", **registration("register", name))
+    told: list[str] = []
+    monkeypatch.setattr(
+        Distributor, "set_registered", lambda self, agent, registered, now: told.append(agent)
+    )
+    bench.switch.link = Link([], {})
+    await bench.phones.learn(bench.switch)
+    assert told == names

@@ -535,19 +535,26 @@ async def test_a_caller_whom_somebody_sent_elsewhere_is_left_alone(autojump_cloc
         assert row.reason is Reason.TRANSFERRED
 
 
-async def test_a_leg_that_is_just_being_bridged_is_given_the_time_for_it(autojump_clock: MockClock) -> None:
-    alive = {"caller": CALLER, "leg": RINGING_LEG | {"Answer-State": "answered"}}
-    switch = Channels(shown=["caller", "leg"], alive=alive)
+@pytest.mark.parametrize("shown", [["caller", "leg"], []], ids=["in the table", "not in the table yet"])
+async def test_a_leg_that_is_just_being_bridged_is_given_the_time_for_it(
+    autojump_clock: MockClock, shown: list[str]
+) -> None:
+    """Where no table and no row knows of the leg, the caller's channel does, from before the order."""
+    told = {"variable_cc_agent_uuid": "leg"}
+    alive = {"caller": CALLER | told, "leg": RINGING_LEG | {"Answer-State": "answered"}}
+    switch = Channels(shown=shown, alive=alive)
     async with trio.open_nursery() as nursery:
 
         async def bridge() -> None:
             await trio.sleep(0.05)
-            alive.update(caller=TALKING_CALLER, leg=TALKING_LEG)
+            alive.update(caller=TALKING_CALLER | told, leg=TALKING_LEG)
 
         nursery.start_soon(bridge)
         async with reconciled(switch, an_open_call()) as found:
             assert switch.hung_up == []
             assert list(found.reception.sessions) == ["call-1"]
+            await trio.testing.wait_all_tasks_blocked()
+            assert found.rows()[-1].state is CallState.TALKING
 
 
 async def test_a_leg_that_only_the_second_look_finds_is_hung_up_at_once(autojump_clock: MockClock) -> None:

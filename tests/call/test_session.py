@@ -116,11 +116,16 @@ class Phones(SlowSwitch):
         self.hung_up.append(leg_uuid)
 
 
-def bridging(switch: Any) -> CallSession:
+def waiting(switch: Any) -> CallSession:
     session = talking(switch)
     session._flow = CallFlow(ARRIVAL, QueueSettings(name="caller"))
     session._flow.begin(Place(position=1), NOW)
-    session._legs |= {"leg", "another leg"}
+    return session
+
+
+def bridging(switch: Any) -> CallSession:
+    session = waiting(switch)
+    session._legs |= dict.fromkeys(("leg", "another leg"))
     session._flow.handle(ev.Offered(OFFER), NOW)
     session._flow.handle(ev.AgentAnswered(OFFER.id, "leg", won=True), NOW)
     return session
@@ -130,6 +135,17 @@ async def test_stopping_leaves_a_talk_that_is_just_beginning_alone(autojump_cloc
     switch = Phones(LegState.BRIDGED)
     await bridging(switch).let_go_of_agents()
     assert switch.hung_up == ["another leg"]
+
+
+async def test_stopping_silences_the_phones_in_the_order_in_which_they_were_rung() -> None:
+    switch: Any = Phones(LegState.GONE)
+    session = waiting(switch)
+    legs = [f"leg-{number}" for number in range(20)]
+    switch.listen = lambda uuid, listener: None
+    for leg in legs:
+        session._listen_to_leg(leg)
+    await session.let_go_of_agents()
+    assert switch.hung_up == legs
 
 
 async def test_stopping_hangs_an_agent_up_whose_bridge_does_not_come(autojump_clock: MockClock) -> None:
