@@ -130,7 +130,9 @@ async def _serve(app: Starlette, listeners: list[trio.SocketListener]) -> None:
             # It takes any stream that has a socket, and says that it wants one with TLS.
             connection = _Connection(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
             await connection
-            del connection.protocol  # The two hold each other: thirty objects, for a collection of garbage.
+            # The two hold each other: thirty objects, for a collection of garbage. A client who is gone at
+            # once has none.
+            vars(connection).pop("protocol", None)
         except Exception:
             log.exception("a connection failed")
         finally:

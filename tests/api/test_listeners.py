@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from callctl.api import listeners
 from callctl.api.app import control_app
@@ -250,6 +251,17 @@ async def test_garbage_ends_its_own_connection_alone(garbage: bytes) -> None:
             answer = bytes(await bad.receive_some(1000))
         assert b" 200 " not in answer
         assert (await get(port, "/hello")).text == "hello"
+
+
+async def test_a_client_who_leaves_at_once_is_no_failure() -> None:
+    """Such as a look at which ports are open."""
+    async with served_http() as port:
+        with capture_logs() as logs:
+            rude = socket.create_connection(("127.0.0.1", port))
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            rude.close()  # Before anybody could ask who it is.
+            assert (await get(port, "/hello")).text == "hello"
+        assert logs == []
 
 
 async def test_a_client_who_leaves_in_the_middle_harms_nobody() -> None:
