@@ -163,7 +163,8 @@ class Distributor:
     def set_switch_ready(self, name: str, ready: bool, now: float) -> None:
         """Say whether a switch takes orders; while it does not, its callers keep their places unoffered.
 
-        A switch counts as ready until the contrary is said. What rings already is left to its lease.
+        A switch counts as ready until the contrary is said. What rings already is left to its lease; who has
+        answered is kept for the bridge, of which only the switch can tell.
         """
         away = self._floor.switches_away
         if ready:
@@ -173,6 +174,7 @@ class Distributor:
         for member in self._floor.members.values():
             if member.arrival.switch == name:
                 member.is_out_of_reach = not ready
+                self._floor.lease_for_bridge(member, now)
                 self._floor.look_at(member)
         self._settle(now)
 

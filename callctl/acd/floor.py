@@ -41,6 +41,10 @@ LEASE_MARGIN_SECONDS = 5.0
 BRIDGE_LEASE_SECONDS = 30.0
 """How long an agent may have answered without being bridged: time for a whisper and for accepting by key."""
 
+AWAY_LEASE_SECONDS = 330.0
+"""How long that may be while the call's switch is away and cannot tell of a bridge: its calls count as lost
+before."""
+
 RELEASE_SECONDS = 1.0
 """How long a cancelled leg is waited for before its agent is offered the next call: no leg lives longer
 without its caller, and a phone that still rings would answer the next call with busy."""
@@ -182,7 +186,7 @@ class Floor:
         member.winner = reservation
         self.line_up(member, now)
         reservation.phase = Phase.ANSWERED
-        self.timers.set(Key(Wakes.OFFER, reservation.offer.id), now + BRIDGE_LEASE_SECONDS)
+        self.lease_for_bridge(member, now)
         for other in list(member.offers.values()):
             self.withdraw(other, "LOSE_RACE", now)
         agent = self.agent_of(reservation)
@@ -191,6 +195,12 @@ class Floor:
             agent.state = AgentState.RECEIVING
             self.roster.changed(agent, now)
         return True
+
+    def lease_for_bridge(self, member: Member, now: float) -> None:
+        """Keep the agent who answered `member`, if there is one, for as long as the bridge may take."""
+        if member.winner is not None:
+            seconds = AWAY_LEASE_SECONDS if member.is_out_of_reach else BRIDGE_LEASE_SECONDS
+            self.timers.set(Key(Wakes.OFFER, member.winner.offer.id), now + seconds)
 
     def withdraw(self, reservation: Reservation, cause: str, now: float) -> None:
         """Take an offer back; the agent is kept until its leg is gone, or for RELEASE_SECONDS."""

@@ -71,8 +71,17 @@ class Bridging(Talking):
         if self._taken is None or event.offer_id != self._taken.id:
             self._lapsed = None
             return []
+        return self._give_bridge_up(event.why, now)
+
+    def lease_expired(self, event: ev.LeaseExpired, now: float) -> list[Effect]:
+        # The agent is free again and may be rung for somebody else, so nothing is to come of this any more.
+        if self._taken is None or event.offer_id != self._taken.id:
+            return []
+        return self._give_bridge_up("the agent's lease is over", now)
+
+    def _give_bridge_up(self, why: str, now: float) -> list[Effect]:
         return [
-            *self._bridge_failed(event.why, now, leg_is_gone=False),
+            *self._bridge_failed(why, now, leg_is_gone=False),
             ev.StopTimer(TIMER_BRIDGE),
             *self._restore_wait(now),
         ]

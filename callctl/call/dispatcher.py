@@ -114,6 +114,7 @@ class Dispatcher:
             case AgentLeaseExpired(offer):
                 self._healed_leases += 1
                 log.warning("lease expired", call=offer.call, agent=offer.agent, offer=offer.id)
+                self._tell(offer.call, ev.LeaseExpired(offer.id))
 
     def _tell(self, call: str, event: ev.CallHappening) -> None:
         deliver = self._calls.get(call)

@@ -31,6 +31,13 @@ class OfferWithdrawn:
 
 
 @frozen
+class LeaseExpired:
+    """The distributor let an agent go, as nobody told how the offer ended; it was taken back before this."""
+
+    offer_id: str
+
+
+@frozen
 class AgentAnswered:
     """The agent's leg answered. `won` says whether the distributor gave this agent the call."""
 
@@ -192,6 +199,7 @@ class TimerFired:
 CallHappening = (
     Offered
     | OfferWithdrawn
+    | LeaseExpired
     | AgentAnswered
     | AgentUnavailable
     | AgentHungUp

@@ -34,6 +34,7 @@ _NOTHING_TO_DO: Mapping[type, Handler] = dict.fromkeys(
     (
         ev.Offered,
         ev.OfferWithdrawn,
+        ev.LeaseExpired,
         ev.AgentUnavailable,
         ev.AgentHungUp,
         ev.Bridged,
@@ -59,6 +60,7 @@ _NOTHING_TO_DO: Mapping[type, Handler] = dict.fromkeys(
 _IN_THE_QUEUE: Mapping[type, Handler] = {
     **_OFFERS_MAY_END_LATE,
     ev.Offered: Waiting.ring,
+    ev.LeaseExpired: CallLife.nothing,
     ev.AgentHungUp: Waiting.agent_gone,
     ev.Bridged: Waiting.caller_taken,
     ev.BridgeRefused: Bridging.lapsed_bridge_refused,
@@ -85,6 +87,7 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
     Stage.BRIDGING: {
         **_NOTHING_TO_DO,
         **_OFFERS_MAY_END_LATE,
+        ev.LeaseExpired: Bridging.lease_expired,
         ev.AgentHungUp: Bridging.agent_gone_before_bridge,
         ev.Bridged: Bridging.bridged,
         ev.BridgeRefused: Bridging.bridge_refused,

@@ -178,6 +178,34 @@ def test_an_answered_agent_who_is_never_bridged_is_freed_by_the_lease() -> None:
     assert [type(effect) for effect in centre.effects()] == [OfferWithdrawn, AgentLeaseExpired, Offered]
 
 
+def test_who_answered_is_kept_for_the_bridge_while_the_switch_is_away() -> None:
+    centre = Centre()
+    centre.agent("anna")
+    centre.join("c1", 0.0)
+    offer = centre.offer()
+    assert centre.d.offer_answered(offer.id, 5.0)
+    centre.d.set_switch_ready("fs1", False, 20.0)
+    centre.d.advance(49.0)
+    centre.d.set_switch_ready("fs1", True, 50.0)
+    centre.d.advance(79.0)
+    assert centre.effects() == []
+    centre.d.bridged(offer.id, 79.5)
+    assert centre.view("anna").state is AgentState.IN_A_QUEUE_CALL
+
+
+def test_who_answered_for_a_switch_that_stays_away_is_free_at_last() -> None:
+    centre = Centre()
+    centre.agent("anna")
+    centre.join("c1", 0.0)
+    offer = centre.offer()
+    centre.d.set_switch_ready("fs1", False, 4.0)
+    assert centre.d.offer_answered(offer.id, 5.0)
+    centre.d.advance(334.0)
+    assert centre.effects() == []
+    centre.d.advance(335.0)
+    assert [type(effect) for effect in centre.effects()] == [OfferWithdrawn, AgentLeaseExpired]
+
+
 def test_the_longest_waiting_caller_goes_first_and_a_base_score_counts_as_waiting() -> None:
     centre = Centre()
     centre.join("c1", 0.0)

@@ -934,10 +934,22 @@ def test_a_refused_bridge_leaves_a_callback_waiting() -> None:
     assert flow.stage is Stage.WAITING
 
 
+def test_a_lease_that_ends_lets_go_of_the_agent_and_of_the_caller_who_is_being_called_back() -> None:
+    flow = callback_whose_agent_answered()
+    assert orders(flow.handle(ev.LeaseExpired("offer-1002"), T + 30)) == []
+    expired = orders(flow.handle(ev.LeaseExpired("offer-1001"), T + 30))
+    assert ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL") in expired
+    assert ev.HangUpCaller("ORIGINATOR_CANCEL") in expired
+    assert (flow.stage, flow.taken) == (Stage.WAITING, None)
+    late = orders(flow.handle(ev.CallerReached("offer-1001", "new"), T + 31))
+    assert late == [ev.HangUpLeg("new", "ORIGINATOR_CANCEL")]
+
+
 EVERY_EVENT: list[ev.CallHappening] = [
     ev.Offered(an_offer()),
     ev.Offered(an_offer("1002")),
     ev.OfferWithdrawn("offer-1001", "LOSE_RACE"),
+    ev.LeaseExpired("offer-1001"),
     ev.AgentAnswered("offer-1001", "leg-1001", won=True),
     ev.AgentAnswered("offer-1002", "leg-1002", won=False),
     ev.AgentUnavailable("offer-1001", OfferResult.BUSY, "USER_BUSY"),
