@@ -20,8 +20,9 @@ from callctl.call.desk import Desk
 from callctl.call.flow import CallFlow
 from callctl.call.legs import BRIDGE_SECONDS, settle_bridge, state_of
 from callctl.call.recording import record_talk
+from callctl.call.ringing import AgentUnreached
 from callctl.call.stages import Stage
-from callctl.call.switch import AgentUnreached, LegState, Switch
+from callctl.call.switch import LegState, Switch
 from callctl.call.timers import NamedTimers
 from callctl.call.variables import hold_seconds, past_talk, prelude_of
 from callctl.call.visits import visit_elsewhere, visit_for_callback
@@ -312,7 +313,7 @@ class CallSession:
             self._perform_one(effect)
 
     def _perform_one(self, effect: ev.Effect) -> None:
-        act = self._desk.dispatcher.act
+        act, call = self._desk.dispatcher.act, self._arrival.call
         match effect:
             case ev.Write(fact):
                 self._desk.record(fact)
@@ -330,7 +331,8 @@ class CallSession:
                 self._caller.post_variables(variables)
             case ev.Ring(offer):
                 self._listen_to_leg(offer.leg_uuid)
-                self._order(self._ring, offer)
+                answer = self._switch.ring(offer, self._arrival, prelude_of(self._queue))
+                self._order(self._ring, offer, answer)
             case ev.HangUpLeg(leg_uuid, cause):
                 self._order(self._switch.hang_up, leg_uuid, cause)
             case ev.Bridge(offer, variables):
@@ -346,9 +348,8 @@ class CallSession:
             case ev.HandBack(variables):
                 self._order(self._caller.hand_back, variables)
             case ev.MoveToQueue(queue):
-                self._next_visit = visit_elsewhere(
-                    self._arrival, queue, call=self._desk.ids.uuid(), now=self._desk.clock.now()
-                )
+                now, new_call = self._desk.clock.now(), self._desk.ids.uuid()
+                self._next_visit = visit_elsewhere(self._arrival, queue, call=new_call, now=now)
                 self._order(self._move_on)
             case ev.KeepForCallback(variables):
                 self._begin_callback()
@@ -356,7 +357,7 @@ class CallSession:
             case ev.CallBack(offer):
                 self._order(self._call_back, offer)
             case ev.Postpone(seconds):
-                act(lambda d, now: d.postpone(self._arrival.call, now + seconds, now))
+                act(lambda d, now: d.postpone(call, now + seconds, now))
             case ev.RecordTalk(template, offer):
                 record = partial(record_talk, switch=self._switch, desk=self._desk)
                 self._order(record, template, self._flow.record.arrival, offer)
@@ -371,7 +372,7 @@ class CallSession:
             case ev.ReportTalkEnded(offer_id):
                 act(lambda d, now: d.talk_ended(offer_id, now))
             case ev.LeaveQueue(abandoned):
-                act(lambda d, now: d.leave(self._arrival.call, now, abandoned=abandoned))
+                act(lambda d, now: d.leave(call, now, abandoned=abandoned))
             case ev.StartTimer(timer, seconds):
                 self._timers.start(timer, seconds, partial(self.deliver, ev.TimerFired(timer)))
             case ev.StopTimer(timer):
@@ -413,10 +414,10 @@ class CallSession:
         if self._is_over and not self._orders_under_way:
             self._desk.dispatcher.agenda.add(self._over.set)
 
-    async def _ring(self, offer: Offer) -> None:
+    async def _ring(self, offer: Offer, answer: Awaitable[str]) -> None:
         self._desk.dispatcher.act(lambda d, now: d.offer_ringing(offer.id, now))
         try:
-            leg_uuid = await self._switch.ring(offer, self._arrival, prelude_of(self._queue))
+            leg_uuid = await answer
         except AgentUnreached as unreached:
             self._log.info("agent not reached", agent=offer.agent, cause=unreached.cause)
             self.deliver(ev.AgentUnavailable(offer.id, unreached.result, unreached.cause))

@@ -8,7 +8,6 @@ switch CPU time for each connection that it goes to.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,11 +17,12 @@ from random import Random
 import structlog
 import trio
 
+from callctl.call.ringing import AgentUnreached, RingingLeg, applications_of, unreached
 from callctl.call.variables import Prelude, bridged_seconds, bridged_with, callback_variables, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.connection import PendingReply
-from callctl.esl.inbound import SwitchLink
+from callctl.esl.inbound import PendingJob, SwitchLink
 from callctl.esl.wire import Event
 from callctl.model import Arrival, Ids, Offer, OfferResult
 
@@ -51,9 +51,6 @@ JOB_GRACE_SECONDS = 2.0
 """What an originate may take beyond its own timeout before its result counts as lost: less than the lease,
 so that it is settled by asking before the lease ends it."""
 
-RESULT_SECONDS = 1.0
-"""How long the result of an originate may come after the hangup of its leg; they are not in order."""
-
 CALLER_RING_SECONDS = 20.0
 """How long a caller who is called back may take to answer, with an agent on the line."""
 
@@ -66,24 +63,6 @@ SWITCH_LOST_SECONDS = 300.0
 KILL_RETRY_SECONDS = 0.05
 """How soon a leg is killed again that had no channel yet: an originate begins in a thread of its own."""
 
-ACCEPTED_VARIABLE = "callctl_accepted"
-"""The key that an agent pressed to accept a call, on the agent's leg."""
-
-RESULT_OF_CAUSE: Mapping[str, OfferResult] = {
-    "USER_BUSY": OfferResult.BUSY,
-    "NORMAL_CIRCUIT_CONGESTION": OfferResult.BUSY,
-    "CALL_REJECTED": OfferResult.REJECTED,
-    "NO_ANSWER": OfferResult.NO_ANSWER,
-    "NO_USER_RESPONSE": OfferResult.NO_ANSWER,
-    "ALLOTTED_TIMEOUT": OfferResult.NO_ANSWER,
-    "PROGRESS_TIMEOUT": OfferResult.NO_ANSWER,
-    "USER_NOT_REGISTERED": OfferResult.UNREACHABLE,
-    "SUBSCRIBER_ABSENT": OfferResult.UNREACHABLE,
-    "ORIGINATOR_CANCEL": OfferResult.CANCELLED,
-    "LOSE_RACE": OfferResult.CANCELLED,
-}
-"""Everything else is FAILED."""
-
 
 class LegState(Enum):
     """What the switch says of a leg."""
@@ -92,35 +71,6 @@ class LegState(Enum):
     RINGING = auto()
     ANSWERED = auto()
     BRIDGED = auto()
-
-
-class AgentUnreached(CallctlError):
-    """An agent's leg was not answered: `result`, and FreeSWITCH's `cause`."""
-
-    def __init__(self, result: OfferResult, cause: str) -> None:
-        super().__init__(f"the agent was not reached: {cause}")
-        self.result = result
-        self.cause = cause
-
-
-class _Parked:
-    """An agent's leg of which we wait to hear that it is parked, having heard its prelude, or gone."""
-
-    def __init__(self) -> None:
-        self.event = trio.Event()
-        self.dialling = trio.CancelScope()
-        self.pressed = ""
-        self.hangup_cause = ""
-
-    def take(self, event: Event) -> None:
-        if event.name == "CHANNEL_PARK":
-            self.pressed = event.variable(ACCEPTED_VARIABLE)
-            self.event.set()
-        elif event.name == "CHANNEL_HANGUP_COMPLETE":
-            self.hangup_cause = event.get("Hangup-Cause")
-            self.event.set()
-            # Should the job's result be lost, the hangup has said how it ended.
-            self.dialling.deadline = trio.current_time() + RESULT_SECONDS
 
 
 class Switch:
@@ -178,7 +128,7 @@ class Switch:
         self._ready = trio.Event()
         self._lost = trio.Event()
         self._listeners: dict[str, Callable[[Event], None]] = {}
-        self._parked: dict[str, _Parked] = {}
+        self._ringing: dict[str, RingingLeg] = {}
         self._held_back: dict[str, trio.CancelScope] = {}
         self._dialling: set[str] = set()
         self._followers: Counter[str] = Counter()
@@ -250,7 +200,7 @@ class Switch:
 
     def _on_event(self, event: Event) -> None:
         """Hand an event to the call that it concerns. Never waits."""
-        if (parked := self._parked.get(event.uuid)) is not None:
+        if (parked := self._ringing.get(event.uuid)) is not None:
             parked.take(event)
         listener = self._listeners.get(event.uuid)
         if listener is not None:
@@ -289,24 +239,31 @@ class Switch:
 
     # --- orders ---
 
-    async def ring(self, offer: Offer, arrival: Arrival, prelude: Prelude) -> str:
-        """Originate the agent's leg of `offer`; return its UUID once it is answered, and has accepted.
+    def ring(self, offer: Offer, arrival: Arrival, prelude: Prelude) -> Awaitable[str]:
+        """Originate the agent's leg of `offer`, at once where the switch is ready.
 
-        Raises AgentUnreached. A lost connection or a lost result is settled by asking the switch.
-        A cancellation leaves the leg ringing; `hang_up` ends it.
+        What is returned must be awaited: for the UUID of the leg, once it is answered, and has accepted. It
+        raises AgentUnreached. A lost connection or a lost result is settled by asking the switch. A
+        cancellation leaves the leg ringing; `hang_up` ends it.
         """
-        if not self.is_ready:
-            await self._hold_back(offer)
-        parked = self._parked[offer.leg_uuid] = _Parked()
+        leg = self._ringing[offer.leg_uuid] = RingingLeg()
+        if self.is_ready:
+            leg.dialled = self._dial(offer, arrival, prelude)
+        return self._answered(leg, offer, arrival, prelude)
+
+    async def _answered(self, leg: RingingLeg, offer: Offer, arrival: Arrival, prelude: Prelude) -> str:
         try:
-            with parked.dialling:
-                leg_uuid = await self._dial(offer, arrival, prelude)
-            if parked.dialling.cancelled_caught:
-                raise _unreached(parked.hangup_cause)
+            if leg.dialled is None:
+                await self._hold_back(offer)
+                leg.dialled = self._dial(offer, arrival, prelude)
+            with leg.patience:
+                leg_uuid = await self._result_of(leg.dialled, offer)
+            if leg.patience.cancelled_caught:
+                raise unreached(leg.hangup_cause)
             if prelude:
-                await self._await_acceptance(leg_uuid, parked, prelude)
+                await self._await_acceptance(leg_uuid, leg, prelude)
         finally:
-            del self._parked[offer.leg_uuid]
+            del self._ringing[offer.leg_uuid]
         return leg_uuid
 
     async def _hold_back(self, offer: Offer) -> None:
@@ -344,7 +301,8 @@ class Switch:
             raise AgentUnreached(OfferResult.FAILED, job.text.removeprefix("-ERR").strip())
         return job.text.removeprefix("+OK").strip() or uuid
 
-    async def _dial(self, offer: Offer, arrival: Arrival, prelude: Prelude) -> str:
+    def _dial(self, offer: Offer, arrival: Arrival, prelude: Prelude) -> PendingJob | CallctlError:
+        """Post the order to ring, and return its result to come, or why there will be none."""
         self._dialling.add(offer.leg_uuid)
         try:
             order = commands.originate(
@@ -352,9 +310,17 @@ class Switch:
                 dialstring=offer.contact,
                 timeout=offer.ring_timeout,
                 variables=leg_variables(arrival, offer, self._owner),
-                applications=_applications(prelude),
+                applications=applications_of(prelude),
             )
-            job = await self.link.job(order, timeout_seconds=offer.ring_timeout + JOB_GRACE_SECONDS)
+            return self.link.post_job(order)
+        except CallctlError as error:
+            return error
+
+    async def _result_of(self, dialled: PendingJob | CallctlError, offer: Offer) -> str:
+        try:
+            if isinstance(dialled, CallctlError):
+                raise dialled
+            job = await dialled.wait(offer.ring_timeout + JOB_GRACE_SECONDS)
         except WaitEnded as ended:
             log.warning("originate unknown", leg=offer.leg_uuid, agent=offer.agent, why=str(ended))
             return await self._settle_ring(offer.leg_uuid, offer.ring_timeout)
@@ -364,15 +330,15 @@ class Switch:
             self._dialling.discard(offer.leg_uuid)
         if job.ok:
             return job.text.removeprefix("+OK").strip() or offer.leg_uuid
-        raise _unreached(job.text.removeprefix("-ERR").strip())
+        raise unreached(job.text.removeprefix("-ERR").strip())
 
-    async def _await_acceptance(self, leg_uuid: str, parked: _Parked, prelude: Prelude) -> None:
+    async def _await_acceptance(self, leg_uuid: str, leg: RingingLeg, prelude: Prelude) -> None:
         """Wait until the agent has heard, and pressed, what there is. The agent who does not is not there."""
         with trio.move_on_after(prelude.seconds):
-            await parked.event.wait()
-        if parked.hangup_cause:
-            raise AgentUnreached(OfferResult.NO_ANSWER, parked.hangup_cause)
-        if prelude.key and parked.pressed != prelude.key:
+            await leg.event.wait()
+        if leg.hangup_cause:
+            raise AgentUnreached(OfferResult.NO_ANSWER, leg.hangup_cause)
+        if prelude.key and leg.pressed != prelude.key:
             await self.hang_up(leg_uuid, "NO_USER_RESPONSE")
             raise AgentUnreached(OfferResult.NO_ANSWER, "the agent did not accept the call")
 
@@ -467,24 +433,8 @@ class Switch:
         return await self.link.api(commands.uuid_exists(uuid)) == "true"
 
 
-def _unreached(cause: str) -> AgentUnreached:
-    return AgentUnreached(RESULT_OF_CAUSE.get(cause, OfferResult.FAILED), cause)
-
-
 async def _no_reconciliation(switch: Switch) -> None:
     """Until the server says better, a switch is believed to be empty."""
-
-
-def _applications(prelude: Prelude) -> list[tuple[str, str]]:
-    """Return what an agent's leg runs once it is answered, up to being parked for the bridge."""
-    if prelude.key:
-        milliseconds = math.ceil(prelude.seconds * 1000)
-        sound = prelude.sound or "silence_stream://100"
-        ask = f"1 1 1 {milliseconds} # {sound} silence_stream://100 {ACCEPTED_VARIABLE} [{prelude.key}]"
-        return [("play_and_get_digits", ask), ("park", "")]
-    if prelude.sound:
-        return [("playback", prelude.sound), ("park", "")]
-    return [("park", "")]
 
 
 def _nothing_to_do(event: Event) -> None:

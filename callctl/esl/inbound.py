@@ -10,6 +10,7 @@ from __future__ import annotations
 import random as random_module
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 import trio
@@ -48,17 +49,37 @@ class JobResult:
         return not self.text.startswith(("-ERR", "-USAGE"))
 
 
-class _Job:
-    """A job under way, known by its Job-UUID before it is even sent."""
+class PendingJob:
+    """The result of one job that was posted, known by its Job-UUID before it is even sent."""
 
-    def __init__(self) -> None:
-        self.settled = trio.Event()
-        self.outcome: JobResult | EslError | None = None
+    def __init__(self, label: str, forget: Callable[[], object]) -> None:
+        self._label = label
+        self._forget = forget
+        self._settled = trio.Event()
+        self._outcome: JobResult | EslError | None = None
+
+    async def wait(self, timeout_seconds: float) -> JobResult:
+        """Return what the job came to. To be called once, however late.
+
+        Raises CommandRefused when FreeSWITCH does not begin it, and ConnectionLost, Disconnected or
+        ReplyTimeout when its result is unknown. After a cancellation the job goes on in FreeSWITCH.
+        """
+        try:
+            with trio.move_on_after(timeout_seconds):
+                await self._settled.wait()
+        finally:
+            self._forget()
+        if self._outcome is None:
+            raise ReplyTimeout(f"no result of {self._label!r} within {timeout_seconds:g} s")
+        if isinstance(self._outcome, EslError):
+            raise self._outcome
+        return self._outcome
 
     def settle(self, outcome: JobResult | EslError) -> None:
-        if self.outcome is None:
-            self.outcome = outcome
-            self.settled.set()
+        """End the wait. Only the link does that."""
+        if self._outcome is None:
+            self._outcome = outcome
+            self._settled.set()
 
     def begin(self, reply: Reply | WaitEnded) -> None:
         """FreeSWITCH has answered the order; what becomes of the job comes as an event."""
@@ -123,7 +144,7 @@ class SwitchLink:
         self._log = log.bind(switch=name)
         self._connection: Connection | None = None
         self._up = trio.Event()
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, PendingJob] = {}
         self._counts: Counter[str] = Counter()
         self._greeted = trio.Event()
         self._refusal = ""
@@ -174,23 +195,21 @@ class SwitchLink:
     async def job(self, text: str, *, timeout_seconds: float, job_uuid: str | None = None) -> JobResult:
         """Run an `api` command in FreeSWITCH's background, and return what it came to.
 
-        Raises CommandRefused when FreeSWITCH does not begin it, and ConnectionLost, Disconnected, OutboxFull
-        or ReplyTimeout when its result is unknown. After a cancellation the job goes on in FreeSWITCH.
+        Raises as `post_job` and `PendingJob.wait` do. After a cancellation the job goes on in FreeSWITCH.
+        """
+        return await self.post_job(text, job_uuid=job_uuid).wait(timeout_seconds)
+
+    def post_job(self, text: str, *, job_uuid: str | None = None) -> PendingJob:
+        """Have an `api` command run in FreeSWITCH's background; its result must be waited for.
+
+        Raises ConnectionLost, Disconnected or OutboxFull; then nothing was sent.
         """
         job_uuid = job_uuid or self._ids.uuid()
-        job = self._jobs[job_uuid] = _Job()
-        try:
-            [slot] = self._connected().post(commands.bgapi(text, job_uuid=job_uuid))
-            slot.then(job.begin)
-            with trio.move_on_after(timeout_seconds):
-                await job.settled.wait()
-        finally:
-            del self._jobs[job_uuid]
-        if job.outcome is None:
-            raise ReplyTimeout(f"no result of {slot.command.label!r} within {timeout_seconds:g} s")
-        if isinstance(job.outcome, EslError):
-            raise job.outcome
-        return job.outcome
+        [slot] = self._connected().post(commands.bgapi(text, job_uuid=job_uuid))
+        job = PendingJob(slot.command.label, partial(self._jobs.pop, job_uuid))
+        self._jobs[job_uuid] = job
+        slot.then(job.begin)
+        return job
 
     async def add_filter(self, header: str, value: str) -> None:
         """Let events with this header value through as well, until the connection is lost."""

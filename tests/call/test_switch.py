@@ -12,7 +12,8 @@ import trio
 from attrs import evolve
 from trio.testing import MockClock, memory_stream_pair
 
-from callctl.call.switch import AgentUnreached, LegState, Switch
+from callctl.call.ringing import AgentUnreached
+from callctl.call.switch import LegState, Switch
 from callctl.call.variables import Prelude
 from callctl.esl.wire import Event
 from callctl.model import Arrival, Ids, Offer, OfferResult
@@ -78,6 +79,25 @@ async def test_an_answer_whose_result_is_lost_is_found_by_asking_within_the_leas
         began = trio.current_time()
         assert await switch.ring(OFFER, ARRIVAL, Prelude()) == "leg"
         assert trio.current_time() - began < OFFER.lease_until
+
+
+async def test_an_agent_is_rung_in_the_very_turn_in_which_that_was_decided(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as here, connected(here) as switch:
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=1))
+        answer = switch.ring(OFFER, ARRIVAL, Prelude())
+        assert switch.link.statistics().jobs == 1
+        assert await answer == "leg"
+        assert switch.link.statistics().jobs == 0
+
+
+async def test_an_agent_who_cannot_be_dialled_is_told_of_by_the_answer(autojump_clock: MockClock) -> None:
+    async with world() as here, connected(here) as switch:
+        answer = switch.ring(evolve(OFFER, contact="user/1\n001"), ARRIVAL, Prelude())
+        with pytest.raises(AgentUnreached) as unreached:
+            await answer
+        assert unreached.value.result is OfferResult.FAILED
 
 
 async def test_a_hangup_ordered_while_the_connection_is_down_is_done_by_the_next_one(
