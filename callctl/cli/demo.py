@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
@@ -45,6 +45,8 @@ def command(calls: int, agents: int, rate: float, seed: int | None, database: Pa
     Example:
       callctl demo --calls 50 --agents 8
     """
+    if database is not None and database.exists():
+        raise CallctlError(f"{database} is there already; give the demo a file of its own")
     database = database or Path(tempfile.mkdtemp(prefix="callctl-")) / "demo.db"
     with quiet():
         trio.run(_play, calls, agents, rate, seed, database)
@@ -60,7 +62,7 @@ async def _play(calls: int, agents: int, rate: float, seed: int | None, database
             )
             stage.hire(agent, QUEUE.name, None)
             stage.switch.add_endpoint(agent.contact, lambda: _phone(chance))
-        with _live(stage):
+        async with _live(stage):
             for number in range(calls):
                 stage.switch.place_call(_caller(chance, number))
                 await trio.sleep(chance.expovariate(rate))
@@ -87,20 +89,25 @@ def _caller(chance: random.Random, number: int) -> Caller:
     )
 
 
-@contextmanager
-def _live(stage: Stage) -> Iterator[None]:
+@asynccontextmanager
+async def _live(stage: Stage) -> AsyncIterator[None]:
     """Show the floor while it works: a table on a terminal, nothing elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield
         return
-    with Live(
-        get_renderable=lambda: _picture(stage),
-        console=console,
-        transient=True,
-        refresh_per_second=1 / REFRESH_SECONDS,
-    ):
-        yield
+    # Drawn by a task: the thread that Live would draw by cannot ask for the time.
+    with Live(_picture(stage), console=console, transient=True, auto_refresh=False) as live:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_draw, stage, live)
+            yield
+            nursery.cancel_scope.cancel()
+
+
+async def _draw(stage: Stage, live: Live) -> None:
+    while True:
+        live.update(_picture(stage), refresh=True)
+        await trio.sleep(REFRESH_SECONDS)
 
 
 def _picture(stage: Stage) -> Table:
