@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import click
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Table
@@ -16,8 +15,11 @@ from rich.text import Text
 
 Row = Mapping[str, object]
 
-WIDTH_OF_A_PIPE = 10_000
-"""Where nobody looks at the output it is never cut: some program reads it."""
+WIDTH_OF_A_LINE = 10_000
+"""A row is one line, never cut: some program reads it, or somebody copies from it."""
+
+LINES_OF_A_ROW = 2
+"""So many lines of a terminal may a row take; where it would take more, its values stand below each other."""
 
 
 def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:
@@ -26,16 +28,26 @@ def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) ->
         print_json(rows)
         return
     is_terminal = sys.stdout.isatty()
-    shown = Table(box=box.SIMPLE_HEAD if is_terminal else None, header_style="bold", pad_edge=False)
+    shown = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        shown.add_column(column, overflow="fold")
+        shown.add_column(column, no_wrap=True)
     for row in rows:
         shown.add_row(*(Text(text_of(row[column])) for column in columns))
-    console = Console(width=None if is_terminal else WIDTH_OF_A_PIPE, highlight=False)
+    console = Console(width=WIDTH_OF_A_LINE, highlight=False)
+    if is_terminal and console.measure(shown).maximum > LINES_OF_A_ROW * Console().width:
+        _print_below_each_other(rows, columns)
+        return
     with console.capture() as capture:
         console.print(shown)
     for line in capture.get().splitlines():
         click.echo(line.rstrip())
+
+
+def _print_below_each_other(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()
+        print_record({column: row[column] for column in columns}, as_json=False)
 
 
 def print_record(record: Row, *, as_json: bool) -> None:

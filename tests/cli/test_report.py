@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.history import morning, write
+from tests.cli.terminal import on_terminal
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,19 @@ def test_a_line_for_each_agent(run: Run) -> None:
         ("1001", 1, 1),
         ("1002", 1, 0),
     ]
+
+
+def test_on_a_narrow_terminal_a_long_line_stands_below_each_other(tmp_path: Path) -> None:
+    code, shown = on_terminal("report", folder=tmp_path, columns=80)
+    assert code == 0
+    assert "\noffered           3\nanswered          1\n" in shown
+
+
+def test_on_a_terminal_a_value_is_never_broken(tmp_path: Path) -> None:
+    code, shown = on_terminal("call", "list", folder=tmp_path, columns=60)
+    assert code == 0
+    lines = [line for line in shown.splitlines() if " sales " in line]
+    assert len(lines) == 1, shown
 
 
 def test_people_see_percentages_and_the_formulas_below(run: Run) -> None:
