@@ -330,16 +330,19 @@ class Server:
     async def _take_calls(self, nursery: trio.Nursery, task_status: trio.TaskStatus[Server]) -> None:
         settings = self._config.server
         async with trio.open_nursery() as door:
-            self.listeners = await door.start(
-                lambda *, task_status: self._outside.serve_outbound(
-                    self.reception.receive,
-                    host=settings.listen.host,
-                    port=settings.listen.port,
-                    allow=settings.allow,
-                    ids=self._outside.ids,
-                    task_status=task_status,
+            try:
+                self.listeners = await door.start(
+                    lambda *, task_status: self._outside.serve_outbound(
+                        self.reception.receive,
+                        host=settings.listen.host,
+                        port=settings.listen.port,
+                        allow=settings.allow,
+                        ids=self._outside.ids,
+                        task_status=task_status,
+                    )
                 )
-            )
+            except OSError as error:
+                raise settings.listen.refused("server.listen", error) from error
             log.info("serving", listen=str(settings.listen), database=str(settings.database))
             self._outside.service_manager.ready()
             self._is_serving = True

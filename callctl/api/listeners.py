@@ -64,10 +64,7 @@ async def serve_http(
     try:
         listeners = await trio.open_tcp_listeners(address.port, host=address.host)
     except OSError as error:
-        raise ConfigError(
-            f"http.listen: cannot listen on {address}: {error.strerror or error}; "
-            "end what listens there, or give another address"
-        ) from error
+        raise address.refused("http.listen", error) from error
     task_status.started(listeners[0].socket.getsockname()[1])
     await _serve(app, listeners)
 

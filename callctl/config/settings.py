@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 
+from callctl.errors import ConfigError
 from callctl.model import AgentSettings, QueueSettings, Tier
 
 KeyPath = tuple[str | int, ...]
@@ -52,6 +53,13 @@ class Address:
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""
         return is_loopback(self.host)
+
+    def refused(self, key: str, error: OSError) -> ConfigError:
+        """Return what people are told when nobody can listen on this address, the value of `key`."""
+        return ConfigError(
+            f"{key}: cannot listen on {self}: {error.strerror or error}; "
+            "end what listens there, or give another address"
+        )
 
 
 def is_loopback(host: str) -> bool:

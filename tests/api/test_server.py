@@ -16,6 +16,7 @@ from attrs import define, evolve
 from prometheus_client.parser import text_string_to_metric_families
 
 from callctl.cli.stage import Stage, open_stage
+from callctl.config import Config
 from callctl.config.paths import control_socket
 from callctl.config.settings import Address
 from callctl.errors import ConfigError
@@ -242,11 +243,31 @@ async def test_a_port_that_is_taken_is_a_clear_error(centre: Centre, tmp_path: P
         server=evolve(server._config.server, database=tmp_path / "other.db", listen=Address("127.0.0.1", 0)),
         http=evolve(server._config.http, listen=Address("127.0.0.1", server.http_port)),
     )
+    refusal = await refusal_of(config)
+    assert refusal.startswith(f"http.listen: cannot listen on 127.0.0.1:{server.http_port}: ")
+    assert not control_socket(tmp_path / "other.db").exists()
+
+
+async def test_so_is_the_port_for_calls(centre: Centre, tmp_path: Path) -> None:
+    server = centre.stage.server
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listen = Address("127.0.0.1", port)
+        config = evolve(
+            server._config,
+            server=evolve(server._config.server, database=tmp_path / "other.db", listen=listen),
+            http=evolve(server._config.http, listen=Address("127.0.0.1", 0)),
+        )
+        refusal = await refusal_of(config)
+    assert refusal.startswith(f"server.listen: cannot listen on 127.0.0.1:{port}: ")
+
+
+async def refusal_of(config: Config) -> str:
+    """Return why a server with this configuration does not begin."""
     with pytest.raises(ExceptionGroup) as error:
         await Server(config).run()
     refusal: Exception = error.value
     while isinstance(refusal, ExceptionGroup):
         [refusal] = refusal.exceptions
     assert isinstance(refusal, ConfigError)
-    assert str(refusal).startswith(f"http.listen: cannot listen on 127.0.0.1:{server.http_port}: ")
-    assert not control_socket(tmp_path / "other.db").exists()
+    return str(refusal)
