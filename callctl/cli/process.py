@@ -80,7 +80,8 @@ async def start_server(
         "queue": {"caller": {"ring-timeout": 20}},
     }
     config.write_text(tomli_w.dumps(document), "utf-8")
-    process = _spawn([sys.executable, "-m", "callctl", "serve", "--config", str(config)], log)
+    # -P: what lies in the folder where somebody happens to be is no part of the server.
+    process = _spawn([sys.executable, "-P", "-m", "callctl", "serve", "--config", str(config)], log)
     try:
         try:
             await until_ready(ControlClient(control_socket(database)), process)

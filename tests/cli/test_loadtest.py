@@ -134,8 +134,12 @@ def test_without_a_running_server_it_says_so(
     assert "no server runs" in capsys.readouterr().err
 
 
-async def test_a_server_that_does_not_start_is_told_with_its_own_words(tmp_path: Path) -> None:
-    """Here because it has no switch, and for whatever reason elsewhere."""
+async def test_a_server_that_does_not_start_is_told_with_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here because it has no switch, and for whatever reason elsewhere; not because of what lies around."""
+    (tmp_path / "json.py").write_text("raise SystemExit('this is no part of callctl')")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(CallctlError, match=r"did not become ready; it said: .* needs at least one switch"):
         async with start_server(tmp_path, Address("127.0.0.1", 0), tmp_path / "load.db", [], 10):
             raise AssertionError("it is not there")
