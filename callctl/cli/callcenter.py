@@ -112,10 +112,11 @@ def take_over(found: Found, known_queues: Collection[str] = ()) -> Taken:
     agents: dict[str, AgentSettings] = {}
     statuses: dict[str, AgentStatus] = {}
     for name, texts in found.agents.items():
-        statuses[name] = _status(name, texts.get("status", ""), left_out)
         kind = texts.get("type", "callback")
         if kind != "callback":
             left_out.append(f"agent {name}: type {kind!r}; callctl rings a phone for each call")
+            continue
+        statuses[name] = _status(name, texts.get("status", ""), left_out)
         settings = {key: text for key, text in texts.items() if key not in ("status", "type")}
         agent, _ = _taken(AgentSettings, name, settings, f"agent {name}", left_out)
         holder = next(
@@ -127,7 +128,7 @@ def take_over(found: Found, known_queues: Collection[str] = ()) -> Taken:
             )
             agent = attrs.evolve(agent, contact="")
         agents[name] = agent
-    tiers = tuple(_tiers(found, left_out))
+    tiers = tuple(_tiers(found, agents, left_out))
     return Taken(queues, given, agents, statuses, tiers, tuple(left_out))
 
 
@@ -162,11 +163,11 @@ def _status(name: str, text: str, left_out: list[str]) -> AgentStatus:
         return AgentStatus.LOGGED_OUT
 
 
-def _tiers(found: Found, left_out: list[str]) -> Iterator[Tier]:
+def _tiers(found: Found, agents: Collection[str], left_out: list[str]) -> Iterator[Tier]:
     for texts in found.tiers:
         queue, agent = texts.get("queue", ""), texts.get("agent", "")
         what = f"tier of agent {agent} in queue {queue}"
-        if queue not in found.queues or agent not in found.agents:
+        if queue not in found.queues or agent not in agents:
             left_out.append(f"{what}: there is no such {'queue' if queue not in found.queues else 'agent'}")
             continue
         place = {key: EnvironmentText(texts[key]) for key in ("level", "position") if texts.get(key)}

@@ -119,13 +119,23 @@ def test_a_running_one_is_read_by_its_lists() -> None:
     assert taken.left_out == ()
 
 
+def test_an_agent_who_holds_the_line_is_left_out_and_so_are_the_tiers(tmp_path: Path) -> None:
+    file = tmp_path / "callcenter.conf.xml"
+    file.write_text(CONFIGURATION.replace("$${hold_music}", "music.wav").replace("callback", "uuid-standby"))
+    taken = take_over(read_file(file))
+    assert set(taken.agents) == set(taken.statuses) == {"1001@default"}
+    assert {tier.agent for tier in taken.tiers} <= {"1001@default"}
+    agent, tier = taken.left_out
+    assert agent.startswith("agent 1000@default: type 'uuid-standby'")
+    assert tier == "tier of agent 1000@default in queue sales: there is no such agent"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
         ('"ring-all"', '"fair"', "queue sales: strategy: 'fair' is none of"),
         ('name="max-wait-time"', 'name="max-waiting"', "queue sales: max-waiting: unknown key"),
         ('value="60"', 'value="soon"', "queue sales: max-wait-time: cannot read 'soon'"),
-        ('type="callback"', 'type="uuid-standby"', "agent 1000@default: type 'uuid-standby'"),
         ('status="On Break"', 'status="Asleep"', "agent 1000@default: status 'Asleep' is none of"),
         ('wrap-up-time="10"', 'wrap-up-time="-1"', "agent 1000@default: wrap-up-time: must not be negative"),
         (
