@@ -95,7 +95,10 @@ def _apply_environment(document: Document, environ: Mapping[str, str], places: P
 
 def _switches_of(text: str) -> Iterator[Document]:
     """Read `host,port,password|…`; an empty part takes localhost, 8021 and ClueCon."""
-    for number, each in enumerate(text.split("|"), 1):
+    parts = text.split("|")
+    for number, each in enumerate(parts, 1):
+        if not each.strip() and len(parts) > 1:
+            raise ConfigError(f"FS_SERVERS: switch {number} is empty; take one | away, or name its host")
         # A password may hold commas, so only the first two divide.
         host, port, password = (*(part.strip() for part in each.split(",", 2)), "", "")[:3]
         if port and not (port.isascii() and port.isdigit()):

@@ -37,7 +37,7 @@ WORDS: Mapping[type, Mapping[str, str]] = {
         "password_file": "Instead of password: a file that holds nothing else",
     },
     HttpSettings: {
-        "listen": "The API, the metrics and the health checks",
+        "listen": "The metrics and the health checks",
         "jwt_secret_file": "The key that signs the tokens (HS256) …",
         "jwt_public_key_file": "… or the public key of whoever signs them",
         "jwt_algorithms": "Algorithms of signatures that are accepted",

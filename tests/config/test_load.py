@@ -162,6 +162,7 @@ class TestEnvironment:
             ("CALLCTL_QUEUE__CALLER", "1", "must have the form CALLCTL_QUEUE__NAME__KEY"),
             ("CALLCTL_FREESWITCH__FS9__PORT", "1", "there is no switch 'fs9'"),
             ("FS_SERVERS", "a,b,c", "FS_SERVERS: switch 1: port must be a number, not 'b'"),
+            ("FS_SERVERS", "10.0.0.1|", "FS_SERVERS: switch 2 is empty"),
             ("FS_SERVERS", "a,70000,c", "must be from 1 to 65535"),
         ],
     )
