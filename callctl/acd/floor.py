@@ -38,12 +38,12 @@ from callctl.model import (
 LEASE_MARGIN_SECONDS = 5.0
 """What a lease lasts beyond the ring: the switch's own timeout and its event come within that, or never."""
 
-BRIDGE_LEASE_SECONDS = 30.0
-"""How long an agent may have answered without being bridged: time for a whisper and for accepting by key."""
+BRIDGE_LEASE_SECONDS = 90.0
+"""How long an agent may have answered without being bridged: time to call a caller back, and to find out that
+a switch which says nothing is away. Cut short on a guess, this would hang up two who talk already."""
 
 AWAY_LEASE_SECONDS = 330.0
-"""How long that may be while the call's switch is away and cannot tell of a bridge: its calls count as lost
-before."""
+"""How long that may be while the call's switch is known to be away: its calls count as lost before."""
 
 RELEASE_SECONDS = 1.0
 """How long a cancelled leg is waited for before its agent is offered the next call: no leg lives longer

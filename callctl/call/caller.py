@@ -16,6 +16,7 @@ import trio
 
 from callctl.call import events as ev
 from callctl.call.hearing import Hearing
+from callctl.call.ringing import AgentUnreached
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
 from callctl.call.timers import Timers
 from callctl.call.variables import WAY_BACK, past_talk, way_back, who_hung_up
@@ -441,7 +442,11 @@ class CallerLeg:
     async def call_back(self, dialstring: str, arrival: Arrival) -> str:
         """Ring this caller, and return the UUID of the channel that answered. Raises AgentUnreached."""
         self._switch.listen(self._uuid, self.on_event)
-        uuid = await self._switch.ring_caller(self._uuid, dialstring, arrival)
+        try:
+            uuid = await self._switch.ring_caller(self._uuid, dialstring, arrival)
+        except AgentUnreached:
+            self._switch.unlisten(self._uuid, self.on_event)
+            raise
         if uuid != self._uuid:
             self._switch.unlisten(self._uuid, self.on_event)
             self._uuid = uuid

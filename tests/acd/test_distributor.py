@@ -172,9 +172,9 @@ def test_an_answered_agent_who_is_never_bridged_is_freed_by_the_lease() -> None:
     centre.join("c1", 0.0)
     offer = centre.offer()
     assert centre.d.offer_answered(offer.id, 5.0)
-    centre.d.advance(25.0)
+    centre.d.advance(85.0)
     assert centre.effects() == []
-    centre.d.advance(35.0)
+    centre.d.advance(95.0)
     assert [type(effect) for effect in centre.effects()] == [OfferWithdrawn, AgentLeaseExpired, Offered]
 
 
@@ -185,11 +185,11 @@ def test_who_answered_is_kept_for_the_bridge_while_the_switch_is_away() -> None:
     offer = centre.offer()
     assert centre.d.offer_answered(offer.id, 5.0)
     centre.d.set_switch_ready("fs1", False, 20.0)
-    centre.d.advance(49.0)
-    centre.d.set_switch_ready("fs1", True, 50.0)
-    centre.d.advance(79.0)
+    centre.d.advance(149.0)
+    centre.d.set_switch_ready("fs1", True, 150.0)
+    centre.d.advance(239.0)
     assert centre.effects() == []
-    centre.d.bridged(offer.id, 79.5)
+    centre.d.bridged(offer.id, 239.5)
     assert centre.view("anna").state is AgentState.IN_A_QUEUE_CALL
 
 
