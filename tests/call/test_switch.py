@@ -12,9 +12,12 @@ import trio
 from attrs import evolve
 from trio.testing import MockClock, memory_stream_pair
 
+from callctl.acd.floor import BRIDGE_LEASE_SECONDS
 from callctl.call.ringing import AgentUnreached
-from callctl.call.switch import LegState, Switch
+from callctl.call.switch import CALLER_RING_SECONDS, LegState, Switch
 from callctl.call.variables import Prelude
+from callctl.esl.connection import REPLY_SECONDS
+from callctl.esl.inbound import SILENCE_SECONDS
 from callctl.esl.wire import Event
 from callctl.model import Arrival, Ids, Offer, OfferResult
 from callctl.sim.dialplan import recorded_dialplan
@@ -59,6 +62,11 @@ async def connected(here: World) -> AsyncIterator[Switch]:
         await switch.wait_ready()
         yield switch
         nursery.cancel_scope.cancel()
+
+
+def test_a_lease_outlasts_the_time_in_which_a_silent_switch_is_found_to_be_away() -> None:
+    """Or it ends on a guess, and two who talk already are hung up when the network is back."""
+    assert BRIDGE_LEASE_SECONDS > CALLER_RING_SECONDS + SILENCE_SECONDS + REPLY_SECONDS
 
 
 async def test_a_refusal_is_known_by_the_hangup_where_the_result_is_lost(autojump_clock: MockClock) -> None:

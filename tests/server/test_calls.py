@@ -238,6 +238,7 @@ async def test_a_caller_who_asks_for_a_callback_is_called_when_an_agent_is_there
         await t.until(lambda: not t.stage.switch.channels())
         t.hire("1001", Endpoint(answer_after=0.05))
         await t.stage.server.reception.wait_empty()
+        assert not t.stage.server.switches["fs1"].listened(), "not even the leg that was busy"
     asked, called = t.rows("calls")
     assert (asked["reason"], asked["outcome"]) == ("EXIT_WITH_KEY", "overflowed")
     assert (called["reason"], called["callback"], called["agent"]) == ("BRIDGED", 1, "1001")
