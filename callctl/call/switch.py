@@ -17,7 +17,7 @@ from random import Random
 import structlog
 import trio
 
-from callctl.call.ringing import AgentUnreached, RingingLeg, applications_of, unreached
+from callctl.call.ringing import ACCEPTED_VARIABLE, AgentUnreached, RingingLeg, applications_of, unreached
 from callctl.call.variables import Prelude, bridged_seconds, bridged_with, callback_variables, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
@@ -292,7 +292,8 @@ class Switch:
             job = await self.link.job(order, timeout_seconds=CALLER_RING_SECONDS + JOB_GRACE_SECONDS)
         except WaitEnded as ended:
             log.warning("originate unknown", leg=uuid, call=arrival.call, why=str(ended))
-            return await self._settle_ring(uuid, CALLER_RING_SECONDS)
+            # However long that takes: who has picked up must not be let go because we could not hear it.
+            return await self._settle_ring(uuid, SWITCH_LOST_SECONDS)
         except CallctlError as refused:
             raise AgentUnreached(OfferResult.FAILED, str(refused)) from refused
         finally:
@@ -338,9 +339,19 @@ class Switch:
             await leg.event.wait()
         if leg.hangup_cause:
             raise AgentUnreached(OfferResult.NO_ANSWER, leg.hangup_cause)
-        if prelude.key and leg.pressed != prelude.key:
+        if not prelude.key:
+            return
+        pressed = leg.pressed if leg.event.is_set() else await self._pressed(leg_uuid)
+        if pressed != prelude.key:
             await self.hang_up(leg_uuid, "NO_USER_RESPONSE")
             raise AgentUnreached(OfferResult.NO_ANSWER, "the agent did not accept the call")
+
+    async def _pressed(self, leg_uuid: str) -> str:
+        """Ask which key the agent pressed: the event that tells may have been lost with a connection."""
+        try:
+            return await self.link.api(commands.uuid_getvar(leg_uuid, ACCEPTED_VARIABLE))
+        except EslError as error:
+            raise AgentUnreached(OfferResult.UNKNOWN, str(error)) from error
 
     async def _settle_ring(self, leg_uuid: str, ring_timeout: float) -> str:
         with trio.move_on_after(ring_timeout + JOB_GRACE_SECONDS):

@@ -124,6 +124,8 @@ class Waiting(Bridging):
         if (cause := self._gone_legs.get(event.leg_uuid)) is not None:
             return [
                 ev.ReportBridgeFailed(offer.id, caller_gone=False),
+                # Of a contact with several phones one may be gone, and another have answered as the same leg.
+                ev.HangUpLeg(event.leg_uuid, "ORIGINATOR_CANCEL"),
                 *self._stop_ringing(offer.id, OfferResult.FAILED, cause, now),
             ]
         # FreeSWITCH names the leg; ours is only a wish where the UUID was taken already.

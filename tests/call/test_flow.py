@@ -921,7 +921,10 @@ def test_an_agent_whose_answer_is_told_after_the_hangup_gets_nobody(arrival: Arr
     flow.handle(ev.Offered(an_offer()), T + 1)
     assert flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 2) == []
     answered = flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 2.1)
-    assert orders(answered) == [ev.ReportBridgeFailed("offer-1001", caller_gone=False)]
+    assert orders(answered) == [
+        ev.ReportBridgeFailed("offer-1001", caller_gone=False),
+        ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+    ]
     assert (flow.stage, flow.taken) == (Stage.WAITING, None)
 
 

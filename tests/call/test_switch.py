@@ -108,6 +108,56 @@ async def test_an_agent_who_cannot_be_dialled_is_told_of_by_the_answer(autojump_
         assert unreached.value.result is OfferResult.FAILED
 
 
+async def test_a_key_that_was_pressed_while_nobody_heard_of_it_is_asked_for(
+    autojump_clock: MockClock,
+) -> None:
+    """This switch was asked for no CHANNEL_PARK, so the event is lost as with a connection."""
+    async with world() as here, connected(here) as switch:
+        prelude = Prelude(key="1", seconds=3)
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=0.5, presses=((1.0, "1"),)))
+        assert await switch.ring(OFFER, ARRIVAL, prelude) == "leg"
+        await switch.hang_up("leg", "NORMAL_CLEARING")
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=0.5))
+        with pytest.raises(AgentUnreached) as unreached:
+            await switch.ring(evolve(OFFER, leg_uuid="next"), ARRIVAL, prelude)
+        assert unreached.value.result is OfferResult.NO_ANSWER
+        assert here.switch.locate("next") is None
+
+
+async def test_a_key_for_which_nobody_can_be_asked_is_nobodys_miss(autojump_clock: MockClock) -> None:
+    async with world() as here, connected(here) as switch, trio.open_nursery() as nursery:
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=0.5))
+
+        async def lose() -> None:
+            await trio.sleep(2)
+            here.switch.lose_network()
+            here.switch.drop_connections()
+
+        nursery.start_soon(lose)
+        with pytest.raises(AgentUnreached) as unreached:
+            await switch.ring(OFFER, ARRIVAL, Prelude(key="1", seconds=3))
+        assert unreached.value.result is OfferResult.UNKNOWN
+
+
+async def test_a_caller_who_picks_up_while_the_switch_is_away_is_found_when_it_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with world() as here, connected(here) as switch, trio.open_nursery() as nursery:
+        here.switch.add_endpoint("trunk/4930123", Endpoint(answer_after=5, talk_seconds=100))
+        asks = evolve(ARRIVAL, uuid="", callback=True, caller_number="4930123")
+
+        async def lose() -> None:
+            await trio.sleep(2)
+            here.switch.lose_network()
+            here.switch.drop_connections()
+            await trio.sleep(60)
+            here.switch.find_network()
+
+        nursery.start_soon(lose)
+        assert await switch.ring_caller("back", "trunk/{number}", asks) == "back"
+        assert trio.current_time() > 60
+
+
 async def test_a_hangup_ordered_while_the_connection_is_down_is_done_by_the_next_one(
     autojump_clock: MockClock,
 ) -> None:
