@@ -7,6 +7,7 @@ of the stream, or at the caller's deadline, each by its own exception. Completio
 from __future__ import annotations
 
 import math
+import socket
 from collections import deque
 from collections.abc import Callable
 from copy import copy
@@ -18,14 +19,23 @@ from attrs import frozen
 
 from callctl.errors import (
     ChannelGone,
+    CommandRefused,
     ConnectionLost,
     Disconnected,
+    EslError,
     RemoteProtocolError,
     ReplyTimeout,
     WaitEnded,
 )
 from callctl.esl import commands
-from callctl.esl.connection import REPLY_SECONDS, Connection, ConnectionStatistics, PendingReply, Reply
+from callctl.esl.connection import (
+    REPLY_SECONDS,
+    Connection,
+    ConnectionStatistics,
+    Outcome,
+    PendingReply,
+    Reply,
+)
 from callctl.esl.wire import Event, Message, event_of
 from callctl.model import Ids
 
@@ -136,8 +146,11 @@ class CallSocket:
     closed, as a reader that stalls would freeze FreeSWITCH.
     """
 
-    def __init__(self, stream: trio.abc.Stream, *, peer: str, ids: Ids) -> None:
-        """`peer` is the address that the stream came from; `ids` makes the UUIDs of applications."""
+    def __init__(self, stream: trio.abc.Stream | socket.socket, *, peer: str, ids: Ids) -> None:
+        """`peer` is the address that the stream came from; `ids` makes the UUIDs of applications.
+
+        `connect` begins its life: over a socket of TCP with `open`, over another stream beside `run`.
+        """
         self.data = Event("", {})
         """What the reply to `connect` told of the call; empty before `connect`."""
         self.peer = peer
@@ -169,29 +182,37 @@ class CallSocket:
         """Read and write from now on without a task, over TCP."""
         self._connection.open()
 
-    async def connect(self, linger_seconds: int, timeout_seconds: float) -> None:
-        """Take the call over, and fill `data`. Must be the first that is sent.
+    def connect(self, linger_seconds: int, then: Callable[[EslError | None], None]) -> None:
+        """Take the call over, and call `then` when `data` is filled. Must be the first that is sent.
 
-        Raises RemoteProtocolError for what is no call that can be led, ReplyTimeout, and ConnectionLost or
-        Disconnected when the caller is gone already.
+        `then` is told why it could not be: RemoteProtocolError for what is no call that can be led,
+        CommandRefused, and ConnectionLost or Disconnected when the caller is gone already. There is no
+        deadline; it is called when the connection ends, at the latest.
         """
+
         # Both at once: a caller may hang up at any time, and without linger the last events would be lost.
         first, _ = self.post(commands.connect(), commands.linger(linger_seconds))
-        try:
-            reply = (await first.wait(timeout_seconds)).require_ok()
-        except ConnectionLost:
-            if isinstance(self._connection.ended, RemoteProtocolError):
-                raise self._connection.ended from None
-            raise
+        first.then(lambda outcome: then(self._take_over(outcome)))
+
+    def _take_over(self, outcome: Outcome) -> EslError | None:
+        if isinstance(outcome, WaitEnded):
+            ended = self._connection.ended
+            return ended if isinstance(ended, RemoteProtocolError) else outcome
+        if not outcome.ok:
+            return CommandRefused(outcome.command, outcome.text)
         self._connected_at = trio.current_time()
-        data = event_of(reply.message)
+        try:
+            data = event_of(outcome.message)
+        except RemoteProtocolError as error:
+            return error
         mode, control = data.get("Socket-Mode"), data.get("Control")
         if (mode, control) != ("async", "full"):
-            raise RemoteProtocolError(
+            return RemoteProtocolError(
                 f"the dialplan must say `socket host:port async full`, but this call has "
                 f"Socket-Mode {mode!r} and Control {control!r}"
             )
         self.data = data
+        return None
 
     def keep(self, *headers: str) -> None:
         """Forget all of `data` but these headers and the channel's UUID: the whole takes 10 kB of memory."""
@@ -250,6 +271,10 @@ class CallSocket:
     def close(self) -> None:
         """Close the socket at once. What becomes of the caller depends on `socket_resume`."""
         self._connection.close()
+
+    def give_up(self, why: WaitEnded) -> None:
+        """Close the socket, and end every wait with `why`."""
+        self._connection.give_up(why)
 
     async def leave(self) -> None:
         """Close the socket as soon as the channel can go on without it. A cancellation closes it at once."""

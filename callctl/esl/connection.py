@@ -151,7 +151,7 @@ class Connection:
 
     def __init__(
         self,
-        stream: trio.abc.Stream,
+        stream: trio.abc.Stream | socket.socket,
         *,
         on_event: Callable[[Event], None],
         on_notice: Callable[[Message], None],
@@ -164,7 +164,8 @@ class Connection:
         """`on_event`, `on_notice` and, once, `on_end` are called as things happen, and must return at once.
 
         Notices are `auth/request`, `text/disconnect-notice` and `text/rude-rejection`. `name` is what logs
-        call this connection. The connection owns the stream, and closes it when it ends.
+        call this connection. The connection owns the stream, and closes it when it ends. A connected TCP
+        socket may stand for a stream; it is for `open`.
         """
         self._stream = stream
         self._on_event = on_event
@@ -209,7 +210,7 @@ class Connection:
         However it ends, also by a cancellation, every wait ends and the stream is closed.
         """
         try:
-            if isinstance(self._stream, trio.SocketStream):
+            if isinstance(self._stream, trio.SocketStream | socket.socket):
                 self._over = trio.Event()
                 self.open()
                 await self._over.wait()
@@ -222,9 +223,11 @@ class Connection:
             self.close()
 
     def open(self) -> None:
-        """Read and write from now on, without a task; for a TCP stream. `on_end` says when it is over."""
-        assert isinstance(self._stream, trio.SocketStream), "another stream needs `run`"
-        sock = socket.socket(fileno=self._stream.socket.detach())
+        """Read and write from now on, without a task; for TCP. `on_end` says when it is over."""
+        sock = self._stream
+        if not isinstance(sock, socket.socket):
+            assert isinstance(sock, trio.SocketStream), "another stream needs `run`"
+            sock = socket.socket(fileno=sock.socket.detach())
         self._carrier = Poller.of_this_run().open(sock, self)
         if self._ended is not None:
             self._conclude()
@@ -259,7 +262,11 @@ class Connection:
 
     def close(self, why: str = "callctl closed the connection") -> None:
         """Give the connection up at once; what was not sent yet is dropped, and every wait ends."""
-        self._end(ConnectionLost(why))
+        self.give_up(ConnectionLost(why))
+
+    def give_up(self, why: WaitEnded) -> None:
+        """Close the connection, and end every wait with `why`."""
+        self._end(why)
 
     # --- what the carrier brings ---
 

@@ -8,15 +8,18 @@ without `async full`, a caller who is gone already) costs one line in the log an
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address, ip_network
 
 import structlog
 import trio
 from attrs import frozen
 
-from callctl.errors import CommandRefused, ConfigError, RemoteProtocolError, ReplyTimeout, WaitEnded
+from callctl.errors import ConfigError, ConnectionLost, Disconnected, EslError, ReplyTimeout
 from callctl.esl.call_socket import CallSocket, ChannelEnded
+from callctl.esl.poller import Poller
 from callctl.model import Ids
 
 __all__ = ["CallSocket", "ChannelEnded", "OutboundListener", "OutboundStatistics", "serve_outbound"]
@@ -28,6 +31,9 @@ CONNECT_SECONDS = 20.0
 
 NO_ROOM_SECONDS = 0.1
 """How soon another call is taken after one that could not be, for want of file descriptors or memory."""
+
+MAX_PEERS_KNOWN = 256
+"""Of how many addresses it is remembered whether they may connect."""
 
 _NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 
@@ -68,9 +74,12 @@ class OutboundListener:
             self._networks = [ip_network(network) for network in allow]
         except ValueError as error:
             raise ConfigError(f"server.allow: {error}") from error
+        self._is_allowed = lru_cache(MAX_PEERS_KNOWN)(self._is_in_a_network)
         self._handler = handler
         self._ids = ids or Ids()
         self._linger_seconds = linger_seconds
+        self._silent: dict[CallSocket, float] = {}
+        """Who has not said yet who it is, and since when, the longest first."""
         self._calls = self._calls_open = 0
         self._refused_addresses = self._gone_before_connect = self._not_a_call = self._handler_errors = 0
 
@@ -95,80 +104,102 @@ class OutboundListener:
     ) -> None:
         """Accept connections for ever; reports its listeners when it is ready. Raises OSError before that.
 
-        With `handler_nursery` the calls live there, and go on when this is cancelled and listens no more.
+        With `handler_nursery` the calls live there, and go on when this is cancelled and listens no more;
+        who has not answered `connect` by then is closed.
         """
         listeners = await trio.open_tcp_listeners(port, host=host)
         task_status.started(listeners)
-        async with trio.open_nursery() as own_nursery:
-            for listener in listeners:
-                own_nursery.start_soon(self._listen, listener, handler_nursery or own_nursery)
+        try:
+            async with trio.open_nursery() as own_nursery:
+                own_nursery.start_soon(self._watch_the_silent)
+                for listener in listeners:
+                    own_nursery.start_soon(self._listen, listener, handler_nursery or own_nursery)
+        finally:
+            for call in list(self._silent):
+                call.close()
 
     async def _listen(self, listener: trio.SocketListener, calls: trio.Nursery) -> None:
+        def take(sock: socket.socket, peer: str) -> None:
+            call = self._admit(sock, peer)
+            if call is None:
+                sock.close()
+            else:
+                call.open()
+                self._lead(call, calls)
+
         async with listener:
             while True:
                 try:
-                    stream = await listener.accept()
+                    await Poller.of_this_run().accept(listener, take)
                 except OSError as error:
                     if error.errno not in _NO_ROOM:
                         raise
                     log.error("no room for another call", why=str(error), todo="raise LimitNOFILE")
                     await trio.sleep(NO_ROOM_SECONDS)
-                else:
-                    calls.start_soon(self._accept, stream)
-
-    async def _accept(self, stream: trio.SocketStream) -> None:
-        try:
-            peer = stream.socket.getpeername()[0]
-        except OSError:
-            # Whoever connected is gone already.
-            self._gone_before_connect += 1
-            await trio.aclose_forcefully(stream)
-            return
-        await self.serve_stream(stream, peer)
 
     async def serve_stream(self, stream: trio.abc.Stream, peer: str) -> None:
         """Take the call on `stream`, which came from the address `peer`, and close it afterwards."""
-        if not self._is_allowed(peer):
-            self._refused_addresses += 1
-            log.warning("connection refused", peer=peer, why="its address is not in [server] allow")
+        call = self._admit(stream, peer)
+        if call is None:
             await trio.aclose_forcefully(stream)
             return
-        socket = CallSocket(stream, peer=peer, ids=self._ids)
-        try:
-            if isinstance(stream, trio.SocketStream):
-                socket.open()
-                await self._lead(socket)
-                await socket.leave()
-            else:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(socket.run)
-                    await self._lead(socket)
-                    await socket.leave()
-        except* Exception:
-            self._handler_errors += 1
-            log.exception("the handler of a call failed", uuid=socket.uuid, peer=peer)
-        finally:
-            socket.close()
+        async with trio.open_nursery() as watch:
+            watch.start_soon(self._watch_the_silent)
+            async with trio.open_nursery() as calls:
+                calls.start_soon(call.run)
+                self._lead(call, calls)
+            watch.cancel_scope.cancel()
 
-    async def _lead(self, socket: CallSocket) -> None:
-        try:
-            await socket.connect(self._linger_seconds, CONNECT_SECONDS)
-        except (RemoteProtocolError, CommandRefused, ReplyTimeout) as error:
-            self._not_a_call += 1
-            log.error("connection is not a call", peer=socket.peer, why=str(error))
+    def _admit(self, stream: trio.abc.Stream | socket.socket, peer: str) -> CallSocket | None:
+        if self._is_allowed(peer):
+            return CallSocket(stream, peer=peer, ids=self._ids)
+        self._refused_addresses += 1
+        log.warning("connection refused", peer=peer, why="its address is not in [server] allow")
+        return None
+
+    def _lead(self, call: CallSocket, calls: trio.Nursery) -> None:
+        """Ask who it is. The call has a task as soon as that is known, and needs none until then."""
+        self._silent[call] = trio.current_time()
+        call.connect(self._linger_seconds, partial(self._connected, call, calls))
+
+    def _connected(self, call: CallSocket, calls: trio.Nursery, fault: EslError | None) -> None:
+        del self._silent[call]
+        if fault is None:
+            calls.start_soon(self._handle, call)
             return
-        except WaitEnded as error:
+        if isinstance(fault, ConnectionLost | Disconnected):
             self._gone_before_connect += 1
-            log.info("caller gone before connect", peer=socket.peer, why=str(error))
-            return
+            log.info("caller gone before connect", peer=call.peer, why=str(fault))
+        else:
+            self._not_a_call += 1
+            log.error("connection is not a call", peer=call.peer, why=str(fault))
+        call.close()
+
+    async def _watch_the_silent(self) -> None:
+        """Give up whoever does not say in time who it is."""
+        while True:
+            longest_silent_since = next(iter(self._silent.values()), trio.current_time())
+            await trio.sleep_until(longest_silent_since + CONNECT_SECONDS)
+            now = trio.current_time()
+            for call in [call for call, since in self._silent.items() if since + CONNECT_SECONDS <= now]:
+                call.give_up(ReplyTimeout(f"no reply to 'connect' within {CONNECT_SECONDS:g} s"))
+
+    async def _handle(self, call: CallSocket) -> None:
         self._calls += 1
         self._calls_open += 1
         try:
-            await self._handler(socket)
+            try:
+                await self._handler(call)
+            finally:
+                self._calls_open -= 1
+            await call.leave()
+        except* Exception:
+            self._handler_errors += 1
+            log.exception("the handler of a call failed", uuid=call.uuid, peer=call.peer)
         finally:
-            self._calls_open -= 1
+            call.close()
 
-    def _is_allowed(self, peer: str) -> bool:
+    def _is_in_a_network(self, peer: str) -> bool:
         try:
             address = ip_address(peer.partition("%")[0])
         except ValueError:

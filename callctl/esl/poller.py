@@ -8,12 +8,15 @@ write costs as much as a hundred lines of Python.
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
+from collections.abc import Callable
+from typing import NoReturn
 
 import structlog
 import trio
-from attrs import define
+from attrs import define, field
 
 from callctl.errors import ConnectionLost
 from callctl.esl.transport import READ_BYTES, WRITE_STALL_SECONDS, Talker, broken, stalled
@@ -22,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 ROUND_SOCKETS = 64
 """How many sockets are read before other tasks get their turn: some 5 ms of work."""
+
+ROUND_ENTRIES = 16
+"""How many connections are accepted in a round."""
 
 
 @define(eq=False)
@@ -80,6 +86,35 @@ class PolledSocket:
             self._sock.close()
 
 
+@define(eq=False)
+class _Entrance:
+    """A listening socket of a poller."""
+
+    _sock: socket.socket
+    _take: Callable[[socket.socket, str], None]
+    fault: OSError | None = None
+    """Why nobody can be taken any more."""
+    is_blocked: trio.Event = field(factory=trio.Event)
+
+    def receive(self) -> None:
+        """Take those who have come; where there are more, the next round does."""
+        for _ in range(ROUND_ENTRIES):
+            try:
+                sock, address = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self.fault = error
+                self.is_blocked.set()
+                return
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._take(sock, address[0])
+            except Exception:
+                log.exception("a connection failed", peer=address[0])
+                sock.close()
+
+
 class Poller:
     """Carries for any number of sockets, in one task."""
 
@@ -109,6 +144,24 @@ class Poller:
         carrier = PolledSocket(self, sock, talker)
         self._selector.register(sock, selectors.EVENT_READ, carrier)
         return carrier
+
+    async def accept(
+        self, listener: trio.SocketListener, take: Callable[[socket.socket, str], None]
+    ) -> NoReturn:
+        """Hand every connection that comes, with its address, to `take`, which must return at once.
+
+        Goes on until it is cancelled, or raises OSError when nobody can be taken, such as for want of file
+        descriptors. Whatever `take` raises costs that connection alone.
+        """
+        with socket.socket(fileno=os.dup(listener.socket.fileno())) as sock:
+            entrance = _Entrance(sock, take)
+            self._selector.register(sock, selectors.EVENT_READ, entrance)
+            try:
+                await entrance.is_blocked.wait()
+            finally:
+                self._selector.unregister(sock)
+            assert entrance.fault is not None, "it is blocked by nothing else"
+            raise entrance.fault
 
     def send_soon(self, carrier: PolledSocket) -> None:
         """Have the carrier send when whoever can add something has done so."""
@@ -157,7 +210,10 @@ class Poller:
     def _round(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
         self._is_in_round = True
         for key, mask in ready:
-            carrier: PolledSocket = key.data
+            carrier: PolledSocket | _Entrance = key.data
+            if isinstance(carrier, _Entrance):
+                carrier.receive()
+                continue
             try:
                 if mask & selectors.EVENT_WRITE:
                     carrier.send()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -384,3 +385,49 @@ async def test_serve_outbound_reports_its_port_when_it_is_ready():
         assert await Peer(stream).lines(1) == ["connect"]
         nursery.cancel_scope.cancel()
         await stream.aclose()
+
+
+async def test_who_has_not_said_who_it_is_when_the_listener_is_closed_is_closed():
+    listener = OutboundListener(keep_open, allow=["127.0.0.0/8"])
+    async with trio.open_nursery() as nursery:
+
+        async def serve(task_status: trio.TaskStatus[list[trio.SocketListener]]) -> None:
+            await listener.serve(host="127.0.0.1", port=0, task_status=task_status)
+
+        [socket_listener] = await nursery.start(serve)
+        stream = await trio.open_tcp_stream("127.0.0.1", socket_listener.socket.getsockname()[1])
+        peer = Peer(stream)
+        assert await peer.lines(2) == ["connect", "linger 10"]
+        nursery.cancel_scope.cancel()
+    with trio.fail_after(10):
+        assert await stream.receive_some() == b""
+    assert listener.statistics().gone_before_connect == 1
+    await peer.close()
+
+
+async def test_a_listener_without_room_tries_again():
+    listener = OutboundListener(keep_open, allow=["127.0.0.0/8"])
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+
+            async def serve(task_status: trio.TaskStatus[list[trio.SocketListener]]) -> None:
+                await listener.serve(host="127.0.0.1", port=0, task_status=task_status)
+
+            [socket_listener] = await nursery.start(serve)
+            port = socket_listener.socket.getsockname()[1]
+            sock = trio.socket.socket()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (sock.fileno() + 1, before[1]))
+            try:
+                await sock.connect(("127.0.0.1", port))
+                with trio.fail_after(10):
+                    while not logs:
+                        await trio.lowlevel.checkpoint()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            with trio.fail_after(10):
+                assert await Peer(trio.SocketStream(sock)).lines(2) == ["connect", "linger 10"]
+            sock.close()
+            nursery.cancel_scope.cancel()
+    assert logs[0]["event"] == "no room for another call"
+    assert logs[0]["todo"] == "raise LimitNOFILE"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -166,3 +170,107 @@ async def test_a_talker_that_fails_costs_its_own_connection_only() -> None:
     for peer in (peer_of_failing, peer_of_sound):
         await peer.aclose()
     assert sound.heard == [b"2"]
+
+
+# --- the entrance ---
+
+
+class Door:
+    """A listening socket, and who has come through it."""
+
+    def __init__(self) -> None:
+        self.came: list[socket.socket] = []
+        self.port = 0
+        self.fault: OSError | None = None
+
+    def take(self, sock: socket.socket, peer: str) -> None:
+        assert peer == "127.0.0.1"
+        self.came.append(sock)
+
+    async def keep_open(self, task_status: trio.TaskStatus[None]) -> None:
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        async with listener:
+            self.port = listener.socket.getsockname()[1]
+            task_status.started()
+            try:
+                await Poller.of_this_run().accept(listener, self.take)
+            except OSError as fault:
+                self.fault = fault
+
+    async def knock(self, times: int = 1) -> list[trio.SocketStream]:
+        return [await trio.open_tcp_stream("127.0.0.1", self.port) for _ in range(times)]
+
+    async def until(self, number: int) -> None:
+        with trio.fail_after(10):
+            while len(self.came) < number:
+                await trio.lowlevel.checkpoint()
+
+
+@asynccontextmanager
+async def open_door(door: Door | None = None) -> AsyncIterator[Door]:
+    door = door or Door()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(door.keep_open)
+        yield door
+        nursery.cancel_scope.cancel()
+    for sock in door.came:
+        sock.close()
+
+
+async def test_all_who_come_at_once_are_taken_and_send_without_delay() -> None:
+    async with open_door() as door:
+        peers = await door.knock(3 * poller_module.ROUND_ENTRIES + 1)
+        await door.until(len(peers))
+        assert all(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in door.came)
+        for peer in peers:
+            await peer.aclose()
+
+
+async def test_a_mistake_about_one_who_comes_costs_that_connection_only() -> None:
+    class Wrong(Door):
+        def take(self, sock: socket.socket, peer: str) -> None:
+            if not self.port:
+                raise ValueError("a mistake")
+            super().take(sock, peer)
+
+    with capture_logs() as logs:
+        async with open_door(Wrong()) as door:
+            port, door.port = door.port, 0
+            unlucky = await trio.open_tcp_stream("127.0.0.1", port)
+            with trio.fail_after(10):
+                assert await unlucky.receive_some() == b""
+            door.port = port
+            [lucky] = await door.knock()
+            await door.until(1)
+            for peer in (unlucky, lucky):
+                await peer.aclose()
+    assert [(entry["event"], entry["peer"]) for entry in logs] == [("a connection failed", "127.0.0.1")]
+
+
+async def test_whoever_accepts_is_told_when_nobody_can_be_taken() -> None:
+    async with open_door() as door:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        peer = trio.socket.socket()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (peer.fileno() + 1, before[1]))
+        try:
+            await peer.connect(("127.0.0.1", door.port))
+            with trio.fail_after(10):
+                while door.fault is None:
+                    await trio.lowlevel.checkpoint()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        peer.close()
+    assert door.fault is not None
+    assert door.fault.errno == errno.EMFILE
+    assert not door.came
+
+
+async def test_nobody_comes_in_any_more_when_accepting_is_cancelled() -> None:
+    async with open_door() as door:
+        pass
+    with pytest.raises(OSError, match="all attempts to connect"):
+        await door.knock()
+    async with open_door() as another:
+        [peer] = await another.knock()
+        await another.until(1)
+        await peer.aclose()
