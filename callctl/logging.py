@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import TextIO, cast
@@ -17,6 +18,7 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from callctl.clock import iso_utc
 from callctl.config import LogSettings
 from callctl.config.settings import LogFormat, LogLevel, LogNumbers
 
@@ -39,7 +41,7 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True, key="at"),
+        add_time,
         structlog.processors.format_exc_info,
         hide_secrets,
     ]
@@ -89,6 +91,12 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
+
+
+def add_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Say when it was, as the history writes times."""
+    event["at"] = iso_utc(time.time())
+    return event
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

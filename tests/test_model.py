@@ -19,3 +19,10 @@ def test_identifiers_of_the_operating_system_are_never_the_same() -> None:
     made = {ids.uuid() for _ in range(1000)}
     assert len(made) == 1000
     assert {uuid.UUID(each).version for each in made} == {4}
+
+
+def test_no_identifier_comes_twice_however_many_are_drawn() -> None:
+    ids = Ids()
+    drawn = [ids.uuid() for _ in range(1000)]
+    assert len(set(drawn)) == len(drawn)
+    assert all(uuid.UUID(each).version == 4 for each in drawn)

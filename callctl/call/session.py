@@ -317,6 +317,10 @@ class CallSession:
         match effect:
             case ev.Write(fact):
                 self._desk.record(fact)
+            case ev.StartTimer(timer, seconds):
+                self._timers.start(timer, seconds, partial(self.deliver, ev.TimerFired(timer)))
+            case ev.StopTimer(timer):
+                self._timers.stop(timer)
             case ev.PrepareCaller(wait_media):
                 self._caller.prepare(wait_media)
             case ev.Greet(sound):
@@ -373,10 +377,6 @@ class CallSession:
                 act(lambda d, now: d.talk_ended(offer_id, now))
             case ev.LeaveQueue(abandoned):
                 act(lambda d, now: d.leave(call, now, abandoned=abandoned))
-            case ev.StartTimer(timer, seconds):
-                self._timers.start(timer, seconds, partial(self.deliver, ev.TimerFired(timer)))
-            case ev.StopTimer(timer):
-                self._timers.stop(timer)
             case ev.End():
                 self._end()
 

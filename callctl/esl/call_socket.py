@@ -153,6 +153,8 @@ class CallSocket:
         """
         self.data = Event("", {})
         """What the reply to `connect` told of the call; empty before `connect`."""
+        self.uuid = ""
+        """The caller's channel."""
         self.peer = peer
         self.events = CallEvents()
         """What happens to the channel."""
@@ -168,11 +170,6 @@ class CallSocket:
         self._executing: dict[str, _Execution] = {}
         self._over: WaitEnded | None = None
         self._connected_at = -math.inf
-
-    @property
-    def uuid(self) -> str:
-        """The caller's channel."""
-        return self.data.uuid
 
     async def run(self) -> None:
         """Read and write until the connection ends; then the events end, and every wait."""
@@ -211,7 +208,7 @@ class CallSocket:
                 f"the dialplan must say `socket host:port async full`, but this call has "
                 f"Socket-Mode {mode!r} and Control {control!r}"
             )
-        self.data = data
+        self.data, self.uuid = data, data.uuid
         return None
 
     def keep(self, *headers: str) -> None:
