@@ -7,10 +7,11 @@ who comes free stands at first: most are taken at once, and leave all the queues
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
 from callctl.acd.agent import Seat
+from callctl.acd.lines import Line
 from callctl.acd.needs import Kind, Needs, misfit
 from callctl.acd.ordered import Ordered
 from callctl.acd.strategy import Candidate, Key
@@ -30,10 +31,12 @@ class Benches:
         self._standing: dict[str, Seat] = {}
         self._sitting: dict[str, tuple[Seat, Kind, Key, Bench]] = {}
         self._benches: dict[Kind, Bench] = {}
+        self.number = 0
+        """How many agents are free."""
 
     def __len__(self) -> int:
         """Return how many agents are free."""
-        return len(self._sitting) + len(self._standing)
+        return self.number
 
     def __contains__(self, name: str) -> bool:
         """Return whether the agent of this name is free."""
@@ -45,21 +48,25 @@ class Benches:
 
     def put(self, seat: Seat) -> None:
         """Let the agent in `seat` be free. To be called again when its kind has changed."""
-        sitting = self._sitting.get(seat.name)
-        if sitting is not None:
-            if sitting[1] == seat.kind:
+        name, standing = seat.name, self._standing
+        if name in self._sitting:
+            if self._sitting[name][1] == seat.kind:
                 return
-            self.discard(seat.name)
-        self._standing[seat.name] = seat
-        if len(self._standing) > STANDING_AT_MOST:
+            self.discard(name)
+        if name not in standing:
+            self.number += 1
+        standing[name] = seat
+        if len(standing) > STANDING_AT_MOST:
             self._sit_down()
 
     def discard(self, name: str) -> None:
         """Let the agent of this name not be free; nothing if it is not."""
         if self._standing.pop(name, None) is not None:
+            self.number -= 1
             return
         sitting = self._sitting.pop(name, None)
         if sitting is not None:
+            self.number -= 1
             _, kind, key, bench = sitting
             bench.remove(key)
             if not bench:
@@ -69,6 +76,14 @@ class Benches:
         """Return the benches of those who are eligible for a caller with `needs`. None of them is empty."""
         self._sit_down()
         return [bench for kind, bench in self._benches.items() if not misfit(kind, needs)]
+
+    def served(self, lines: Mapping[Needs, Line]) -> list[tuple[Needs, Line]]:
+        """Return those of `lines` for whom anybody free is eligible."""
+        self._sit_down()
+        kinds = tuple(self._benches)
+        return [
+            (needs, line) for needs, line in lines.items() if any(not misfit(kind, needs) for kind in kinds)
+        ]
 
     def preferred(self, name: str, needs: Needs) -> Seat | None:
         """Return the seat of the agent of this name, if it is free and eligible."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from operator import attrgetter
 
 from attrs import frozen
 
@@ -23,6 +24,11 @@ each offer."""
 
 NAMED_OF_MANY = 10
 """How many of those eligible a decision names where there are more agents: the rest are counted."""
+
+_FREE = attrgetter("free.number")
+
+_Head = tuple[float, Rank, Needs, Line]
+"""The first of a line: what is to be compared of it, the lowest first, and where it stands."""
 
 
 @frozen(kw_only=True)
@@ -53,8 +59,8 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
     Whoever is chosen must be reserved before the next one is asked for. As agents only become fewer on
     the way, a line that nobody free fits is left.
     """
-    touched = [queue for queue in queues if queue.free]
-    heads = [_head(queue, needs, line, now) for queue in touched for needs, line in queue.lines]
+    touched = [queue for queue in queues if queue.free.number]
+    heads = _heads(touched, now)
     heapq.heapify(heads)
     while heads:
         *_, needs, line = heads[0]
@@ -63,17 +69,28 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
         order = _order(member, needs, draw)
         if order:
             yield Choice(member=member, needs=needs, order=order)
-            if not (queue.free or any(other.free for other in touched)):
+            if not any(map(_FREE, touched)):
                 return
         if order and line:
-            heapq.heapreplace(heads, _head(queue, needs, line, now))
+            heapq.heapreplace(heads, _head(line, needs, queue.settings.weight, now))
         else:
             heapq.heappop(heads)
 
 
-def _head(queue: Queue, needs: Needs, line: Line, now: float) -> tuple[float, Rank, Needs, Line]:
+def _heads(queues: Iterable[Queue], now: float) -> list[_Head]:
+    """Return the heads of all lines; where a queue has several, of those only that somebody free fits."""
+    heads = []
+    for queue in queues:
+        lines = queue.lines.by_needs
+        weight = queue.settings.weight
+        for needs, line in lines.items() if len(lines) == 1 else queue.free.served(lines):
+            heads.append(_head(line, needs, weight, now))
+    return heads
+
+
+def _head(line: Line, needs: Needs, weight: float, now: float) -> _Head:
     rank = line.first_key
-    return (rank[0] - now) * queue.settings.weight, rank, needs, line
+    return (rank[0] - now) * weight, rank, needs, line
 
 
 def _order(member: Member, needs: Needs, draw: Callable[[], float]) -> list[Seat]:

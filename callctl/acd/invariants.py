@@ -103,7 +103,7 @@ def _of_lines(queue: Queue, ordered: list[Member], now: float) -> Iterator[Viola
                 f"the call {member.call} waits in {queue.name} while {', '.join(idle[needs])} is free",
                 member.call,
             )
-    standing = [member.call for _, line in queue.lines for member in line]
+    standing = [member.call for line in queue.lines.by_needs.values() for member in line]
     if sorted(standing) != sorted(member.call for member in ordered if member.stands_in is not None):
         yield Violation("bookkeeping", f"the lines of {queue.name} are wrong about who stands in them")
 

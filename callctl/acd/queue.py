@@ -129,16 +129,16 @@ class Queue:
     def set_occupation(self, seat: Seat, occupation: str) -> None:
         """Let the agent in `seat` be occupied with this, or free if that is ""."""
         before = seat.occupation
-        seat.occupation = occupation
         if occupation != before:
+            seat.occupation = occupation
             if before:
                 self.occupied[before] -= 1
+            elif before is not None:
+                self.free.discard(seat.name)
             if occupation:
                 self.occupied[occupation] += 1
         if not occupation:
             self.free.put(seat)
-        elif before == "":
-            self.free.discard(seat.name)
 
     def set_present(self, seat: Seat, is_present: bool) -> None:
         """Count the agent in `seat` among those who are present, or not."""

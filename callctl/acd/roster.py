@@ -108,7 +108,9 @@ class Roster:
     def take_seat(self, queue: Queue, agent: Agent, tier: Tier, now: float) -> None:
         """Let `agent` serve `queue` from now on."""
         queue.seat(agent, tier)
-        self._stand(agent.seats[queue.name], agent.occupation(now), agent.is_present, now)
+        seat = agent.seats[queue.name]
+        queue.set_occupation(seat, agent.occupation(now))
+        self._set_present(seat, agent.is_present, now)
         self._presence_changed(queue, now)
         self.changed(agent, now)
 
@@ -162,9 +164,14 @@ class Roster:
         occupation, is_present = agent.occupation(now), agent.is_present
         # For who is free it matters as well what has become of settings and own calls.
         if not occupation or (occupation, is_present) != agent.stands_as:
-            agent.stands_as = occupation, is_present
             for seat in agent.seats.values():
-                self._stand(seat, occupation, is_present, now)
+                seat.queue.set_occupation(seat, occupation)
+            if not occupation:
+                self.to_serve.update(dict.fromkeys(agent.seats))
+            if agent.stands_as is None or is_present is not agent.stands_as[1]:
+                for seat in agent.seats.values():
+                    self._set_present(seat, is_present, now)
+            agent.stands_as = occupation, is_present
         key = Key(Wakes.AGENT, agent.name)
         if agent.state is AgentState.WRAP_UP:
             self._timers.set(key, agent.wrap_up_until)
@@ -174,15 +181,11 @@ class Roster:
             self._timers.cancel(key)
         self._write_down(agent, now)
 
-    def _stand(self, seat: Seat, occupation: str, is_present: bool, now: float) -> None:
-        """Let an agent stand in one of its queues as occupied with this, "" being free, and as present."""
-        queue = seat.queue
-        queue.set_occupation(seat, occupation)
-        if not occupation:
-            self.to_serve[queue.name] = None
+    def _set_present(self, seat: Seat, is_present: bool, now: float) -> None:
+        """Let an agent be present in one of its queues, or not."""
         if is_present is not seat.is_present:
-            queue.set_present(seat, is_present)
-            self._presence_changed(queue, now)
+            seat.queue.set_present(seat, is_present)
+            self._presence_changed(seat.queue, now)
 
     def _presence_changed(self, queue: Queue, now: float) -> None:
         """Have the members looked at if who is there changes what they need, or how long they may wait."""

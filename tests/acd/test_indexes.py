@@ -142,8 +142,8 @@ def test_everybody_stands_in_one_line_at_most_and_no_line_is_empty(
     for number, needs in changes:
         lines.put(members[number], needs)
         expected[number] = needs
-    standing = {needs: [member.ticket for member in line] for needs, line in lines}
-    assert len(lines) == len(standing)
+    standing = {needs: [member.ticket for member in line] for needs, line in lines.by_needs.items()}
+    assert len(lines.by_needs) == len(standing)
     wanted: dict[Needs, list[int]] = {}
     for number in range(9, -1, -1):
         needs = expected.get(number)
