@@ -23,6 +23,8 @@ _KEPT_IN_COLUMNS = frozenset(
 _CALLER_DISPOSITIONS = frozenset({"recv_bye", "recv_cancel", "recv_refuse"})
 """variable_sip_hangup_disposition where the far end, that is the caller, ended the leg."""
 
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{0,9})?")
+_MICROSECONDS = re.compile(r"[1-9]\d{0,18}")
 
 REFUSED = "callctl_refused_epoch"
 """Since when there was no room for a caller: whoever came first is to be served first."""
@@ -268,11 +270,11 @@ def _exported(data: Event) -> dict[str, str]:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"-?\d{1,15}(\.\d{0,9})?", text) else None
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def _microseconds(text: str) -> float | None:
-    return int(text) / 1e6 if re.fullmatch(r"[1-9]\d{0,18}", text) else None
+    return int(text) / 1e6 if _MICROSECONDS.fullmatch(text) else None
 
 
 def _text(value: str) -> str:

@@ -176,13 +176,16 @@ def _label(kind: str, text: str) -> str:
     return " ".join([kind, *about]).strip()[:_LABEL_LENGTH]
 
 
+_EXPANDED = re.compile(r"\$(\\*\{)")
+
+
 def _unexpanded(text: str) -> str:
     """Return `text` with a blank in every `${`, so that FreeSWITCH expands nothing in it.
 
     Escaping would not do: `set` and others expand their argument once more, after it was expanded for them.
     """
     # switch_string_var_check_const passes over backslashes between the two.
-    return re.sub(r"\$(\\*\{)", r"$ \1", text)
+    return _EXPANDED.sub(r"$ \1", text)
 
 
 # The texts of `api` and `bgapi` commands. FreeSWITCH takes them apart with switch_separate_string

@@ -64,7 +64,9 @@ def test_a_header_is_found_where_reading_every_line_finds_it(lines, name):
     block = b"".join([b"\nfirst: value\n", *(line + b"\n" for line in lines)])
     for headers in (HeaderLines(block), headers_of(block, len(lines) + 1)):
         expected = read_line_by_line(block)
-        assert (headers.get(name), name in headers) == (expected.get(name), name in expected)
+        # Whoever asks often is served otherwise.
+        for _ in range(20):
+            assert (headers.get(name), name in headers) == (expected.get(name), name in expected)
         assert list(headers.items()) == list(expected.items())
         assert (headers.get(name), name in headers) == (expected.get(name), name in expected)
 
