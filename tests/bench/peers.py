@@ -29,6 +29,11 @@ HIGH_RATE = 600.0
 SETTLE_SECONDS = 0.3
 
 CPU_GOAL_MS = 0.6
+
+BY_HAND_MS = 0.85
+"""What the handler by hand takes on the machine that the goals in milliseconds are meant for. How many times
+that a goal is, can be held on any machine, and whatever else the machine does meanwhile."""
+
 MEMORY_GOAL_KB = 50.0
 
 
@@ -76,13 +81,24 @@ async def _cost(name: str, calls: int, waiting: int, patience: float) -> _Cost:
             switch.hang_up(call)
         await until(lambda: not switch.calls)
         await trio.sleep(SETTLE_SECONDS)
-        cpu_ms = []
-        for rate in (RATE, HIGH_RATE):
-            cpu_before = _cpu_seconds(process)
-            await _let_come(switch, calls, Plan(patience=patience), rate)
-            await until(lambda: not switch.calls)
-            cpu_ms.append((_cpu_seconds(process) - cpu_before) / calls * 1000)
+        cpu_ms = [
+            await _cpu_ms(process, switch, calls, Plan(patience=patience), rate) for rate in (RATE, HIGH_RATE)
+        ]
     return _Cost(*cpu_ms, (resident - resident_before) / waiting / 1000)
+
+
+async def cpu_ms_by_hand(calls: int) -> float:
+    """Return the CPU of one call with the handler by hand, in milliseconds, at RATE calls a second."""
+    async with _peer("by-hand") as (process, switch):
+        await _cpu_ms(process, switch, 20, Plan(patience=0.1), RATE)
+        return await _cpu_ms(process, switch, calls, Plan(patience=1.0), RATE)
+
+
+async def _cpu_ms(process: psutil.Process, switch: LeanSwitch, calls: int, plan: Plan, rate: float) -> float:
+    cpu_before = _cpu_seconds(process)
+    await _let_come(switch, calls, plan, rate)
+    await until(lambda: not switch.calls)
+    return (_cpu_seconds(process) - cpu_before) / calls * 1000
 
 
 async def _let_come(switch: LeanSwitch, calls: int, plan: Plan, rate: float = RATE) -> None:
@@ -134,11 +150,13 @@ async def measure(size: Size) -> list[Figure]:
             what=f"CPU at {RATE:.0f}/s, callctl.esl over by hand",
             measured=ours.cpu_ms / by_hand.cpu_ms,
             unit="times",
+            goal=CPU_GOAL_MS / BY_HAND_MS,
         ),
         Figure(
             what=f"CPU at {HIGH_RATE:.0f}/s, callctl.esl over by hand",
             measured=ours.cpu_ms_at_high_rate / by_hand.cpu_ms_at_high_rate,
             unit="times",
+            goal=CPU_GOAL_MS / BY_HAND_MS,
         ),
     ]
 
