@@ -173,7 +173,8 @@ class OutboundListener:
         else:
             self._not_a_call += 1
             log.error("connection is not a call", peer=call.peer, why=str(fault))
-        call.close()
+        # It may be a call all the same, of a dialplan that is mistyped.
+        calls.start_soon(call.leave)
 
     async def _watch_the_silent(self) -> None:
         """Give up whoever does not say in time who it is."""

@@ -113,6 +113,7 @@ async def test_a_socket_without_async_full_is_refused_by_an_error_that_names_the
             await peer.lines(2)
             await peer.say(connect_reply(**changes), reply())
             assert await peer.stream.receive_some() == b""
+            assert trio.current_time() == PARKED_SECONDS, "the channel would be parked for ever"
             assert listener.statistics().not_a_call == 1
     [entry] = logs
     assert entry["log_level"] == "error"
