@@ -170,11 +170,12 @@ class OutboundListener:
         if isinstance(fault, ConnectionLost | Disconnected):
             self._gone_before_connect += 1
             log.info("caller gone before connect", peer=call.peer, why=str(fault))
+            call.close()
         else:
             self._not_a_call += 1
             log.error("connection is not a call", peer=call.peer, why=str(fault))
-        # It may be a call all the same, of a dialplan that is mistyped.
-        calls.start_soon(call.leave)
+            # It may be one all the same, of a dialplan that is mistyped.
+            calls.start_soon(call.leave)
 
     async def _watch_the_silent(self) -> None:
         """Give up whoever does not say in time who it is."""

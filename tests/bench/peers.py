@@ -10,10 +10,10 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from statistics import median
 
 import psutil
 import trio
-from attrs import frozen
 
 from callctl.cli.files import raise_file_limit
 from tests.bench.figures import Figure
@@ -35,15 +35,6 @@ BY_HAND_MS = 0.85
 that a goal is, can be held on any machine, and whatever else the machine does meanwhile."""
 
 MEMORY_GOAL_KB = 50.0
-
-
-@frozen
-class _Cost:
-    """What one call costs: CPU in milliseconds at both rates, memory while it waits in thousands of bytes."""
-
-    cpu_ms: float
-    cpu_ms_at_high_rate: float
-    waiting_kb: float
 
 
 @asynccontextmanager
@@ -69,22 +60,19 @@ def _start(name: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "tests.bench.peer", name], stdout=subprocess.PIPE)
 
 
-async def _cost(name: str, calls: int, waiting: int, patience: float) -> _Cost:
-    async with _peer(name) as (process, switch):
-        await _let_come(switch, 20, Plan(patience=0.1))  # what is made once, such as caches, is made now
-        await until(lambda: not switch.calls)
-        resident_before = process.memory_info().rss
-        await _let_come(switch, waiting, Plan())
-        await trio.sleep(SETTLE_SECONDS)
-        resident = process.memory_info().rss
-        for call in list(switch.calls.values()):
-            switch.hang_up(call)
-        await until(lambda: not switch.calls)
-        await trio.sleep(SETTLE_SECONDS)
-        cpu_ms = [
-            await _cpu_ms(process, switch, calls, Plan(patience=patience), rate) for rate in (RATE, HIGH_RATE)
-        ]
-    return _Cost(*cpu_ms, (resident - resident_before) / waiting / 1000)
+async def _waiting_kb(process: psutil.Process, switch: LeanSwitch, waiting: int) -> float:
+    """Return how much memory a waiting call takes, in thousands of bytes."""
+    await _let_come(switch, 20, Plan(patience=0.1))  # what is made once, such as caches, is made now
+    await until(lambda: not switch.calls)
+    resident_before = process.memory_info().rss
+    await _let_come(switch, waiting, Plan())
+    await trio.sleep(SETTLE_SECONDS)
+    resident = process.memory_info().rss
+    for call in list(switch.calls.values()):
+        switch.hang_up(call)
+    await until(lambda: not switch.calls)
+    await trio.sleep(SETTLE_SECONDS)
+    return float(resident - resident_before) / waiting / 1000
 
 
 async def cpu_ms_by_hand(calls: int) -> float:
@@ -114,50 +102,50 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 
 async def measure(size: Size) -> list[Figure]:
-    """CPU and memory of a call with callctl.esl alone, beside a handler written by hand."""
+    """CPU and memory of a call with callctl.esl alone, beside a handler written by hand.
+
+    The two take turns, several times at each rate, as a machine that others use is faster now and slower
+    then.
+    """
     raise_file_limit(MAX_CALLS)
-    calls, waiting = size.whole(30, 1_000, 4_000), size.whole(30, 1_000, 4_000)
-    patience = size.pick(0.1, 1.0, 1.0)
-    ours = await _cost("callctl", calls, waiting, patience)
-    by_hand = await _cost("by-hand", calls, waiting, patience)
+    seconds, turns = size.pick(0.2, 1.5, 3.0), size.whole(1, 4, 8)
+    waiting = size.whole(30, 1_000, 4_000)
+    figures = []
+    async with _peer("callctl") as ours, _peer("by-hand") as by_hand:
+        waiting_kb, waiting_kb_by_hand = [await _waiting_kb(*peer, waiting) for peer in (ours, by_hand)]
+        for rate in (RATE, HIGH_RATE):
+            pairs = []
+            for _ in range(turns):
+                plan, calls = Plan(patience=min(seconds, 1.0)), int(seconds * rate)
+                pairs.append([await _cpu_ms(*peer, calls, plan, rate) for peer in (ours, by_hand)])
+            figures += [
+                Figure(
+                    what=f"callctl.esl, CPU for a call at {rate:.0f}/s",
+                    measured=median(own for own, _ in pairs),
+                    unit="ms",
+                    goal=CPU_GOAL_MS,
+                ),
+                Figure(
+                    what=f"by hand with Trio, CPU for a call at {rate:.0f}/s",
+                    measured=median(hand for _, hand in pairs),
+                    unit="ms",
+                ),
+                Figure(
+                    what=f"CPU at {rate:.0f}/s, callctl.esl over by hand",
+                    measured=median(own / hand for own, hand in pairs),
+                    unit="times",
+                    goal=CPU_GOAL_MS / BY_HAND_MS,
+                ),
+            ]
     return [
-        Figure(
-            what=f"callctl.esl, CPU for a call at {RATE:.0f}/s",
-            measured=ours.cpu_ms,
-            unit="ms",
-            goal=CPU_GOAL_MS,
-        ),
-        Figure(
-            what=f"callctl.esl, CPU for a call at {HIGH_RATE:.0f}/s",
-            measured=ours.cpu_ms_at_high_rate,
-            unit="ms",
-            goal=CPU_GOAL_MS,
-        ),
+        *figures,
         Figure(
             what="callctl.esl, memory for a waiting call",
-            measured=ours.waiting_kb,
+            measured=waiting_kb,
             unit="kB",
             goal=MEMORY_GOAL_KB,
         ),
-        Figure(what=f"by hand with Trio, CPU for a call at {RATE:.0f}/s", measured=by_hand.cpu_ms, unit="ms"),
-        Figure(
-            what=f"by hand with Trio, CPU for a call at {HIGH_RATE:.0f}/s",
-            measured=by_hand.cpu_ms_at_high_rate,
-            unit="ms",
-        ),
-        Figure(what="by hand with Trio, memory for a waiting call", measured=by_hand.waiting_kb, unit="kB"),
-        Figure(
-            what=f"CPU at {RATE:.0f}/s, callctl.esl over by hand",
-            measured=ours.cpu_ms / by_hand.cpu_ms,
-            unit="times",
-            goal=CPU_GOAL_MS / BY_HAND_MS,
-        ),
-        Figure(
-            what=f"CPU at {HIGH_RATE:.0f}/s, callctl.esl over by hand",
-            measured=ours.cpu_ms_at_high_rate / by_hand.cpu_ms_at_high_rate,
-            unit="times",
-            goal=CPU_GOAL_MS / BY_HAND_MS,
-        ),
+        Figure(what="by hand with Trio, memory for a waiting call", measured=waiting_kb_by_hand, unit="kB"),
     ]
 
 

@@ -390,6 +390,13 @@ async def test_serve_outbound_reports_its_port_when_it_is_ready():
 
 async def test_who_has_not_said_who_it_is_when_the_listener_is_closed_is_closed():
     listener = OutboundListener(keep_open, allow=["127.0.0.0/8"])
+    with capture_logs() as logs:
+        await close_before_the_reply(listener)
+    assert [entry["event"] for entry in logs] == ["caller gone before connect"]
+    assert listener.statistics().gone_before_connect == 1
+
+
+async def close_before_the_reply(listener: OutboundListener) -> None:
     async with trio.open_nursery() as nursery:
 
         async def serve(task_status: trio.TaskStatus[list[trio.SocketListener]]) -> None:
@@ -402,7 +409,6 @@ async def test_who_has_not_said_who_it_is_when_the_listener_is_closed_is_closed(
         nursery.cancel_scope.cancel()
     with trio.fail_after(10):
         assert await stream.receive_some() == b""
-    assert listener.statistics().gone_before_connect == 1
     await peer.close()
 
 
