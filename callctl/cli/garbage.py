@@ -22,10 +22,6 @@ PAUSE_SECONDS = 30.0
 PAUSE_SECONDS_PER_CALL = 0.3
 """How much longer for each call that lives: so collections take some 1/3000 of the time."""
 
-YOUNGEST, YOUNG = 5_000, 3
-"""After how many new objects Python looks at the new ones, and after how many such looks at those of the last
-looks as well: at most 2 ms each. Python's own 700 and 10 took 3 % of the time, to find nothing."""
-
 NEVER = 2**31 - 1
 
 
@@ -39,7 +35,8 @@ def start_afresh() -> None:
 
     What the modules hold lives as long as the process.
     """
-    gc.set_threshold(YOUNGEST, YOUNG, NEVER)
+    youngest, young, _ = gc.get_threshold()
+    gc.set_threshold(youngest, young, NEVER)
     gc.collect()
     gc.freeze()
 

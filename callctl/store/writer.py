@@ -18,7 +18,6 @@ from attrs import frozen
 from callctl.errors import StoreError
 from callctl.model import Fact
 from callctl.store.connections import BUSY_SECONDS, beside, connect, store_error, transaction
-from callctl.store.known import KnownRows
 from callctl.store.rows import CLOSE_EARLIER_SPANS, Action, Entry, Row, Value, entries_of
 from callctl.store.schema import migrate, version_of
 from callctl.store.spill import Spill
@@ -62,7 +61,6 @@ class Writer:
         self._rejects_path = beside(path, ".rejected.jsonl")
         self._connection: sqlite3.Connection | None = None
         self._settled: set[str] = set()
-        self._known = KnownRows()
 
     def open(self) -> int:
         """Open and migrate the database; returns how many rows wait in the spill. Raises StoreError."""
@@ -81,7 +79,6 @@ class Writer:
             self._connection.close()
             self._connection = None
             self._settled.clear()
-            self._known.clear()
 
     def keep(self, facts: Sequence[Fact], *, try_database: bool) -> Kept:
         """Write `facts`, after all that waits in the spill, or add them to it. Never raises for the disk.
@@ -126,13 +123,13 @@ class Writer:
         return entries, tuple(rejected)
 
     def _committed(self, entries: Sequence[Entry], rejected: tuple[str, ...]) -> Kept:
-        seconds, more = self._commit(entries, self._settled, self._known)
+        seconds, more = self._commit(entries, self._settled)
         return Kept(is_safe=True, spilled_rows=0, commit_seconds=seconds, rejected=rejected + more)
 
     def _replayed(self, rejected: tuple[str, ...]) -> Kept:
         portion = self._spill.read(REPLAY_ROWS)
         # Rows of an earlier run may be among them, and leave a span open once more.
-        seconds, more = self._commit(portion.entries, set(), KnownRows())
+        seconds, more = self._commit(portion.entries, set())
         unreadable = tuple(self._reject("unreadable line in the spill", line) for line in portion.unreadable)
         self._spill.mark_replayed(portion)
         return Kept(
@@ -161,13 +158,10 @@ class Writer:
             self._connection = connection
         return self._connection
 
-    def _commit(
-        self, entries: Sequence[Entry], settled: set[str], known: KnownRows
-    ) -> tuple[float, tuple[str, ...]]:
+    def _commit(self, entries: Sequence[Entry], settled: set[str]) -> tuple[float, tuple[str, ...]]:
         """Write all in one transaction; a failure closes the connection, as it may be of no more use.
 
-        `settled` are the agents of whom no span was left open by an earlier run, and `known` the rows that
-        are there; both learn more of them.
+        `settled` are the agents of whom no span was left open by an earlier run; it learns more of them.
         """
         started = time.perf_counter()
         try:
@@ -175,12 +169,11 @@ class Writer:
             rejected: tuple[str, ...] = ()
             try:
                 with transaction(connection):
-                    agents = _write(connection, entries, settled, known)
+                    agents = _write(connection, entries, settled)
                 settled |= agents
             except Exception as error:
                 if not _is_the_rows_fault(error):
                     raise
-                known.clear()
                 with transaction(connection):
                     rejected = self._write_what_can_be(connection, entries)
         except BaseException:
@@ -193,7 +186,7 @@ class Writer:
         for entry in entries:
             connection.execute("SAVEPOINT one_row")
             try:
-                _write(connection, [entry], frozenset(), KnownRows())
+                _write(connection, [entry], frozenset())
             except Exception as error:
                 if not _is_the_rows_fault(error):
                     raise
@@ -225,30 +218,21 @@ def _is_the_rows_fault(error: Exception) -> bool:
     return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError)
 
 
-def _write(
-    connection: sqlite3.Connection, entries: Sequence[Entry], settled: Set[str], known: KnownRows
-) -> set[str]:
+def _write(connection: sqlite3.Connection, entries: Sequence[Entry], settled: Set[str]) -> set[str]:
     """Write rows, those of one table together, and end the open spans of agents who are not `settled`.
 
     Returns whose spans were written. Where rows are removed, agents and tiers keep their order.
     """
     keep_order = any(entry.action is Action.REMOVE for entry in entries)
-    puts: dict[str, list[tuple[Value, ...]]] = {}
-    changes: dict[str, list[tuple[Value, ...]]] = {}
-    changed: list[Entry] = []
+    groups: dict[str, list[tuple[Value, ...]]] = {}
     in_order: list[Entry] = []
     for entry in entries:
         if keep_order and entry.table in ("agents", "tiers"):
             in_order.append(entry)
-        elif (change := known.change(entry)) is None:
-            puts.setdefault(entry.sql(), []).append(entry.values())
         else:
-            changes.setdefault(change.sql, []).append(change.values)
-            changed.append(entry)
-    for sql, rows in puts.items():
+            groups.setdefault(entry.sql(), []).append(entry.values())
+    for sql, rows in groups.items():
         connection.executemany(sql, rows)
-    if sum(connection.executemany(sql, rows).rowcount for sql, rows in changes.items()) < len(changed):
-        in_order += changed  # Somebody has removed what we knew.
     for entry in in_order:
         connection.execute(entry.sql(), entry.values())
     agents = {str(entry.row["agent"]) for entry in entries if entry.table == "agent_spans"}
