@@ -108,7 +108,7 @@ async def measure(size: Size) -> list[Figure]:
     then.
     """
     raise_file_limit(MAX_CALLS)
-    seconds, turns = size.pick(0.2, 1.5, 3.0), size.whole(1, 4, 8)
+    seconds, turns = size.pick(0.2, 1.5, 3.0), size.whole(1, 3, 8)
     waiting = size.whole(30, 1_000, 4_000)
     figures = []
     async with _peer("callctl") as ours, _peer("by-hand") as by_hand:
