@@ -8,6 +8,7 @@ write costs as much as a hundred lines of Python.
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
@@ -28,6 +29,24 @@ ROUND_SOCKETS = 64
 
 ROUND_ENTRIES = 16
 """How many connections are accepted in a round."""
+
+_OF_ONE_CONNECTION = frozenset(
+    getattr(errno, name)
+    for name in [
+        "ECONNABORTED",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ENETDOWN",
+        "ENETUNREACH",
+        "ENONET",
+        "ENOPROTOOPT",
+        "EOPNOTSUPP",
+        "EPERM",
+        "EPROTO",
+    ]
+    if hasattr(errno, name)
+)
+"""What accept(2) says of a connection that failed before it was taken, or was forbidden: the next may do."""
 
 
 @define(eq=False)
@@ -101,9 +120,11 @@ class _Entrance:
         for _ in range(ROUND_ENTRIES):
             try:
                 sock, address = self._sock.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+            except BlockingIOError:
                 return
             except OSError as error:
+                if error.errno in _OF_ONE_CONNECTION:
+                    continue
                 self.fault = error
                 self.is_blocked.set()
                 return

@@ -265,6 +265,27 @@ async def test_whoever_accepts_is_told_when_nobody_can_be_taken() -> None:
     assert not door.came
 
 
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EPERM])
+async def test_a_connection_that_failed_before_it_was_taken_keeps_nobody_out(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept = socket.socket.accept
+    faults = [OSError(number, "failed")]
+
+    def accept_after_faults(sock: socket.socket) -> tuple[socket.socket, object]:
+        if faults:
+            raise faults.pop()
+        return accept(sock)
+
+    monkeypatch.setattr(socket.socket, "accept", accept_after_faults)
+    async with open_door() as door:
+        [peer] = await door.knock()
+        await door.until(1)
+        await peer.aclose()
+    assert not faults
+    assert door.fault is None
+
+
 async def test_nobody_comes_in_any_more_when_accepting_is_cancelled() -> None:
     async with open_door() as door:
         pass
