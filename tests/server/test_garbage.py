@@ -12,7 +12,13 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from callctl.api.client import ControlClient
-from callctl.cli.garbage import NEVER, collect_seldom, is_due, start_afresh
+from callctl.cli.garbage import (
+    SPARE_OBJECTS,
+    SPARE_OBJECTS_PER_CALL,
+    collect_seldom,
+    is_due,
+    start_afresh,
+)
 from callctl.config.paths import control_socket
 from callctl.model import OverflowRule, QueueSettings
 from callctl.sim.people import Caller, Endpoint
@@ -88,36 +94,67 @@ async def test_a_request_that_is_answered_leaves_no_garbage(theatre) -> None:
 @pytest.mark.parametrize(
     ("calls", "seconds"), [(0, 30), (100, 30), (2_000, 600), (12_000, 3_600)], ids=lambda value: str(value)
 )
-def test_the_more_calls_there_are_the_rarer_is_a_full_collection(calls: int, seconds: float) -> None:
-    assert not is_due(seconds - 1, calls)
-    assert is_due(seconds, calls)
+def test_the_more_calls_there_are_the_rarer_is_a_collection(calls: int, seconds: float) -> None:
+    assert not is_due(seconds - 1, calls, 0)
+    assert is_due(seconds, calls, 0)
 
 
-@pytest.mark.parametrize(("calls", "collections"), [(0, 10), (200, 5), (2_000, 0)])
-async def test_garbage_is_collected_when_it_is_due(
-    autojump_clock: MockClock, calls: int, collections: int
-) -> None:
+@pytest.mark.parametrize(("calls", "objects"), [(0, 250_000), (2_000, 650_000), (12_000, 2_650_000)])
+def test_garbage_that_grows_fast_is_not_waited_for(calls: int, objects: int) -> None:
+    assert not is_due(0, calls, objects - 1)
+    assert is_due(0, calls, objects)
+
+
+@pytest.fixture
+def collections() -> Iterator[list[float]]:
+    """When Python collects, by Trio's clock."""
     begun: list[float] = []
 
     def note(phase: str, about: dict[str, int]) -> None:
-        if phase == "start" and about["generation"] == 2:
+        if phase == "start":
             begun.append(trio.current_time())
 
+    gc.disable()
     gc.callbacks.append(note)
     try:
-        with trio.move_on_after(310):
-            await collect_seldom(lambda: calls)
+        yield begun
     finally:
         gc.callbacks.remove(note)
-    assert len(begun) == collections
+        gc.enable()
 
 
-def test_python_collects_in_full_no_more_by_itself() -> None:
-    before = gc.get_threshold()
+@pytest.mark.parametrize(("calls", "times"), [(0, 10), (200, 5), (2_000, 0)])
+async def test_garbage_is_collected_when_it_is_due(
+    autojump_clock: MockClock, collections: list[float], calls: int, times: int
+) -> None:
+    with trio.move_on_after(310):
+        await collect_seldom(lambda: calls)
+    assert len(collections) == times
+
+
+async def test_garbage_is_counted_anew_after_each_collection(
+    autojump_clock: MockClock, collections: list[float]
+) -> None:
+    gc.collect()
+    collections.clear()
+    begun = trio.current_time()
+    left_behind: list[list[int]] = [[] for _ in range(SPARE_OBJECTS)]
+    with trio.move_on_after(70):
+        await collect_seldom(lambda: 1000)
+    assert left_behind
+    assert [at - begun for at in collections] == []
+    left_behind += [[] for _ in range(1000 * SPARE_OBJECTS_PER_CALL)]
+    begun = trio.current_time()
+    with trio.move_on_after(70):
+        await collect_seldom(lambda: 1000)
+    assert [at - begun for at in collections] == [pytest.approx(30)]
+
+
+def test_python_collects_no_more_by_itself() -> None:
     try:
         start_afresh()
-        assert gc.get_threshold() == (*before[:2], NEVER)
+        assert not gc.isenabled()
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
-        gc.set_threshold(*before)
+        gc.enable()
