@@ -8,6 +8,7 @@ who fit each other are left. `now` is in epoch seconds, everywhere.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from itertools import count
 
 from attrs import evolve
@@ -17,7 +18,7 @@ from callctl.acd.agent import PRESENT_STATUSES, Phase
 from callctl.acd.effects import Effect, WaitOver
 from callctl.acd.estimate import rounded
 from callctl.acd.floor import Floor
-from callctl.acd.invariants import Violation, violations
+from callctl.acd.invariants import Check, Violation, checks, violations
 from callctl.acd.member import Member
 from callctl.acd.queue import Queue
 from callctl.acd.timers import Key, Wakes
@@ -413,6 +414,10 @@ class Distributor:
     def explain(self, call: str, now: float) -> Decision:
         """Return why a waiting call is with none of its agents at `now`. Raises UnknownCall."""
         return self._floor.explain(self._floor.member(call), now)
+
+    def invariant_checks(self) -> Sequence[Check]:
+        """Return the parts of `check_invariants`, each to be asked after an `advance`."""
+        return checks(self._floor)
 
     def check_invariants(self, now: float) -> list[Violation]:
         """Return what is violated at `now` of what must always be true; nothing if all is sound."""

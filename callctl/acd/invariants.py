@@ -13,7 +13,8 @@ Each belongs to an invariant with a short name, which is the label of a metric:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 from attrs import frozen
@@ -44,18 +45,35 @@ class Violation:
         return self.words
 
 
+Check = Callable[[float], Iterable[Violation]]
+"""Finds what is violated at a moment. To be asked only when `advance` is done to that moment."""
+
+LOT = 500
+"""So many agents are looked at in one check: a millisecond."""
+
+
+def checks(floor: Floor) -> Sequence[Check]:
+    """Return all checks of `floor` as it is now: of each queue, of the agents, and of the reservations.
+
+    They are independent of each other, so that others may have their turn in between.
+    """
+    agents = [agent.name for agent in floor.roster]
+    return [
+        *(partial(_of_queue, floor, queue) for queue in floor.queues),
+        *(partial(_of_agents, floor, agents[first : first + LOT]) for first in range(0, len(agents), LOT)),
+        partial(_of_reservations, floor),
+    ]
+
+
 def violations(floor: Floor, now: float) -> list[Violation]:
     """Return every violated invariant of `floor` at `now`. To be asked only when `advance(now)` is done."""
-    found: list[Violation] = []
-    for queue in floor.queues.values():
-        found += _of_queue(floor, queue, now)
-    for agent in floor.roster:
-        found += _of_agent(floor, agent, now)
-    found += _of_reservations(floor, now)
-    return found
+    return [violation for check in checks(floor) for violation in check(now)]
 
 
-def _of_queue(floor: Floor, queue: Queue, now: float) -> Iterator[Violation]:
+def _of_queue(floor: Floor, name: str, now: float) -> Iterator[Violation]:
+    queue = floor.queues.get(name)
+    if queue is None:
+        return
     ordered = list(queue)
     if {member.call for member in ordered} != set(queue.members) or len(ordered) != len(queue.members):
         yield Violation("bookkeeping", f"the queue {queue.name} counts its members twice over, differently")
@@ -112,6 +130,12 @@ def _eligible(queue: Queue, needs: Needs, now: float) -> list[str]:
     return sorted(
         seat.name for seat in queue.seats.values() if seat.agent.is_free(now) and not misfit(seat.kind, needs)
     )
+
+
+def _of_agents(floor: Floor, names: Iterable[str], now: float) -> Iterator[Violation]:
+    for name in names:
+        if (agent := floor.roster.get(name)) is not None:
+            yield from _of_agent(floor, agent, now)
 
 
 def _of_agent(floor: Floor, agent: Agent, now: float) -> Iterator[Violation]:

@@ -175,6 +175,30 @@ def test_an_agent_who_waits_unseen_is_a_violation(centre: Centre) -> None:
     assert violated(centre) == {"idle-agent"}
 
 
+@pytest.mark.parametrize("lot", [1, 2, 500])
+def test_every_agent_is_checked_however_many_at_a_time(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, lot: int
+) -> None:
+    monkeypatch.setattr("callctl.acd.invariants.LOT", lot)
+    for name in ("carl", "dora", "emil"):
+        centre.agent(name)
+    for agent in centre.d._floor.roster:
+        state, agent.state = agent.state, AgentState.WRAP_UP
+        words = [str(violation) for violation in centre.d.check_invariants(1.0)]
+        assert f"the agent {agent.name} has not ended its wrap-up" in words
+        agent.state = state
+
+
+def test_a_check_of_what_is_gone_meanwhile_finds_nothing(centre: Centre) -> None:
+    checks = centre.d.invariant_checks()
+    for call in ("c1", "c2"):
+        centre.d.leave(call, 1.0)
+    for agent in ("anna", "bert"):
+        centre.d.remove_agent(agent, 1.0)
+    centre.d.remove_queue("q", 1.0)
+    assert [violation for check in checks for violation in check(1.0)] == []
+
+
 def test_members_out_of_order_or_counted_wrongly_are_violations(centre: Centre) -> None:
     queue = centre.d._floor.queues["q"]
     queue._order._values.reverse()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count as count_from
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from attrs import evolve
 from structlog.testing import capture_logs
 
 from callctl.acd.distributor import Distributor
-from callctl.acd.invariants import Violation
+from callctl.acd.invariants import Check, Violation
 from callctl.api.watch import watch_invariants
 from callctl.model import CallEvent
 from tests.api.house import Visited
@@ -39,15 +40,16 @@ async def test_a_violation_counts_once_while_it_lasts_and_is_logged_with_the_tim
 ) -> None:
     visited.house.record(visited.join("c1"))
     visited.house.record(CallEvent(call="c1", at=visited.house.now(), event="joined", detail="position 1"))
-    checks: list[list[Violation]] = [[IDLE, ORDER], [IDLE], [IDLE], [], [IDLE]]
+    rounds: list[list[Violation]] = [[IDLE, ORDER], [IDLE], [IDLE], [], [IDLE]]
     checked = trio.Event()
 
-    def check(distributor: Distributor, now: float) -> list[Violation]:
-        if not checks:
+    def checks(distributor: Distributor) -> list[Check]:
+        if not rounds:
             checked.set()
-        return checks.pop(0) if checks else [IDLE]
+        found = rounds.pop(0) if rounds else [IDLE]
+        return [partial(_violation, each) for each in found]
 
-    monkeypatch.setattr(Distributor, "check_invariants", check)
+    monkeypatch.setattr(Distributor, "invariant_checks", checks)
     monkeypatch.setattr("callctl.api.watch.CHECK_SECONDS", 0.001)
     with capture_logs() as logs:
         async with trio.open_nursery() as nursery:
@@ -66,21 +68,48 @@ async def test_a_violation_counts_once_while_it_lasts_and_is_logged_with_the_tim
     assert (order["call"], order["timeline"]) == ("", [])
 
 
-async def test_a_large_floor_is_checked_less_often(visited: Visited, monkeypatch: pytest.MonkeyPatch) -> None:
-    checks = 0
-    moments = count_from(0.0, 0.01)  # so a check takes 10 ms
+def _violation(violation: Violation, now: float) -> list[Violation]:
+    return [violation]
 
-    def check_slowly(distributor: Distributor, now: float) -> list[Violation]:
-        nonlocal checks
-        checks += 1
+
+async def test_a_large_floor_is_checked_less_often(visited: Visited, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = count_from(0.0, 0.01)  # so a check takes 10 ms
+    asked: list[float] = []
+
+    def check(now: float) -> list[Violation]:
+        asked.append(now)
         return []
 
-    monkeypatch.setattr(Distributor, "check_invariants", check_slowly)
+    monkeypatch.setattr(Distributor, "invariant_checks", lambda distributor: [check] * 50)
     monkeypatch.setattr("callctl.api.watch.time", SimpleNamespace(perf_counter=lambda: next(moments)))
     monkeypatch.setattr("callctl.api.watch.CHECK_SECONDS", 0.001)
+    monkeypatch.setattr("callctl.api.watch.REST", 1)
     with trio.move_on_after(0.3):
         await watch_invariants(visited.house, visited.metrics)
-    assert checks == 1
+    assert len(asked) == 50
+
+
+async def test_others_have_their_turn_between_the_checks(
+    visited: Visited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def check(now: float) -> list[Violation]:
+        told.append("check")
+        return []
+
+    async def take_turns() -> None:
+        while len(told) < 10:
+            told.append("other")
+            await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(Distributor, "invariant_checks", lambda distributor: [check] * 5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_invariants, visited.house, visited.metrics)
+        await take_turns()
+        nursery.cancel_scope.cancel()
+    assert "check check check" not in " ".join(told), "two are in a row where a turn ends with one"
+    assert told.count("check") == 5
 
 
 async def test_a_healed_lease_counts_as_a_violation(visited: Visited) -> None:
