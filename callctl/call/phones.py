@@ -19,6 +19,7 @@ from callctl.call.dispatcher import Dispatcher
 from callctl.call.switch import Switch
 from callctl.errors import UnknownAgent
 from callctl.esl import commands
+from callctl.esl.table import rows_of
 from callctl.esl.wire import Event
 from callctl.model import AgentRecord, AgentRemoved, Fact
 
@@ -72,13 +73,13 @@ class Phones:
         """Ask a switch for all it knows. Raises WaitEnded when the connection is lost meanwhile."""
         changes = self._changes[switch.name] = {}
         try:
-            registrations = json.loads(await switch.link.api("show registrations as json"))
+            registrations = await switch.link.api(commands.show_registrations())
             channels = await self._own_channels(switch)
         finally:
             del self._changes[switch.name]
         channels.update(changes)
         known = self._seen | set(self._channels[switch.name].values())
-        self._registered[switch.name] = {row["reg_user"] for row in registrations.get("rows", [])}
+        self._registered[switch.name] = {user for (user,) in rows_of(registrations, "reg_user")}
         self._seen |= self._registered[switch.name]
         self._channels[switch.name] = {uuid: user for uuid, user in channels.items() if user}
         self._tell(sorted(known | self._seen | set(self._channels[switch.name].values())))
@@ -89,11 +90,11 @@ class Phones:
         `show channels` still names, for up to a second, what has ended, and whose hangup nobody will tell us
         of any more; so each is asked for by itself.
         """
-        shown = json.loads(await switch.link.api("show channels as json")).get("rows", [])
+        shown = await switch.link.api(commands.show_channels())
         users = {
-            row["uuid"]: _user(row["presence_id"])
-            for row in shown
-            if row.get("presence_id") and not switch.listens(row["uuid"])
+            uuid: _user(presence_id)
+            for uuid, presence_id in rows_of(shown, "uuid", "presence_id")
+            if presence_id and not switch.listens(uuid) and commands.is_uuid(uuid)
         }
         own = {}
         dumps = switch.link.post_api(*map(commands.uuid_dump, users))

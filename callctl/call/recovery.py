@@ -12,7 +12,6 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
-import msgspec
 import structlog
 import trio
 from attrs import evolve, frozen
@@ -28,6 +27,7 @@ from callctl.call.variables import answered_at, arrival_from, bridged_seconds, b
 from callctl.call.way_back import is_on_the_way_back
 from callctl.errors import EslError, UnknownAgent, WaitEnded
 from callctl.esl import commands
+from callctl.esl.table import rows_of
 from callctl.esl.wire import Event
 from callctl.model import HEALED, Arrival, CallEvent, CallRecord, CallState, HungUpBy, Reason
 
@@ -46,22 +46,6 @@ LOT = 500
 """So many calls are looked at before others have their turn: a millisecond."""
 
 log = structlog.get_logger(__name__)
-
-
-class _Row(msgspec.Struct):
-    """What `show channels` says of one channel, as far as it matters here."""
-
-    uuid: str
-    direction: str = ""
-
-
-class _Table(msgspec.Struct):
-    """The answer to `show channels`; without any channel it has no `rows`."""
-
-    rows: list[_Row] = []
-
-
-_TABLE = msgspec.json.Decoder(_Table)
 
 
 @frozen(kw_only=True)
@@ -106,17 +90,17 @@ class Recovery:
         for leg in self._unheard_legs(switch, channels, heard):
             await self._settle_leg(switch, leg, channels)
         await self._settle_rows(switch, channels)
-        uuids = {row.uuid for row in shown}
         for some in self._sessions_on(switch):
             await trio.lowlevel.checkpoint()
             for session in some:
-                await session.check_leg(uuids)
-        return uuids
+                await session.check_leg(shown.keys())
+        return shown.keys()
 
     def _sessions_on(self, switch: Switch) -> Iterator[Sequence[CallSession]]:
         """Return the calls of this switch that live now, in lots, between which others have their turn."""
-        on_it = [each for each in self._reception.sessions.values() if each.arrival.switch == switch.name]
-        return (on_it[first : first + LOT] for first in range(0, len(on_it), LOT))
+        sessions = list(self._reception.sessions.values())
+        for first in range(0, len(sessions), LOT):
+            yield [each for each in sessions[first : first + LOT] if each.arrival.switch == switch.name]
 
     async def watch(self, switch: Switch) -> None:
         """Compare with `switch` for ever, and heal what no event told of: a fault elsewhere, each time."""
@@ -163,22 +147,33 @@ class Recovery:
         log.warning("healed", call=call, what=what)
         self._desk.record(CallEvent(call=call, at=self._desk.clock.now(), event=HEALED, detail=what))
 
-    async def _shown(self, switch: Switch) -> list[_Row]:
-        """Return what the switch shows: a table that FreeSWITCH writes up to a second later."""
-        answer = await switch.link.api(commands.show_channels())
-        # A caller's name may hold bytes that are not UTF-8; of them nothing is wanted here.
-        return _TABLE.decode(answer.encode("utf-8", "replace")).rows
+    async def _shown(self, switch: Switch) -> dict[str, str]:
+        """Return the direction of each UUID that the switch shows, which it writes up to a second later."""
+        rows = rows_of(await switch.link.api(commands.show_channels()), "uuid", "direction")
+        shown: dict[str, str] = {}
+        for number, (uuid, direction) in enumerate(rows):
+            shown[uuid] = direction
+            if number % LOT == 0:
+                await trio.lowlevel.checkpoint()
+        return shown
 
     async def _surprising(
-        self, switch: Switch, shown: Iterable[_Row], heard: Set[str]
+        self, switch: Switch, shown: Mapping[str, str], heard: Set[str]
     ) -> dict[str, _Channel]:
         """Return the channels that live and may be ours without a call: legs, and those that the rows name.
 
         Everything else that is shown is led by a call already, or is the trunk's.
         """
+        legs = [
+            uuid
+            for uuid, direction in shown.items()
+            if direction != "inbound" and uuid not in heard and commands.is_uuid(uuid)
+        ]
+        in_rows = self._absentees.legs_on(switch.name)
+        if not legs and not in_rows:
+            return {}
         known = heard | {session.record.arrival.uuid for session in self._reception.sessions.values()}
-        uuids = [row.uuid for row in shown if row.direction != "inbound" and row.uuid not in known]
-        channels = await self._dumps(switch, [*uuids, *self._absentees.legs_on(switch.name)])
+        channels = await self._dumps(switch, [*(uuid for uuid in legs if uuid not in known), *in_rows])
         # A leg that was ordered just before we died may be in no table yet, and its offer in no row.
         named = {caller.variable("cc_agent_uuid") for caller in channels.values()} - {"", *channels, *known}
         return {**channels, **await self._dumps(switch, sorted(named))}

@@ -6,6 +6,7 @@ The way through the rooms, from the wire upwards:
 - `headers`: a message's headers, decoded when they are asked for.
 - `event`: a message becomes an event (JSON, plain, or the reply to `connect`), and back.
 - `wire`: the one door to these.
+- `table`: the rows of an answer to `show …`.
 - `commands`: what callctl says, typed, and safe from values that a caller chose.
 - `connection`: one stream with one reader, one writer, and a slot for each reply.
 - `inbound`: callctl calls FreeSWITCH: login, subscription, jobs, reconnection.

@@ -18,6 +18,7 @@ from attrs import field, frozen
 
 from callctl.errors import LocalProtocolError
 from callctl.esl.framing import encode_text, header_line, refuse_control
+from callctl.esl.table import SEPARATOR
 
 _LABEL_LENGTH = 120
 """Enough of a line to know it again in a log."""
@@ -321,8 +322,13 @@ def uuid_break(uuid: str) -> str:
 
 
 def show_channels() -> str:
-    """Ask for every channel, as JSON; without any channel the answer has no `rows`."""
-    return "show channels as json"
+    """Ask for every channel; `table.rows_of` reads the answer."""
+    return f"show channels as delim {SEPARATOR}"
+
+
+def show_registrations() -> str:
+    """Ask for every phone that is registered; `table.rows_of` reads the answer."""
+    return f"show registrations as delim {SEPARATOR}"
 
 
 def _setvar_pair(name: str, value: str) -> str:
@@ -355,8 +361,13 @@ def _variable_value(name: str, value: str) -> str:
     return value
 
 
+def is_uuid(text: str) -> bool:
+    """Say whether this can be the UUID of a channel, as whatever a value was made to look like cannot."""
+    return _UUID.fullmatch(text) is not None
+
+
 def _uuid(uuid: str) -> str:
-    if not _UUID.fullmatch(uuid):
+    if not is_uuid(uuid):
         raise LocalProtocolError(f"not the UUID of a channel: {uuid[:60]!r}")
     return uuid
 

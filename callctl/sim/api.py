@@ -242,12 +242,13 @@ def _show(switch: Switch, argument: str) -> str:
 
 
 def _table(rows: list[dict[str, str]], words: list[str]) -> str:
-    """Print a table as it was asked for: how many, as JSON, or with commas."""
+    """Print a table as it was asked for: how many, as JSON, or with a delimiter, which is a comma else."""
     if words[1:2] == ["count"]:
         return f"\n{len(rows)} total.\n\n"
-    if words[-1] != "json":
-        lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows), ""] if rows else []
-        return "\n".join([*lines, f"{len(rows)} total.", ""])
+    if words[1:3] != ["as", "json"]:
+        delimiter = "".join(words[3:4]) or ","
+        lines = [delimiter.join(line) for line in [rows[0], *(row.values() for row in rows)]] if rows else []
+        return "\n".join([*lines, "", f"{len(rows)} total.", ""])
     if not rows:
         return '{"row_count": 0}\n'
     return json.dumps({"row_count": len(rows), "rows": rows}, ensure_ascii=False, separators=(",", ":"))

@@ -31,10 +31,11 @@ def _uptime(switch: LeanSwitch, argument: str) -> bytes:
 
 
 def _show(switch: LeanSwitch, argument: str) -> bytes:
-    if argument.startswith("registrations"):
-        return b'{"row_count":0}\n'
+    table, _, delimiter = argument.partition(" as delim ")
+    if table == "registrations":
+        return recorded.shown_channels([], [], delimiter)
     switch.looks += 1
-    return recorded.shown_channels((*switch.calls, *switch.legs))
+    return recorded.shown_channels(switch.calls, switch.legs, delimiter)
 
 
 def _uuid_setvar_multi(switch: LeanSwitch, argument: str) -> bytes:

@@ -134,14 +134,14 @@ def heartbeat() -> bytes:
     return Template(json.dumps(dict(event.headers), separators=(",", ":"))).event({})
 
 
-def shown_channels(uuids: Collection[str]) -> bytes:
-    """What `show channels as json` says of these channels."""
-    if not uuids:
-        return b'{"row_count": 0}\n'
-    # Put together by hand: 12,000 rows must not keep the switch from its other work.
-    before, after = json.dumps({**_ROW, "uuid": "|"}, separators=(",", ":")).split("|")
-    rows = f"{after},{before}".join(uuids)
-    return f'{{"row_count":{len(uuids)},"rows":[{before}{rows}{after}]}}\n'.encode()
+def shown_channels(callers: Collection[str], legs: Collection[str], delimiter: str) -> bytes:
+    """What `show channels as delim` says of these channels."""
+    lines = [delimiter.join(_ROW)] if callers or legs else []
+    for uuids, direction in ((callers, "inbound"), (legs, "outbound")):
+        _, *others = (_ROW | {"direction": direction}).values()
+        rest = delimiter.join(["", *others])
+        lines += [uuid + rest for uuid in uuids]
+    return "\n".join([*lines, "", f"{len(callers) + len(legs)} total.", ""]).encode()
 
 
 def _found(name: str, channel: str, application: str = "") -> Event:

@@ -14,8 +14,10 @@ from callctl.call.dispatcher import Dispatcher
 from callctl.call.phones import Phones
 from callctl.call.switch import Switch
 from callctl.clock import SteadyClock
+from callctl.esl import commands
 from callctl.esl.wire import Event
 from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Fact, Ids
+from tests.call.tables import table
 
 
 class Bench:
@@ -113,10 +115,10 @@ class Link:
         self._alive = alive
 
     async def api(self, text: str) -> str:
-        if text == "show registrations as json":
-            return '{"row_count":0}'
-        assert text == "show channels as json"
-        return json.dumps({"rows": [{"uuid": uuid, "presence_id": "1001@x"} for uuid in self._shown]})
+        if text == commands.show_registrations():
+            return table([])
+        assert text == commands.show_channels()
+        return table([{"uuid": uuid, "presence_id": "1001@x"} for uuid in self._shown])
 
     def post_api(self, *orders: str) -> list[Answer]:
         self.while_asked()
@@ -137,6 +139,13 @@ async def test_what_was_missed_is_learned_from_the_switch_when_it_is_back(
     bench.switch.link = Link(["own"], alive)
     await bench.phones.learn(bench.switch)
     assert (bench.agent.registered, bench.agent.external_call) == (False, is_busy)
+
+
+async def test_a_row_that_somebody_has_made_up_is_passed_over() -> None:
+    bench = Bench("user/1001")
+    bench.switch.link = Link(["nobody's uuid", "own"], {"own": {}})
+    await bench.phones.learn(bench.switch)
+    assert bench.agent.external_call is True
 
 
 async def test_what_comes_and_goes_while_the_switch_is_asked_is_not_forgotten() -> None:

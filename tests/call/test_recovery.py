@@ -47,6 +47,7 @@ from callctl.model import (
     QueueSettings,
     Reason,
 )
+from tests.call.tables import table
 
 NOW = 1_800_000_000.0
 
@@ -82,7 +83,7 @@ class Channels:
     async def api(self, command: str) -> str:
         await trio.lowlevel.checkpoint()
         if command.startswith("show channels"):
-            return json.dumps({"rows": [{"uuid": uuid} for uuid in self._shown]})
+            return table([{"uuid": uuid, "direction": ""} for uuid in self._shown])
         if command.startswith("uuid_dump"):
             return json.dumps(self._alive[command.split()[1]])
         if command.startswith("uuid_transfer"):
@@ -231,6 +232,12 @@ async def test_a_caller_who_is_on_the_line_keeps_the_place_before_the_dialplan_b
         await trio.testing.wait_all_tasks_blocked()
         row = found.rows()[-1]
         assert (row.state, row.arrival.joined_at, row.arrival.resumes) == (CallState.WAITING, NOW - 1, 1)
+
+
+async def test_a_row_that_somebody_has_made_up_is_passed_over() -> None:
+    switch = Channels(shown=["nobody's uuid", "caller"], alive={"caller": CALLER})
+    async with reconciled(switch, an_open_call()) as found:
+        assert [member.call for member in found.distributor.members(NOW)] == ["call-1"]
 
 
 async def test_whoever_called_meanwhile_stands_behind_those_who_are_on_their_way_back() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Set
 from random import Random
 from types import SimpleNamespace
 from typing import Any
 
 import trio
+from attrs import evolve
 
 from callctl.acd.distributor import Distributor
 from callctl.call.absentees import Absentees
@@ -18,7 +18,9 @@ from callctl.call.events import CallerHungUp
 from callctl.call.recovery import SHOWN_SECONDS, WATCH_SECONDS, Recovery
 from callctl.clock import SteadyClock
 from callctl.errors import CommandRefused
+from callctl.esl import commands
 from callctl.model import HEALED, Arrival, CallEvent, CallRecord, CallState, Fact, HungUpBy, Ids
+from tests.call.tables import table
 
 ARRIVAL = Arrival(call="c", uuid="caller", switch="fs1", queue="q", arrived_at=0, joined_at=0)
 
@@ -52,7 +54,7 @@ class EmptySwitch:
     async def api(self, command: str) -> str:
         if self.refuses:
             raise CommandRefused(command, "-ERR")
-        return '{"row_count":0}' if command.startswith("show") else "1000000"
+        return table([]) if command.startswith("show") else "1000000"
 
     def post_api(self, *commands: str) -> list[Any]:
         assert not commands
@@ -99,6 +101,13 @@ async def test_a_caller_who_is_missing_twice_is_gone_and_the_healing_is_told(aut
     assert (healing.call, healing.event) == ("c", HEALED)
 
 
+async def test_a_caller_of_another_switch_is_not_missed(autojump_clock: object) -> None:
+    session = Session()
+    session.arrival = evolve(ARRIVAL, switch="fs2")
+    assert await watched(EmptySwitch(), session, looks=3) == []
+    assert session.told == []
+
+
 async def test_a_switch_that_refuses_to_answer_ends_no_watch(autojump_clock: object) -> None:
     session, switch = Session(), EmptySwitch()
     switch.refuses = True
@@ -120,7 +129,7 @@ class BusySwitch(EmptySwitch):
         self.asked.append(command)
         rows = [("caller", "inbound"), ("leg", "outbound"), ("somebody else's", "inbound")]
         shown = [{"uuid": uuid, "direction": direction, "cid_name": "Ada"} for uuid, direction in rows]
-        return json.dumps({"row_count": 3, "rows": shown}) if command.startswith("show") else "1000000"
+        return table(shown) if command.startswith("show") else "1000000"
 
     def listened(self) -> frozenset[str]:
         return frozenset({"leg"})
@@ -132,4 +141,4 @@ class BusySwitch(EmptySwitch):
 async def test_a_look_at_a_switch_asks_for_no_channel_that_surprises_nobody(autojump_clock: object) -> None:
     switch = BusySwitch()
     assert await watched(switch, Session(), looks=3) == []
-    assert switch.asked == ["show channels as json", "uptime"] * 3
+    assert switch.asked == [commands.show_channels(), "uptime"] * 3

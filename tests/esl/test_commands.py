@@ -311,7 +311,8 @@ def test_the_recorded_uuid_setvar_multi_is_said_as_recorded():
         (commands.uuid_broadcast("U", "/a b.wav"), "uuid_broadcast U /a\\sb.wav aleg"),
         (commands.uuid_record("U", "/a b.wav"), "uuid_record U start /a\\sb.wav"),
         (commands.uuid_break("U"), "uuid_break U all"),
-        (commands.show_channels(), "show channels as json"),
+        (commands.show_channels(), "show channels as delim <|>"),
+        (commands.show_registrations(), "show registrations as delim <|>"),
     ],
 )
 def test_each_api_text_has_its_form(text, said):

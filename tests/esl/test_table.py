@@ -1,0 +1,57 @@
+"""The rows of an answer to `show …`, as FreeSWITCH 1.10.12 writes it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callctl.esl.table import SEPARATOR, rows_of
+from tests.call.tables import table
+
+ANSWER = """\
+uuid<|>direction<|>created<|>name<|>cid_name<|>presence_id<|>initial_context
+39432f79-6622-4d0a-ad8e-3cc75481fed9<|>outbound<|>2026-11-23 15:57:07<|>sofia/phones/1001@127.0.0.1<|>Ada, A.<|>1001@x<|>default
+78be5d45-a8c6-4ed2-b3af-d5a1630f0241<|>inbound<|>2026-11-23 15:57:07<|>sofia/phones/4930123456@127.0.0.1<|>Ada | Sales<|><|>phones
+
+2 total.
+"""  # noqa: E501
+
+
+def test_the_columns_that_are_asked_for_come_in_that_order() -> None:
+    assert list(rows_of(ANSWER, "presence_id", "uuid")) == [
+        ("1001@x", "39432f79-6622-4d0a-ad8e-3cc75481fed9"),
+        ("", "78be5d45-a8c6-4ed2-b3af-d5a1630f0241"),
+    ]
+
+
+def test_without_a_row_there_is_a_total_alone() -> None:
+    assert list(rows_of("\n0 total.\n", "uuid")) == []
+
+
+@pytest.mark.parametrize("answer", ["", "uuid<|>name", "-ERR SQL error [locked]", '{"row_count": 0}'])
+def test_what_is_no_table_is_refused(answer: str) -> None:
+    with pytest.raises(ValueError, match="no table"):
+        list(rows_of(answer, "uuid"))
+
+
+def test_a_table_of_something_else_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no column dest, uuid$"):
+        list(rows_of(table([{"name": "x"}]), "uuid", "name", "dest"))
+
+
+VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).filter(
+    lambda text: SEPARATOR not in text + "<|" and SEPARATOR not in "|>" + text and "<|" not in text
+)
+
+
+@given(st.lists(st.tuples(st.uuids().map(str), VALUES)))
+def test_a_value_may_hold_anything_but_the_separator(rows: list[tuple[str, str]]) -> None:
+    answer = table([{"uuid": uuid, "name": name, "last": "x"} for uuid, name in rows])
+    assert list(rows_of(answer, "uuid", "name")) == rows
+
+
+@given(VALUES, VALUES)
+def test_what_stands_before_a_separator_in_a_value_is_read_all_the_same(before: str, after: str) -> None:
+    row = {"uuid": "u1", "direction": "outbound", "name": before + SEPARATOR + after.replace("\n", "")}
+    assert ("u1", "outbound") in list(rows_of(table([row, row | {"uuid": "u2"}]), "uuid", "direction"))
