@@ -7,8 +7,6 @@ epoch (see `callctl.clock`), every duration in seconds.
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -473,36 +471,3 @@ Fact = (
     | QueueTargets
 )
 """What the store writes down."""
-
-
-_FREE_BITS = ~(0xF000 << 64 | 0xC000 << 48)
-_VERSION_4 = 4 << 76 | 0x8000 << 48
-"""RFC 9562, section 5.4: the version and the variant, and the bits that are free beside them."""
-
-_DRAWN_AT_ONCE = 64
-"""For so many UUIDs the operating system is asked at once."""
-
-
-class Ids:
-    """The source of new identifiers: unguessable in production, repeatable in a simulation."""
-
-    def __init__(self, source: random.Random | None = None) -> None:
-        """`source` is a seeded generator; None takes the operating system's randomness."""
-        self._source = source
-        self._drawn: list[int] = []
-
-    def uuid(self) -> str:
-        """Return a new random UUID (version 4) as text; a call needs ten, and uuid.UUID takes three times as
-        long.
-        """
-        digits = f"{self._bits() & _FREE_BITS | _VERSION_4:032x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-    def _bits(self) -> int:
-        if self._source is not None:
-            return self._source.getrandbits(128)
-        if not self._drawn:
-            # Asking the operating system for each takes as long as all else about a UUID.
-            drawn = os.urandom(16 * _DRAWN_AT_ONCE)
-            self._drawn = [int.from_bytes(drawn[at : at + 16], "big") for at in range(0, len(drawn), 16)]
-        return self._drawn.pop()

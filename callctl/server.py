@@ -38,7 +38,8 @@ from callctl.clock import SteadyClock
 from callctl.config import Config
 from callctl.errors import StoreError
 from callctl.esl.outbound import serve_outbound
-from callctl.model import AgentRecord, CallRecord, Fact, Ids, OfferRecord, QueueSettings, QueueTargets, Tier
+from callctl.ids import Ids
+from callctl.model import AgentRecord, CallRecord, Fact, OfferRecord, QueueSettings, QueueTargets, Tier
 from callctl.store.backup import back_up_into, next_due
 from callctl.store.journal import Journal
 from callctl.store.loading import (

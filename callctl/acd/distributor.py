@@ -32,6 +32,7 @@ from callctl.acd.views import (
     members_of,
     queue_view,
 )
+from callctl.ids import Ids
 from callctl.model import (
     AgentRecord,
     AgentSettings,
@@ -39,7 +40,6 @@ from callctl.model import (
     AgentStatus,
     Arrival,
     Decision,
-    Ids,
     Offer,
     OfferResult,
     Place,

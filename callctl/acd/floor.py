@@ -22,13 +22,13 @@ from callctl.acd.roster import Roster
 from callctl.acd.strategy import place
 from callctl.acd.timers import Key, Timers, Wakes
 from callctl.errors import UnknownCall, UnknownQueue
+from callctl.ids import Ids
 from callctl.model import (
     AgentState,
     AgentStatus,
     Arrival,
     Decision,
     Fact,
-    Ids,
     Offer,
     OfferResult,
     QueueSettings,

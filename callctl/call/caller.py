@@ -26,7 +26,8 @@ from callctl.esl import commands
 from callctl.esl.call_socket import CallSocket
 from callctl.esl.connection import Reply
 from callctl.esl.wire import Event
-from callctl.model import Arrival, HungUpBy, Ids, WaitMedia
+from callctl.ids import Ids
+from callctl.model import Arrival, HungUpBy, WaitMedia
 
 log = structlog.get_logger(__name__)
 

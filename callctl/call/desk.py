@@ -9,7 +9,8 @@ from attrs import frozen
 
 from callctl.call.dispatcher import Dispatcher
 from callctl.clock import SteadyClock
-from callctl.model import Fact, Ids
+from callctl.ids import Ids
+from callctl.model import Fact
 
 
 @frozen(kw_only=True)

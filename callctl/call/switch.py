@@ -24,7 +24,8 @@ from callctl.esl import commands
 from callctl.esl.connection import PendingReply
 from callctl.esl.inbound import PendingJob, SwitchLink
 from callctl.esl.wire import Event
-from callctl.model import Arrival, Ids, Offer, OfferResult
+from callctl.ids import Ids
+from callctl.model import Arrival, Offer, OfferResult
 
 log = structlog.get_logger(__name__)
 

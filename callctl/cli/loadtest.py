@@ -34,7 +34,8 @@ from callctl.config import Config
 from callctl.config.paths import control_socket
 from callctl.config.settings import Address, SwitchSettings
 from callctl.errors import AgentExists, CallctlError
-from callctl.model import AgentSettings, AgentStatus, Ids, Tier
+from callctl.ids import Ids
+from callctl.model import AgentSettings, AgentStatus, Tier
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.switch import Switch
 from callctl.store.roster import editing

@@ -12,7 +12,8 @@ from attrs import frozen
 
 from callctl.config import Config
 from callctl.config.settings import Address, HttpSettings, LogSettings, ServerSettings, SwitchSettings
-from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Ids, QueueSettings, Tier
+from callctl.ids import Ids
+from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, QueueSettings, Tier
 from callctl.server import Server
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.people import Endpoint

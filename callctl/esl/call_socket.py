@@ -37,7 +37,7 @@ from callctl.esl.connection import (
     Reply,
 )
 from callctl.esl.wire import Event, Message, event_of
-from callctl.model import Ids
+from callctl.ids import Ids
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from callctl.errors import CommandRefused, ConnectionLost, EslError, LoginRefuse
 from callctl.esl import commands
 from callctl.esl.connection import REPLY_SECONDS, Connection, ConnectionStatistics, PendingReply, Reply
 from callctl.esl.wire import Event, Message
-from callctl.model import Ids
+from callctl.ids import Ids
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from attrs import frozen
 from callctl.errors import ConfigError, ConnectionLost, Disconnected, EslError, ReplyTimeout
 from callctl.esl.call_socket import CallSocket, ChannelEnded
 from callctl.esl.poller import Poller
-from callctl.model import Ids
+from callctl.ids import Ids
 
 __all__ = ["CallSocket", "ChannelEnded", "OutboundListener", "OutboundStatistics", "serve_outbound"]
 

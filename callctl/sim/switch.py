@@ -14,7 +14,7 @@ import trio
 from attrs import frozen
 
 from callctl.clock import SteadyClock
-from callctl.model import Ids
+from callctl.ids import Ids
 from callctl.sim.api import uptime
 from callctl.sim.applications import APPLICATIONS
 from callctl.sim.channel import Channel, Profile

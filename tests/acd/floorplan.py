@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from callctl.acd.distributor import Distributor
 from callctl.acd.effects import Effect, Noted, Offered, OfferWithdrawn, WaitOver
 from callctl.acd.views import AgentView, MemberView
+from callctl.ids import Ids
 from callctl.model import (
     AgentSettings,
     AgentSpan,
@@ -16,7 +17,6 @@ from callctl.model import (
     Arrival,
     Decision,
     Fact,
-    Ids,
     Offer,
     OfferResult,
     QueueSettings,

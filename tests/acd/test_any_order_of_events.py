@@ -13,6 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from callctl.acd.distributor import Distributor
 from callctl.acd.effects import Noted, Offered, OfferWithdrawn, WaitOver
 from callctl.errors import QueueEmpty, QueueFull
+from callctl.ids import Ids
 from callctl.model import (
     AgentRecord,
     AgentSettings,
@@ -21,7 +22,6 @@ from callctl.model import (
     AgentStatus,
     Arrival,
     Decision,
-    Ids,
     Offer,
     OfferResult,
     OverflowRule,

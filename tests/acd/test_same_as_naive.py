@@ -14,11 +14,11 @@ from callctl.acd import floor
 from callctl.acd.distributor import Distributor
 from callctl.acd.effects import Effect, Offered
 from callctl.errors import CallctlError
+from callctl.ids import Ids
 from callctl.model import (
     AgentSettings,
     AgentStatus,
     Arrival,
-    Ids,
     Offer,
     OfferResult,
     QueueSettings,

@@ -19,7 +19,8 @@ from callctl.api.metrics import Metrics
 from callctl.call.dispatcher import Dispatcher
 from callctl.clock import SteadyClock
 from callctl.errors import UnknownCall
-from callctl.model import AgentSettings, AgentStatus, Arrival, CallRecord, CallState, Ids, QueueSettings, Tier
+from callctl.ids import Ids
+from callctl.model import AgentSettings, AgentStatus, Arrival, CallRecord, CallState, QueueSettings, Tier
 from callctl.store.journal import Journal
 
 QUEUES = {"caller": QueueSettings(name="caller"), "sales": QueueSettings(name="sales")}

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 
 from callctl.acd.distributor import Distributor
 from callctl.acd.effects import Offered
-from callctl.model import AgentSettings, AgentStatus, Arrival, Ids, Offer, QueueSettings, Tier
+from callctl.ids import Ids
+from callctl.model import AgentSettings, AgentStatus, Arrival, Offer, QueueSettings, Tier
 from tests.bench.figures import Figure
 from tests.bench.subject import Size, command
 

@@ -18,7 +18,7 @@ from functools import partial
 
 import trio
 
-from callctl.model import Ids
+from callctl.ids import Ids
 from tests.bench import recorded
 from tests.bench.lean_api import answer_api
 from tests.bench.lean_people import Call, Leg, Plan, Watcher

@@ -16,7 +16,7 @@ import trio
 
 from callctl.cli.stage import free_port
 from callctl.esl.wire import CommandDecoder, Decoder, event_of, is_event
-from callctl.model import Ids
+from callctl.ids import Ids
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.people import Caller, Endpoint
 from callctl.sim.switch import Switch

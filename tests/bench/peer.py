@@ -19,7 +19,7 @@ import trio
 from callctl.esl import commands
 from callctl.esl.outbound import CallSocket, serve_outbound
 from callctl.esl.wire import Event
-from callctl.model import Ids
+from callctl.ids import Ids
 
 EVENTS = ("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE", "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_HANGUP_COMPLETE")
 """As callctl asks for them."""

@@ -19,7 +19,8 @@ from callctl.esl.call_socket import CallEvents, ChannelEnded
 from callctl.esl.commands import Command, execute, exit_
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
-from callctl.model import Ids, Reason
+from callctl.ids import Ids
+from callctl.model import Reason
 
 NOW = 1_800_000_000.0
 

@@ -11,7 +11,8 @@ from callctl.acd.distributor import Distributor
 from callctl.call import events as ev
 from callctl.call.dispatcher import Dispatcher
 from callctl.clock import SteadyClock
-from callctl.model import AgentSettings, AgentStatus, Arrival, Ids, QueueSettings, Tier
+from callctl.ids import Ids
+from callctl.model import AgentSettings, AgentStatus, Arrival, QueueSettings, Tier
 
 
 @asynccontextmanager

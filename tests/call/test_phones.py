@@ -16,7 +16,8 @@ from callctl.call.switch import Switch
 from callctl.clock import SteadyClock
 from callctl.esl import commands
 from callctl.esl.wire import Event
-from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Fact, Ids
+from callctl.ids import Ids
+from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Fact
 from tests.call.tables import table
 
 

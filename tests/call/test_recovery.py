@@ -28,6 +28,7 @@ from callctl.clock import SteadyClock
 from callctl.esl import commands
 from callctl.esl.connection import PendingReply
 from callctl.esl.wire import Event
+from callctl.ids import Ids
 from callctl.model import (
     HEALED,
     OUTCOME_OF_REASON,
@@ -41,7 +42,6 @@ from callctl.model import (
     CallState,
     Fact,
     HungUpBy,
-    Ids,
     OfferRecord,
     OfferResult,
     QueueSettings,

@@ -21,7 +21,8 @@ from callctl.call.stages import Stage
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
 from callctl.esl.wire import Event
-from callctl.model import Arrival, CallRecord, Fact, Ids, Offer, Place, QueueSettings, Reason
+from callctl.ids import Ids
+from callctl.model import Arrival, CallRecord, Fact, Offer, Place, QueueSettings, Reason
 from tests.call.test_caller import Restarted, Socket
 
 NOW = 1_800_000_000.0

@@ -19,7 +19,8 @@ from callctl.call.variables import Prelude
 from callctl.esl.connection import REPLY_SECONDS
 from callctl.esl.inbound import SILENCE_SECONDS
 from callctl.esl.wire import Event
-from callctl.model import Arrival, Ids, Offer, OfferResult
+from callctl.ids import Ids
+from callctl.model import Arrival, Offer, OfferResult
 from callctl.sim.dialplan import recorded_dialplan
 from callctl.sim.faults import Faults
 from callctl.sim.people import Caller, Endpoint

@@ -19,7 +19,8 @@ from callctl.call.recovery import SHOWN_SECONDS, WATCH_SECONDS, Recovery
 from callctl.clock import SteadyClock
 from callctl.errors import CommandRefused
 from callctl.esl import commands
-from callctl.model import HEALED, Arrival, CallEvent, CallRecord, CallState, Fact, HungUpBy, Ids
+from callctl.ids import Ids
+from callctl.model import HEALED, Arrival, CallEvent, CallRecord, CallState, Fact, HungUpBy
 from tests.call.tables import table
 
 ARRIVAL = Arrival(call="c", uuid="caller", switch="fs1", queue="q", arrived_at=0, joined_at=0)

@@ -14,7 +14,7 @@ import trio
 from attrs import define, field
 
 from callctl.cli.stage import free_port
-from callctl.model import Ids
+from callctl.ids import Ids
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.switch import Switch
 from tests.crash.audit import read, wrongs_of

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from callctl.errors import CommandRefused, ConnectionLost, ReplyTimeout
 from callctl.esl.inbound import SwitchLink
 from callctl.esl.wire import Event
-from callctl.model import Ids
+from callctl.ids import Ids
 from tests.esl.peer import GREETING, REJECTION, Peer, api_response, event, notice, reply, stream_pair
 
 FILTERS = (("Event-Name", "BACKGROUND_JOB"), ("Event-Name", "HEARTBEAT"))

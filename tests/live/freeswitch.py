@@ -15,7 +15,7 @@ import trio
 
 from callctl.esl.inbound import SwitchLink
 from callctl.esl.wire import Event
-from callctl.model import Ids
+from callctl.ids import Ids
 from tests.live.configuration import NEEDED_MODULES, PASSWORD, Ports, write_configuration
 from tests.live.patience import until
 

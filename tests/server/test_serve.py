@@ -16,7 +16,7 @@ import trio
 
 from callctl.cli.stage import free_port
 from callctl.config.paths import control_socket
-from callctl.model import Ids
+from callctl.ids import Ids
 from callctl.sim.switch import Switch
 
 CONFIG = """

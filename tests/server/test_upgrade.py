@@ -12,7 +12,8 @@ import trio
 from callctl.cli.stage import Stage, free_port
 from callctl.config import Config
 from callctl.config.settings import Address, HttpSettings, LogSettings, ServerSettings, SwitchSettings
-from callctl.model import AgentSettings, Ids, QueueSettings
+from callctl.ids import Ids
+from callctl.model import AgentSettings, QueueSettings
 from callctl.server import Server
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.people import Caller, Endpoint

@@ -10,7 +10,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from callctl.esl.wire import Decoder, Event, Message, event_of, is_event
-from callctl.model import Ids
+from callctl.ids import Ids
 from callctl.sim.dialplan import Dialplan
 from callctl.sim.faults import Faults
 from callctl.sim.switch import Switch

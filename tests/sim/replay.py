@@ -15,7 +15,7 @@ from attrs import frozen
 from trio.testing import MockClock, memory_stream_pair
 
 from callctl.esl.wire import Event
-from callctl.model import Ids
+from callctl.ids import Ids
 from callctl.sim.dialplan import recorded_dialplan
 from callctl.sim.switch import Switch
 from tests.recordings import recordings

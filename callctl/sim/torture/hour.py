@@ -19,7 +19,7 @@ from trio.testing import MockClock
 from callctl.clock import SteadyClock
 from callctl.config import Config
 from callctl.config.settings import HttpSettings, LogSettings, ServerSettings, SwitchSettings
-from callctl.model import Ids
+from callctl.ids import Ids
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.switch import Switch
 from callctl.sim.torture.audit import audit, count_outcomes

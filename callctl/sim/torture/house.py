@@ -15,7 +15,8 @@ from callctl.clock import SteadyClock
 from callctl.config import Config
 from callctl.errors import StoreError
 from callctl.esl.outbound import CallSocket, OutboundListener
-from callctl.model import CallEvent, Fact, Ids
+from callctl.ids import Ids
+from callctl.model import CallEvent, Fact
 from callctl.server import Server, Surroundings
 from callctl.sim.switch import Switch
 from callctl.sim.torture.disk import Disk, MortalWriter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from random import Random
 
-from callctl.model import Ids
+from callctl.ids import Ids
 
 
 def test_an_identifier_is_what_the_uuid_module_makes_of_the_same_bits() -> None:
