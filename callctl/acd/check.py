@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -9,6 +10,9 @@ from callctl.acd.hours import parse_hours
 from callctl.acd.overflow import TARGETS, target_queue
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, QueueSettings
+
+_VARIABLES = re.compile(r"\[[^\]]*\]|\{[^}]*\}|<[^>]*>")
+"""What may stand before the phones of a dial string: there commas separate variables."""
 
 
 def check_queues(queues: Iterable[QueueSettings]) -> list[str]:
@@ -30,16 +34,25 @@ def check_queues(queues: Iterable[QueueSettings]) -> list[str]:
 
 
 def check_agents(agents: Iterable[AgentSettings]) -> list[str]:
-    """Return which agents share a contact: both can be rung at once, and one of them will be busy."""
+    """Return what is wrong with the agents' contacts, in words.
+
+    Two who share one can be rung at once, and one of them will be busy. Of several phones in one contact
+    FreeSWITCH rings only the first, as a leg has its UUID from us and no second one can have it too.
+    """
     sharing: defaultdict[str, set[str]] = defaultdict(set)
     for agent in agents:
         for contact in {agent.contact, *agent.contacts.values()} - {""}:
             sharing[contact].add(agent.name)
-    return [
-        f"the agents {', '.join(sorted(names))} share the contact {contact!r}"
-        for contact, names in sorted(sharing.items())
-        if len(names) > 1
-    ]
+    found = []
+    for contact, names in sorted(sharing.items()):
+        if len(names) > 1:
+            found.append(f"the agents {', '.join(sorted(names))} share the contact {contact!r}")
+        if "," in (phones := _VARIABLES.sub("", contact)) or "|" in phones:
+            found.append(
+                f"of the contact {contact!r} of {', '.join(sorted(names))} only the first phone is rung; "
+                "let the agent's phones register as one user"
+            )
+    return found
 
 
 def _targets(queue: QueueSettings) -> list[str]:

@@ -10,9 +10,11 @@ import click
 import trio
 from attrs import frozen
 
+from callctl.acd.check import check_agents
 from callctl.cli.options import config_option, json_option
 from callctl.cli.output import print_json
 from callctl.cli.probe import SwitchAnswers, ask_switch, socket_actions
+from callctl.cli.target import read_roster
 from callctl.config import Config, SwitchSettings
 from callctl.config.settings import is_loopback
 from callctl.errors import EslError, StoreError
@@ -71,8 +73,12 @@ async def _collect(config: Config, is_printed: bool) -> list[Finding]:
 
 async def _findings(config: Config) -> AsyncIterator[Finding]:
     yield _configuration(config)
-    for finding in _database(config):
+    database = list(_database(config))
+    for finding in database:
         yield finding
+    if all(finding.verdict is Verdict.OK for finding in database):
+        for finding in _agents(config):
+            yield finding
     for switch in config.switches:
         async for answer in _switch(switch, config):
             yield answer
@@ -100,6 +106,15 @@ def _database(config: Config) -> Iterator[Finding]:
         yield Finding("database", Verdict.WRONG, f"{path} {problem}")
     if not problems:
         yield Finding("database", Verdict.OK, f"{path}, version {SCHEMA_VERSION}, sound")
+
+
+def _agents(config: Config) -> Iterator[Finding]:
+    agents = read_roster(config).agents
+    problems = check_agents(agent.settings for agent in agents)
+    for problem in problems:
+        yield Finding("agents", Verdict.WARNING, problem)
+    if agents and not problems:
+        yield Finding("agents", Verdict.OK, f"{len(agents)}, each with a phone of its own")
 
 
 async def _switch(switch: SwitchSettings, config: Config) -> AsyncIterator[Finding]:

@@ -174,3 +174,16 @@ def test_agents_who_share_a_contact_are_named() -> None:
         AgentSettings(name="nobody"),
     ]
     assert check_agents(agents) == ["the agents anna, bert share the contact 'user/1'"]
+
+
+@pytest.mark.parametrize(
+    "contact", ["user/1,user/2", "user/1|sofia/gateway/g/2", "{a=1,b=2}[c=3,d=4]user/1,user/2"]
+)
+def test_a_contact_of_several_phones_is_told(contact: str) -> None:
+    [told] = check_agents([AgentSettings(name="bert", contact=contact)])
+    assert told.startswith(f"of the contact {contact!r} of bert only the first phone is rung")
+
+
+@pytest.mark.parametrize("contact", ["user/1", "{a=1,b=2}user/1", "[a=1,b=2|3]user/1", "<a=1,b=2>user/1"])
+def test_a_contact_of_one_phone_is_not(contact: str) -> None:
+    assert check_agents([AgentSettings(name="bert", contact=contact)]) == []

@@ -231,6 +231,26 @@ class TestDatabase:
         assert "create it" in self.look(elsewhere).words
 
 
+def test_contacts_that_do_not_do_what_they_seem_to_are_warned_of(run: Run, config: Config) -> None:
+    run("agent", "add", "1001", "--contact", "user/1001")
+    [agents] = check._agents(config)
+    assert (agents.verdict, agents.words) == (Verdict.OK, "1, each with a phone of its own")
+    run("agent", "add", "1002", "--contact", "user/1002,user/1003")
+    [agents] = check._agents(config)
+    assert agents.verdict is Verdict.WARNING
+    assert "of 1002 only the first phone is rung" in agents.words
+
+
+def test_without_agents_there_is_nothing_to_say_of_them(config: Config) -> None:
+    assert list(check._agents(config)) == []
+
+
+async def test_the_agents_of_a_damaged_database_are_not_looked_at(config: Config) -> None:
+    config.server.database.write_bytes(b"nothing like a database" * 100)
+    found = await check._collect(evolve(config, switches=()), is_printed=False)
+    assert [finding.what for finding in found] == ["configuration", "database"]
+
+
 async def test_the_well_known_password_is_warned_of_beyond_this_machine(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
