@@ -149,12 +149,12 @@ RATIOS = ("service_level", "abandonment_rate", "occupancy", "utilisation")
 def _print(rows: Sequence[Row], *, as_csv: bool, as_json: bool) -> None:
     if as_json:
         print_json(rows)
-    elif not rows:
-        click.echo("no calls")
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(rows[0])
+        writer.writerows(rows[:1])
         writer.writerows(row.values() for row in rows)
+    elif not rows:
+        click.echo("no calls")
     else:
         print_rows([_for_people(row) for row in rows], list(_for_people(rows[0])), as_json=False)
 

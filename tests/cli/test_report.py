@@ -82,6 +82,7 @@ def test_csv_has_a_head_and_full_numbers(run: Run) -> None:
 
 def test_a_period_without_calls_says_so(run: Run) -> None:
     assert run("report", "--by", "queue", "--to", "2020-01-01").out == "no calls\n"
+    assert run("report", "--by", "queue", "--to", "2020-01-01", "--csv").out == ""
     assert run("report", "--by", "queue", "--to", "2020-01-01", "--json").json == []
 
 
