@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -10,9 +9,6 @@ from callctl.acd.hours import parse_hours
 from callctl.acd.overflow import TARGETS, target_queue
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, QueueSettings
-
-_VARIABLES = re.compile(r"\[[^\]]*\]|\{[^}]*\}|<[^>]*>")
-"""What may stand before the phones of a dial string: there commas separate variables."""
 
 
 def check_queues(queues: Iterable[QueueSettings]) -> list[str]:
@@ -37,7 +33,7 @@ def check_agents(agents: Iterable[AgentSettings]) -> list[str]:
     """Return what is wrong with the agents' contacts, in words.
 
     Two who share one can be rung at once, and one of them will be busy. Of several phones in one contact
-    FreeSWITCH rings only the first, as a leg has its UUID from us and no second one can have it too.
+    only one can have the UUID that a leg has from us, and FreeSWITCH does not ring the others.
     """
     sharing: defaultdict[str, set[str]] = defaultdict(set)
     for agent in agents:
@@ -47,12 +43,22 @@ def check_agents(agents: Iterable[AgentSettings]) -> list[str]:
     for contact, names in sorted(sharing.items()):
         if len(names) > 1:
             found.append(f"the agents {', '.join(sorted(names))} share the contact {contact!r}")
-        if "," in (phones := _VARIABLES.sub("", contact)) or "|" in phones:
+        if _names_several(contact):
             found.append(
-                f"of the contact {contact!r} of {', '.join(sorted(names))} only the first phone is rung; "
-                "let the agent's phones register as one user"
+                f"the contact {contact!r} of {', '.join(sorted(names))} names several phones, "
+                "and the second is not rung when the first is; name one"
             )
     return found
+
+
+def _names_several(contact: str) -> bool:
+    """Say whether a dial string rings more than one phone; in brackets, commas separate variables."""
+    depth = 0
+    for character in contact:
+        depth += (character in "[{<") - (character in "]}>")
+        if depth == 0 and character in ",|":
+            return True
+    return False
 
 
 def _targets(queue: QueueSettings) -> list[str]:

@@ -91,17 +91,20 @@ class Phones:
         of any more; so each is asked for by itself.
         """
         shown = await switch.link.api(commands.show_channels())
-        users = {
-            uuid: _user(presence_id)
+        uuids = [
+            uuid
             for uuid, presence_id in rows_of(shown, "uuid", "presence_id")
             if presence_id and not switch.listens(uuid) and commands.is_uuid(uuid)
-        }
+        ]
         own = {}
-        dumps = switch.link.post_api(*map(commands.uuid_dump, users))
-        for (uuid, user), dump in zip(users.items(), dumps, strict=True):
+        for uuid, dump in zip(uuids, switch.link.post_api(*map(commands.uuid_dump, uuids)), strict=True):
             reply = await dump.wait()
-            if reply.ok and Event("CHANNEL_DATA", json.loads(reply.text)).variable("cc_side") != "agent":
-                own[uuid] = user
+            if reply.ok:
+                channel = Event("CHANNEL_DATA", json.loads(reply.text))
+                # Not what the table says, in which a caller's name can hold what looks like columns.
+                user = _user(channel.get("Channel-Presence-ID"))
+                if user and channel.variable("cc_side") != "agent":
+                    own[uuid] = user
         return own
 
     def take(self, switch: Switch, event: Event) -> None:

@@ -17,7 +17,7 @@ from callctl.cli.probe import SwitchAnswers, ask_switch, socket_actions
 from callctl.cli.target import read_roster
 from callctl.config import Config, SwitchSettings
 from callctl.config.settings import is_loopback
-from callctl.errors import EslError, StoreError
+from callctl.errors import CallctlError, EslError, StoreError
 from callctl.store.schema import SCHEMA_VERSION
 from callctl.store.upkeep import integrity
 
@@ -109,12 +109,16 @@ def _database(config: Config) -> Iterator[Finding]:
 
 
 def _agents(config: Config) -> Iterator[Finding]:
-    agents = read_roster(config).agents
+    try:
+        agents = read_roster(config).agents
+    except CallctlError as error:
+        yield Finding("agents", Verdict.WARNING, f"they cannot be read: {error}")
+        return
     problems = check_agents(agent.settings for agent in agents)
     for problem in problems:
         yield Finding("agents", Verdict.WARNING, problem)
     if agents and not problems:
-        yield Finding("agents", Verdict.OK, f"{len(agents)}, each with a phone of its own")
+        yield Finding("agents", Verdict.OK, f"{len(agents)}, each with a contact of its own")
 
 
 async def _switch(switch: SwitchSettings, config: Config) -> AsyncIterator[Finding]:

@@ -24,14 +24,15 @@ PAUSE_SECONDS_PER_CALL = 0.3
 
 SPARE_OBJECTS = 250_000
 SPARE_OBJECTS_PER_CALL = 200
-"""By how many the objects may become more until one is due at once: some 100 MB if all of it is garbage. A
-call that waits has 115."""
+"""By how many the objects may become more until one is due before its time: something may leave garbage. The
+250,000 are some 100 MB; a call that waits has 115."""
 
 
 def is_due(seconds: float, calls: int, more_objects: int) -> bool:
     """Say whether to collect, so many `seconds` after the last time, with so many `calls` alive.
 
-    `more_objects` is how many more objects there are than at the last time.
+    `more_objects` is by how many the objects have become more, as Python counts: not below 0, so that it may
+    be too many after there were far fewer.
     """
     return (
         seconds >= max(PAUSE_SECONDS, PAUSE_SECONDS_PER_CALL * calls)

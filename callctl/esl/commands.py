@@ -362,7 +362,7 @@ def _variable_value(name: str, value: str) -> str:
 
 
 def is_uuid(text: str) -> bool:
-    """Say whether this can be the UUID of a channel, as whatever a value was made to look like cannot."""
+    """Say whether a channel can be asked for by this."""
     return _UUID.fullmatch(text) is not None
 
 

@@ -26,7 +26,7 @@ MAX_HEADER_LINES = 16 * 1024
 """The most lines in one block, as a line costs memory beyond its bytes. 226 were recorded."""
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-"""The largest body taken. The answer to `show channels` has some 300 bytes for each channel."""
+"""The largest body taken. The answer to `show channels` has some 400 bytes for each channel."""
 
 _MAX_LENGTH_DIGITS = 12
 """More digits than any length has that could be within a bound; int() on megabytes of digits is slow."""

@@ -110,10 +110,10 @@ class Link:
 
     name = "fs1"
 
-    def __init__(self, shown: list[str], alive: dict[str, dict[str, str]]) -> None:
+    def __init__(self, shown: list[str], alive: dict[str, dict[str, str]], user: str = "1001@x") -> None:
         self.while_asked: Callable[[], None] = lambda: None
         self._shown = shown
-        self._alive = alive
+        self._alive = {uuid: {"Channel-Presence-ID": user} | dump for uuid, dump in alive.items()}
 
     async def api(self, text: str) -> str:
         if text == commands.show_registrations():
@@ -140,6 +140,14 @@ async def test_what_was_missed_is_learned_from_the_switch_when_it_is_back(
     bench.switch.link = Link(["own"], alive)
     await bench.phones.learn(bench.switch)
     assert (bench.agent.registered, bench.agent.external_call) == (False, is_busy)
+
+
+async def test_whose_call_it_is_is_learned_from_the_channel_and_not_from_the_table() -> None:
+    """A caller's name may hold what looks like columns."""
+    bench = Bench("user/1001")
+    bench.switch.link = Link(["own"], {"own": {}}, user="")
+    await bench.phones.learn(bench.switch)
+    assert bench.agent.external_call is False
 
 
 async def test_a_row_that_somebody_has_made_up_is_passed_over() -> None:

@@ -18,6 +18,7 @@ from callctl.cli.check import Finding, Verdict
 from callctl.cli.init import dialplan_files
 from callctl.config import Config, SwitchSettings, load_config
 from callctl.config.settings import Address
+from callctl.errors import CallctlError
 from callctl.esl.wire import CommandDecoder, encode_message
 from callctl.model import QueueSettings
 from tests.cli.conftest import Run
@@ -234,15 +235,26 @@ class TestDatabase:
 def test_contacts_that_do_not_do_what_they_seem_to_are_warned_of(run: Run, config: Config) -> None:
     run("agent", "add", "1001", "--contact", "user/1001")
     [agents] = check._agents(config)
-    assert (agents.verdict, agents.words) == (Verdict.OK, "1, each with a phone of its own")
+    assert (agents.verdict, agents.words) == (Verdict.OK, "1, each with a contact of its own")
     run("agent", "add", "1002", "--contact", "user/1002,user/1003")
     [agents] = check._agents(config)
     assert agents.verdict is Verdict.WARNING
-    assert "of 1002 only the first phone is rung" in agents.words
+    assert "of 1002 names several phones" in agents.words
 
 
 def test_without_agents_there_is_nothing_to_say_of_them(config: Config) -> None:
     assert list(check._agents(config)) == []
+
+
+def test_a_server_that_does_not_answer_keeps_nothing_else_from_being_looked_at(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def time_out(_config: Config) -> None:
+        raise CallctlError("no answer")
+
+    monkeypatch.setattr(check, "read_roster", time_out)
+    [agents] = check._agents(config)
+    assert (agents.verdict, agents.words) == (Verdict.WARNING, "they cannot be read: no answer")
 
 
 async def test_the_agents_of_a_damaged_database_are_not_looked_at(config: Config) -> None:
