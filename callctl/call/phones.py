@@ -103,7 +103,7 @@ class Phones:
                 channel = Event("CHANNEL_DATA", json.loads(reply.text))
                 # Not what the table says, in which a caller's name can hold what looks like columns.
                 user = _user(channel.get("Channel-Presence-ID"))
-                if user and channel.variable("cc_side") != "agent":
+                if channel.variable("cc_side") != "agent":
                     own[uuid] = user
         return own
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 SEPARATOR = "<|>"
 """Stands between the columns: nothing that a caller is likely to be called."""
 
-_TOTAL = re.compile(r"(\d+) total\.")
+_TOTAL = re.compile(r"\d+ total\.")
 
 
 def rows_of(answer: str, *columns: str) -> Iterator[tuple[str, ...]]:
@@ -24,8 +24,7 @@ def rows_of(answer: str, *columns: str) -> Iterator[tuple[str, ...]]:
     row, for what is no such answer.
     """
     text, _, last = answer.strip().rpartition("\n")
-    total = _TOTAL.fullmatch(last)
-    if total is None:
+    if not _TOTAL.fullmatch(last):
         raise ValueError(f"this is no table: {answer[:60]!r}")
     if not text:
         return
@@ -34,7 +33,7 @@ def rows_of(answer: str, *columns: str) -> Iterator[tuple[str, ...]]:
     if missing := set(columns) - set(names):
         raise ValueError(f"the table has no column {', '.join(sorted(missing))}")
     wanted = [names.index(column) for column in columns]
-    for row in lines if len(lines) == int(total[1]) else _joined(lines, len(names) - 1):
+    for row in _joined(lines, len(names) - 1):
         values = row.split(SEPARATOR, max(wanted) + 1)
         yield tuple([values[index] for index in wanted])
 
@@ -48,4 +47,5 @@ def _joined(lines: Iterable[str], separators: int) -> Iterator[str]:
         else:
             yield row
             row = line
-    yield row
+    if row.count(SEPARATOR) >= separators:
+        yield row

@@ -40,7 +40,7 @@ def test_a_table_of_something_else_is_refused() -> None:
         list(rows_of(table([{"name": "x"}]), "uuid", "name", "dest"))
 
 
-VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).filter(
+VALUES = st.text(st.characters(exclude_categories=["Cs"]) | st.just("\n"), max_size=20).filter(
     lambda text: SEPARATOR not in text + "<|" and SEPARATOR not in "|>" + text and "<|" not in text
 )
 
@@ -48,7 +48,7 @@ VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).filter(
 @given(st.lists(st.tuples(st.uuids().map(str), VALUES, VALUES)))
 def test_a_value_may_hold_anything_but_the_separator(rows: list[tuple[str, str, str]]) -> None:
     answer = table([{"uuid": uuid, "name": name, "last": last} for uuid, name, last in rows])
-    assert list(rows_of(answer, "uuid", "name")) == [(uuid, name) for uuid, name, _ in rows]
+    assert list(rows_of(answer, "uuid", "name", "last")) == rows
 
 
 @given(VALUES, VALUES)
@@ -56,3 +56,13 @@ def test_a_separator_in_a_value_shifts_only_what_stands_behind_it(before: str, a
     row = {"uuid": "u1", "direction": "outbound", "name": (before + SEPARATOR + after).replace("\n", "")}
     answer = table([row, row | {"uuid": "u2"}])
     assert list(rows_of(answer, "uuid", "direction")) == [("u1", "outbound"), ("u2", "outbound")]
+
+
+@given(st.lists(st.lists(st.sampled_from(["x", "\n", SEPARATOR, " "]), max_size=12).map("".join)))
+def test_whatever_the_values_are_a_row_has_every_column(names: list[str]) -> None:
+    answer = table([{"uuid": "u1", "name": name, "last": name} for name in names])
+    assert all(len(row) == 3 for row in rows_of(answer, "uuid", "name", "last"))
+
+
+def test_columns_without_a_row_are_no_row() -> None:
+    assert list(rows_of("uuid<|>name\n\n0 total.\n", "uuid")) == []
