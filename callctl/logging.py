@@ -21,6 +21,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from callctl.clock import iso_utc
 from callctl.config import LogSettings
 from callctl.config.settings import LogFormat, LogLevel, LogNumbers
+from callctl.records.printable import printable, printable_lines
 
 HIDDEN = "********"
 _SECRET_KEYS = frozenset({"password", "secret", "token", "authorization", "jwt"})
@@ -31,6 +32,7 @@ _NUMBER = re.compile(r"(?<![\w.-])\+?\d{5,}(?![\w.-])")
 """A phone number in a text: five digits or more, and no part of an identifier, a time or an address."""
 
 _NUMBER_KEYS = frozenset({"number", "caller_number", "lead_number", "destination_number"})
+_KEYS_OF_SEVERAL_LINES = frozenset({"exception", "stack"})
 _DIGITS_SHOWN = 3
 
 
@@ -47,7 +49,11 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     ]
     if settings.numbers is LogNumbers.MASKED:
         processors.append(mask_numbers)
-    processors.append(_text_renderer(stream) if is_text else structlog.processors.JSONRenderer(default=str))
+    if is_text:
+        processors += [make_printable, _text_renderer(stream)]
+    else:
+        # It spells out whatever is not ASCII, so that no terminal can be steered by it.
+        processors.append(structlog.processors.JSONRenderer(default=str))
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.name)),
@@ -106,6 +112,17 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
             event[key] = HIDDEN
         elif isinstance(value, str) and "eyJ" in value:
             event[key] = _TOKEN.sub(HIDDEN, value)
+    return event
+
+
+def make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace what would steer a terminal or forge a line; a traceback keeps its lines.
+
+    Lists and mappings are shown by `repr`, which spells such characters out.
+    """
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = printable_lines(value) if key in _KEYS_OF_SEVERAL_LINES else printable(value)
     return event
 
 

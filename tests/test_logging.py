@@ -51,6 +51,20 @@ def test_on_a_terminal_a_line_is_text() -> None:
     assert not stream.getvalue().startswith("{")
 
 
+@pytest.mark.fault(6)
+def test_a_line_of_text_cannot_steer_the_terminal() -> None:
+    stream = io.StringIO()
+    configure_logging(LogSettings(format=LogFormat.TEXT), stream)
+    name = "\x1b]0;owned\x07\x9b2J\u202eeve"
+    try:
+        raise ValueError(name)
+    except ValueError:
+        structlog.get_logger().exception("call failed", caller_name=name, queue=[name], why=f"no\n{name}")
+    assert "owned" in stream.getvalue()
+    assert "Traceback" in stream.getvalue()
+    assert all(line.isprintable() for line in stream.getvalue().split("\n"))
+
+
 def test_the_form_can_be_chosen() -> None:
     terminal, pipe = Terminal(), io.StringIO()
     configure_logging(LogSettings(format=LogFormat.JSON), terminal)

@@ -23,6 +23,7 @@ import click
 from callctl import __version__
 from callctl.cli.table import CommandTable
 from callctl.errors import CallctlError, ConfigError
+from callctl.records.printable import printable
 
 WRONG_USAGE = 2
 DID_NOT_WORK = 1
@@ -94,4 +95,4 @@ def _hint(error: click.ClickException) -> str:
 
 
 def _say(message: str, hint: str = "") -> None:
-    click.echo(f"callctl: {' '.join(message.split())}{hint}", err=True)
+    click.echo(f"callctl: {printable(' '.join(message.split()))}{hint}", err=True)

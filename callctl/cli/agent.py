@@ -12,7 +12,7 @@ from attrs import evolve
 from callctl.api.client import path_of
 from callctl.cli.keepers import Roster
 from callctl.cli.options import config_option, json_option, number_pairs_option, one_line, pairs_option
-from callctl.cli.output import print_record, print_rows
+from callctl.cli.output import print_record, print_rows, say
 from callctl.cli.target import edit_roster, need_server, read_roster, refuse_agent_of_file
 from callctl.config import Config
 from callctl.errors import CallctlError
@@ -120,7 +120,7 @@ def add(config: Config, name: str, status: str | None, reason: str | None, **set
         keeper.add_agent(agent)
         if status is not None:
             keeper.set_status(name, AgentStatus(status), reason or "", None)
-    click.echo(f"agent {name} added, {status or AgentStatus.LOGGED_OUT.value}")
+    say(f"agent {name} added, {status or AgentStatus.LOGGED_OUT.value}")
 
 
 @command.command("set")
@@ -148,7 +148,7 @@ def set_(config: Config, name: str, status: str | None, reason: str | None, **se
             keeper.set_agent(agent)
         if status is not None or reason is not None:
             keeper.set_status(name, AgentStatus(status or record.status), reason or "", None)
-    click.echo(f"agent {name} changed")
+    say(f"agent {name} changed")
 
 
 @command.command()
@@ -164,7 +164,7 @@ def remove(config: Config, name: str) -> None:
     refuse_agent_of_file(config, name)
     with edit_roster(config) as keeper:
         keeper.remove_agent(name)
-    click.echo(f"agent {name} removed")
+    say(f"agent {name} removed")
 
 
 @command.command()
@@ -182,7 +182,7 @@ def pause(config: Config, name: str, reason: str | None, minutes: float | None) 
     with edit_roster(config) as keeper:
         seconds = minutes * 60 if minutes is not None else None
         keeper.set_status(name, AgentStatus.ON_BREAK, reason or "", seconds)
-    click.echo(f"agent {name} is {AgentStatus.ON_BREAK.value}")
+    say(f"agent {name} is {AgentStatus.ON_BREAK.value}")
 
 
 @command.command("wrap-up")
@@ -198,9 +198,7 @@ def wrap_up(config: Config, name: str, extend: float | None) -> None:
     """
     change = {} if extend is None else {"extend_seconds": extend}
     need_server(config).post(path_of("agents", name, "wrap-up"), change)
-    click.echo(
-        f"the wrap-up of agent {name} " + ("has ended" if extend is None else f"lasts {extend:g} s more")
-    )
+    say(f"the wrap-up of agent {name} " + ("has ended" if extend is None else f"lasts {extend:g} s more"))
 
 
 def _status_command(verb: str, status: AgentStatus, summary: str) -> None:
@@ -212,7 +210,7 @@ def _status_command(verb: str, status: AgentStatus, summary: str) -> None:
     def change(config: Config, name: str) -> None:
         with edit_roster(config) as keeper:
             keeper.set_status(name, status, "", None)
-        click.echo(f"agent {name} is {status.value}")
+        say(f"agent {name} is {status.value}")
 
 
 def _given(settings: Mapping[str, object]) -> dict[str, Any]:

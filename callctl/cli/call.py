@@ -10,7 +10,7 @@ import click
 from callctl.api.client import path_of
 from callctl.api.shapes import Shape, call_shape, offer_shape, step_shape
 from callctl.cli.options import config_option, json_option, time_option
-from callctl.cli.output import print_json, print_rows
+from callctl.cli.output import print_json, print_rows, say
 from callctl.cli.story import tell
 from callctl.cli.target import need_server
 from callctl.config import Config
@@ -105,7 +105,7 @@ def show(config: Config, uuid: str, as_json: bool) -> None:
         return
     for visit in visits:
         for line in tell(visit):
-            click.echo(line)
+            say(line)
 
 
 @command.command()
@@ -120,7 +120,7 @@ def hangup(config: Config, uuid: str, cause: str) -> None:
       callctl call hangup 0b03ae27
     """
     _order(config, uuid, "hangup", {"cause": cause})
-    click.echo(f"call {uuid} is being hung up")
+    say(f"call {uuid} is being hung up")
 
 
 @command.command()
@@ -136,7 +136,7 @@ def transfer(config: Config, uuid: str, extension: str, context: str) -> None:
       callctl call transfer 0b03ae27 1000
     """
     _order(config, uuid, "transfer", {"extension": extension, "context": context})
-    click.echo(f"call {uuid} is being transferred to {extension} in {context}")
+    say(f"call {uuid} is being transferred to {extension} in {context}")
 
 
 @command.command()
@@ -151,7 +151,7 @@ def priority(config: Config, uuid: str, base_score: float) -> None:
       callctl call priority 0b03ae27 300
     """
     _order(config, uuid, "priority", {"base_score": base_score})
-    click.echo(f"call {uuid} has the base score {base_score:g}")
+    say(f"call {uuid} has the base score {base_score:g}")
 
 
 @command.command()
@@ -165,7 +165,7 @@ def withdraw(config: Config, uuid: str) -> None:
       callctl call withdraw 0b03ae27
     """
     _order(config, uuid, "withdraw")
-    click.echo(f"call {uuid} is being withdrawn")
+    say(f"call {uuid} is being withdrawn")
 
 
 def _order(config: Config, uuid: str, order: str, body: Mapping[str, object] | None = None) -> None:

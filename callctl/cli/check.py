@@ -12,7 +12,7 @@ from attrs import frozen
 
 from callctl.acd.check import check_agents
 from callctl.cli.options import config_option, json_option
-from callctl.cli.output import print_json
+from callctl.cli.output import print_json, say
 from callctl.cli.probe import SwitchAnswers, ask_switch, socket_actions
 from callctl.cli.target import read_roster
 from callctl.config import Config, SwitchSettings
@@ -67,7 +67,7 @@ async def _collect(config: Config, is_printed: bool) -> list[Finding]:
     async for finding in _findings(config):
         findings.append(finding)
         if is_printed:
-            click.echo(f"{finding.verdict.value:<8} {finding.what}: {finding.words}")
+            say(f"{finding.verdict.value:<8} {finding.what}: {finding.words}")
     return findings
 
 

@@ -9,6 +9,7 @@ import trio
 
 from callctl.cli.callcenter import Found, Taken, read_file, read_lists, take_over
 from callctl.cli.options import config_option
+from callctl.cli.output import say
 from callctl.cli.probe import ask
 from callctl.cli.target import edit_roster
 from callctl.config import Config
@@ -46,9 +47,9 @@ def command(config: Config, file: Path | None, from_switch: str | None, output: 
     else:
         _write(config, taken, output)
     for line in taken.left_out:
-        click.echo(f"not taken over: {line}", err=True)
+        say(f"not taken over: {line}", error=True)
     counts = f"{len(taken.queues)} queues, {len(taken.agents)} agents, {len(taken.tiers)} tiers"
-    click.echo(f"{counts}; {len(taken.left_out)} things could not be taken over", err=True)
+    say(f"{counts}; {len(taken.left_out)} things could not be taken over", error=True)
 
 
 def _read_switch(config: Config, name: str) -> Found:
@@ -76,14 +77,14 @@ def _write(config: Config, taken: Taken, output: Path) -> None:
             raise CallctlError(f"{output} exists already; name another file with --output") from None
         except OSError as error:
             raise CallctlError(f"cannot write {output}: {error.strerror}") from error
-        click.echo(f"wrote {output}; add it to {config.path or 'callctl.toml'}: cat {output} >> callctl.toml")
+        say(f"wrote {output}; add it to {config.path or 'callctl.toml'}: cat {output} >> callctl.toml")
     with edit_roster(config) as keeper:
         known = {(tier.queue, tier.agent) for tier in keeper.roster().tiers}
         for name, agent in taken.agents.items():
             try:
                 keeper.add_agent(agent)
             except AgentExists:
-                click.echo(f"agent {name} is there already, and stays as it is")
+                say(f"agent {name} is there already, and stays as it is")
             else:
                 keeper.set_status(name, taken.statuses[name], "", None)
         for tier in taken.tiers:

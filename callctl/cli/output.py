@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 from rich.text import Text
 
+from callctl.records.printable import printable, printable_json
+
 Row = Mapping[str, object]
 
 WIDTH_OF_A_LINE = 10_000
@@ -20,6 +22,11 @@ WIDTH_OF_A_LINE = 10_000
 
 LINES_OF_A_ROW = 2
 """So many lines of a terminal may a row take; where it would take more, its values stand below each other."""
+
+
+def say(line: str, *, error: bool = False) -> None:
+    """Print a line for people, on stdout or stderr; what in it could steer a terminal is replaced."""
+    click.echo(printable(line), err=error)
 
 
 def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:
@@ -57,12 +64,12 @@ def print_record(record: Row, *, as_json: bool) -> None:
         return
     width = max(len(name) for name in record)
     for name, value in record.items():
-        click.echo(f"{name:<{width}}  {text_of(value)}".rstrip())
+        say(f"{name:<{width}}  {text_of(value)}".rstrip())
 
 
 def print_json(value: object) -> None:
-    """Print `value` as JSON that people can read, too."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """Print `value` as JSON that people can read, too: what cannot be seen is spelt out."""
+    click.echo(printable_json(json.dumps(value, ensure_ascii=False, indent=2)))
 
 
 @contextmanager
@@ -92,13 +99,16 @@ def _progress_lines() -> Callable[[str, int, int], None]:
     def show(what: str, done: int, total: int) -> None:
         if what not in begun:
             begun.add(what)
-            click.echo(f"{what} …", err=True)
+            say(f"{what} …", error=True)
 
     return show
 
 
 def text_of(value: object) -> str:
-    """Return a value as a cell of a table: nothing for None, whole numbers without a point."""
+    """Return a value as a cell of a table: nothing for None, whole numbers without a point.
+
+    Whatever cannot be seen is replaced, as most texts here were chosen by others.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -106,7 +116,7 @@ def text_of(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}" if value.is_integer() else f"{value:.1f}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {text_of(each)}" for key, each in value.items())
+        return ", ".join(f"{text_of(key)}: {text_of(each)}" for key, each in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(text_of(each) for each in value)
-    return str(value)
+    return printable(str(value))

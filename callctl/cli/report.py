@@ -13,6 +13,7 @@ import click
 from callctl.cli.options import config_option, json_option, time_option
 from callctl.cli.output import print_json, print_rows, text_of
 from callctl.config import Config
+from callctl.records.printable import csv_cell
 from callctl.store.connections import open_reader
 from callctl.store.metrics import (
     ABANDONMENT_WORDS,
@@ -152,7 +153,7 @@ def _print(rows: Sequence[Row], *, as_csv: bool, as_json: bool) -> None:
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows(rows[:1])
-        writer.writerows(row.values() for row in rows)
+        writer.writerows(map(csv_cell, row.values()) for row in rows)
     elif not rows:
         click.echo("no calls")
     else:

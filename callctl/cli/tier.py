@@ -7,7 +7,7 @@ import click
 from attrs import evolve
 
 from callctl.cli.options import config_option, json_option
-from callctl.cli.output import print_rows
+from callctl.cli.output import print_rows, say
 from callctl.cli.table import did_you_mean
 from callctl.cli.target import edit_roster, read_roster, refuse_tier_of_file
 from callctl.config import Config
@@ -65,7 +65,7 @@ def add(config: Config, queue: str, agent: str, level: int | None, position: int
         if any((tier.queue, tier.agent) == (queue, agent) for tier in roster.tiers):
             raise CallctlError(f"agent {agent} serves queue {queue} already; callctl tier set changes it")
         keeper.put_tier(Tier(queue=queue, agent=agent, level=level or 1, position=position or 1))
-    click.echo(f"agent {agent} serves queue {queue}")
+    say(f"agent {agent} serves queue {queue}")
 
 
 @command.command("set")
@@ -88,7 +88,7 @@ def set_(config: Config, queue: str, agent: str, level: int | None, position: in
         tier = keeper.roster().tier(queue, agent)
         tier = evolve(tier, level=level or tier.level, position=position or tier.position)
         keeper.put_tier(tier)
-    click.echo(f"agent {agent} serves queue {queue} at level {tier.level}, position {tier.position}")
+    say(f"agent {agent} serves queue {queue} at level {tier.level}, position {tier.position}")
 
 
 @command.command()
@@ -105,4 +105,4 @@ def remove(config: Config, queue: str, agent: str) -> None:
     refuse_tier_of_file(config, queue, agent)
     with edit_roster(config) as keeper:
         keeper.remove_tier(queue, agent)
-    click.echo(f"agent {agent} no longer serves queue {queue}")
+    say(f"agent {agent} no longer serves queue {queue}")

@@ -19,6 +19,7 @@ from callctl.cli.options import config_option
 from callctl.cli.target import need_server
 from callctl.config import Config
 from callctl.errors import CallctlError
+from callctl.records.printable import printable
 
 Shape = Mapping[str, Any]
 
@@ -109,13 +110,13 @@ def _queues(queues: Iterable[Shape]) -> Table:
     for queue in queues:
         is_alarming = queue["waiting"] and not queue["present"]
         table.add_row(
-            Text(queue["name"]),
-            Text(
+            _cell(queue["name"]),
+            _cell(
                 str(queue["waiting"]), style="red bold" if is_alarming else "bold" if queue["waiting"] else ""
             ),
-            Text(_clock(queue["longest_wait_seconds"]) if queue["waiting"] else ""),
-            Text(str(queue["present"])),
-            Text(str(queue["free"])),
+            _cell(_clock(queue["longest_wait_seconds"]) if queue["waiting"] else ""),
+            _cell(queue["present"]),
+            _cell(queue["free"]),
         )
     return table
 
@@ -126,13 +127,13 @@ def _calls(calls: Iterable[Shape]) -> Table:
         place = call["place"] or {"position": "", "waited_seconds": None, "offered_to": []}
         agent = call["agent"] or ", ".join(place["offered_to"])
         table.add_row(
-            Text(str(call["uuid"])[:8]),
-            Text(call["queue"]),
-            Text(" ".join(filter(None, (call["caller_name"], call["caller_number"])))),
-            Text(call["state"]),
-            Text(agent),
-            Text(str(place["position"])),
-            Text(_clock(place["waited_seconds"])),
+            _cell(str(call["uuid"])[:8]),
+            _cell(call["queue"]),
+            _cell(" ".join(filter(None, (call["caller_name"], call["caller_number"])))),
+            _cell(call["state"]),
+            _cell(agent),
+            _cell(place["position"]),
+            _cell(_clock(place["waited_seconds"])),
         )
     return table
 
@@ -141,13 +142,13 @@ def _agents(agents: Iterable[Shape]) -> Table:
     table = _table("agent", "status", "state", "reason", "queues", "calls", "misses")
     for agent in agents:
         table.add_row(
-            Text(agent["name"]),
-            Text(agent["status"]),
-            Text(agent["state"], style=COLOUR_OF_STATE.get(agent["state"], "")),
-            Text(agent["reason"]),
-            Text(", ".join(agent["tiers"])),
-            Text(str(agent["calls_answered"])),
-            Text(str(agent["misses"] or "")),
+            _cell(agent["name"]),
+            _cell(agent["status"]),
+            _cell(agent["state"], style=COLOUR_OF_STATE.get(agent["state"], "")),
+            _cell(agent["reason"]),
+            _cell(", ".join(agent["tiers"])),
+            _cell(agent["calls_answered"]),
+            _cell(agent["misses"] or ""),
         )
     return table
 
@@ -161,6 +162,11 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     return table
+
+
+def _cell(text: object, style: str = "") -> Text:
+    """Return a cell that shows `text`; what in it could steer a terminal is replaced."""
+    return Text(printable(str(text)), style=style)
 
 
 def _clock(seconds: float | None) -> str:

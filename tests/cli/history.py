@@ -45,6 +45,15 @@ def arrival(uuid: str, at: float, number: str, name: str = "", queue: str = "cal
     )
 
 
+HOSTILE = "\x1b]0;owned\x07\x9b2J\r\nforged\x85line\u202e\x1b]52;c;cm0=\x1b\\"
+"""A name that sets a terminal's title, clears it, forges a line, turns text around, fills the clipboard."""
+
+
+def is_harmless(text: str) -> bool:
+    """Say whether every line of `text` can be printed on a terminal without steering it."""
+    return all(line.isprintable() for line in text.split("\n"))
+
+
 def morning() -> list[Fact]:
     """Ada is answered by 1001 after 1002 was busy, Bob gives up after 30 s, Cyd still waits."""
     ada, bob, cyd = (

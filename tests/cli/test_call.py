@@ -9,9 +9,9 @@ import trio
 
 from callctl.cli import call
 from callctl.cli.stage import open_stage
-from callctl.model import CallEvent, OfferRecord, OfferResult, QueueSettings
+from callctl.model import CallEvent, CallRecord, CallState, OfferRecord, OfferResult, QueueSettings
 from tests.cli.conftest import Run
-from tests.cli.history import ADA, BOB, CYD, NINE, morning, write
+from tests.cli.history import ADA, BOB, CYD, HOSTILE, NINE, arrival, is_harmless, morning, write
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +96,32 @@ def test_each_ring_of_the_same_agent_has_its_own_result(run: Run) -> None:
     write(Path("callctl.db"), [*rings, *events])
     offered = [line for line in run("call", "show", CYD).out.splitlines() if "offered" in line]
     assert [line.partition("(")[2] for line in offered] == ["no-answer after 2.0 s)", "rejected after 2.0 s)"]
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize(
+    "arguments", [["show", "dddd"], ["show", "dddd", "--json"], ["list"], ["list", "--json"]]
+)
+def test_what_a_caller_is_called_cannot_steer_the_terminal(run: Run, arguments: list[str]) -> None:
+    eve = arrival("dddddddd-0000-4000-8000-000000000004", NINE + 200, HOSTILE, HOSTILE)
+    steps = [
+        CallEvent(call=eve.call, at=NINE + 201, event="offered", detail=HOSTILE),
+        CallEvent(call=eve.call, at=NINE + 202, event="key", detail=HOSTILE),
+    ]
+    write(Path("callctl.db"), [CallRecord(arrival=eve, state=CallState.WAITING), *steps])
+    ran = run("call", *arguments)
+    assert "owned" in ran.out
+    assert is_harmless(ran.out)
+    if "--json" in arguments:
+        assert ran.json[0]["caller_name"] == HOSTILE
+    else:
+        assert len(ran.out.splitlines()) == (6 if "show" in arguments else 5)
+
+
+def test_an_error_cannot_steer_the_terminal(run: Run) -> None:
+    ran = run("call", "show", HOSTILE)
+    assert ran.code == 1
+    assert is_harmless(ran.err)
 
 
 def test_a_call_that_is_alive_has_no_end_yet(run: Run) -> None:

@@ -11,7 +11,7 @@ from callctl.cli import queue
 from callctl.cli.stage import open_stage
 from callctl.model import AgentSettings, QueueSettings
 from tests.cli.conftest import Run
-from tests.cli.history import NINE, morning, write
+from tests.cli.history import HOSTILE, NINE, is_harmless, morning, write
 
 
 def test_without_a_server_there_is_nothing_live_to_show(run: Run) -> None:
@@ -39,6 +39,31 @@ async def test_the_queues_of_a_server_are_listed_and_shown(run: Run, tmp_path: P
     assert "1001" in told.out
     assert unknown.code == 1
     assert "nowhere" in unknown.err
+
+
+@pytest.mark.fault(6)
+def test_no_caller_can_steer_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(Path("callctl.db"), morning())
+    member = {"position": 1, "caller_number": HOSTILE, "caller_name": HOSTILE, "waited_seconds": 3.0}
+    shape = {
+        "name": "caller",
+        "waiting": 1,
+        "longest_wait_seconds": 3.0,
+        "agents": {},
+        "free": 0,
+        "members": [{**member, "score": 3.0, "state": "Waiting", "offered_to": []}],
+        "serving": [],
+    }
+
+    class Server:
+        def get(self, _path: str) -> dict[str, object]:
+            return shape
+
+    monkeypatch.setattr(queue, "need_server", lambda _config: Server())
+    for arguments in (["show", "caller"], ["show", "caller", "--json"]):
+        ran = run("queue", *arguments)
+        assert "owned" in ran.out
+        assert is_harmless(ran.out)
 
 
 def test_todays_figures_are_those_since_midnight(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from callctl.model import CallRecord, CallState
 from tests.cli.conftest import Run
-from tests.cli.history import morning, write
+from tests.cli.history import HOSTILE, NINE, arrival, is_harmless, morning, write
 from tests.cli.terminal import on_terminal
 
 
@@ -78,6 +79,19 @@ def test_csv_has_a_head_and_full_numbers(run: Run) -> None:
     assert [row["group"] for row in rows] == ["2026-11-22 09:00"]
     assert rows[0]["offered"] == "3"
     assert rows[0]["asa_seconds"] == "10.0"
+
+
+@pytest.mark.fault(6)
+def test_a_queue_is_no_formula_and_cannot_steer_the_terminal(run: Run) -> None:
+    # In an old history a queue may be called anything, as the dialplan named it.
+    eves = [arrival(f"{number}-eve", NINE, "1", queue=name) for number, name in enumerate(("=1+1", HOSTILE))]
+    write(Path("callctl.db"), [CallRecord(arrival=eve, state=CallState.WAITING) for eve in eves])
+    rows = run("report", "--by", "queue", "--csv").out
+    groups = {row["group"] for row in csv.DictReader(rows.splitlines())}
+    assert "'=1+1" in groups
+    for out in (rows, run("report", "--by", "queue").out):
+        assert "owned" in out
+        assert is_harmless(out)
 
 
 def test_a_period_without_calls_says_so(run: Run) -> None:

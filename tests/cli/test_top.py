@@ -20,6 +20,7 @@ from callctl.cli.stage import open_stage
 from callctl.cli.top import Snapshot, _clock, _screen
 from callctl.model import AgentSettings, QueueSettings
 from tests.cli.conftest import Run
+from tests.cli.history import HOSTILE
 
 
 def queue(name: str, waiting: int = 0) -> dict[str, Any]:
@@ -64,6 +65,15 @@ def test_queues_calls_and_agents_are_shown() -> None:
     assert "1:05" in text
     assert "[bold]Ada 4930111" in text  # a caller's name is no markup
     assert "0:07" in text
+
+
+@pytest.mark.fault(6)
+def test_no_name_can_steer_the_terminal() -> None:
+    eve = {**call(1), "caller_name": HOSTILE, "caller_number": HOSTILE}
+    reason = {**agent("1001", "Waiting"), "reason": HOSTILE}
+    lines = drawn(Snapshot([queue("caller", 1)], [reason], [eve]), width=200)
+    assert any("owned" in line for line in lines)
+    assert all(line.isprintable() for line in lines)
 
 
 def test_busy_agents_come_first() -> None:
