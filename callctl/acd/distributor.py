@@ -15,6 +15,7 @@ from attrs import evolve
 
 from callctl.acd.admission import admit
 from callctl.acd.agent import PRESENT_STATUSES, Phase
+from callctl.acd.choose import needs_of
 from callctl.acd.effects import Effect, WaitOver
 from callctl.acd.estimate import rounded
 from callctl.acd.floor import Floor
@@ -208,7 +209,7 @@ class Distributor:
             base_score=arrival.base_score if known is None else known.base_score,
             skills=tuple(sorted(arrival.skills.items())),
         )
-        floor.add(member)
+        floor.add(member, now)
         self._settle(now)
         return Place(position=member.position_at_entry, since=arrival.place_since)
 
@@ -243,6 +244,7 @@ class Distributor:
         member.queue.remove(member)
         member.base_score = score
         member.queue.add(member)
+        member.estimate_from = now, member.queue.position(member)
         self._floor.line_up(member, now)
         self._settle(now)
 
@@ -314,8 +316,8 @@ class Distributor:
             member = self._floor.members.get(reservation.offer.call)
             if member is not None:
                 if not member.arrival.callback:
-                    waited = now - member.arrival.joined_at
-                    member.queue.waits.add(now, waited, member.position_at_entry)
+                    since, position = member.estimate_from
+                    member.queue.waits.add(now, now - since, position)
                 reservation.caller_number = member.arrival.caller_number
                 self._floor.drop(member.call, now, but=reservation)
             agent = self._floor.agent_of(reservation)
@@ -401,8 +403,7 @@ class Distributor:
         None means that there is nothing to tell. Raises UnknownCall.
         """
         member = self._floor.member(call)
-        queue = member.queue
-        expected = queue.waits.expected(queue.position(member), now) if queue.present else None
+        expected = member.queue.expected_wait(member, needs_of(member, now), now)
         if expected is None:
             return None
         told = rounded(expected)

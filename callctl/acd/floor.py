@@ -89,12 +89,13 @@ class Floor:
 
     # --- members ---
 
-    def add(self, member: Member) -> None:
+    def add(self, member: Member, now: float) -> None:
         """Let `member` wait. The place of one who comes back to a running wait is not judged again."""
         self.members[member.call] = member
         member.is_out_of_reach = member.arrival.switch in self.switches_away
         member.queue.add(member)
         member.position_at_entry = member.queue.position(member)
+        member.estimate_from = now, member.position_at_entry
         self.memory.waits(member)
         self._to_explain[member.call] = None
         if not member.arrival.resumes:
@@ -317,6 +318,7 @@ class Floor:
         """Let `member` stand in the line where it belongs at `now`, or in none if it wants no offer."""
         needs = needs_of(member, now) if wants_offer(member, now) else None
         member.queue.lines.put(member, needs)
+        member.queue.set_postponed(member, member.not_before > now)
 
     def _review(self, member: Member, now: float) -> None:
         verdict = review(member, now, is_entering=member.call in self._entering)

@@ -38,6 +38,9 @@ class Member:
     is_out_of_reach: bool = False
     """The switch that this caller is on takes no orders now, so no agent can be rung for it."""
     told_wait_seconds: float | None = None
+    estimate_from: tuple[float, int] = (0.0, 1)
+    """Since when, and from which position, this wait shows how long a place takes. Neither a restart nor a
+    change of priority is part of that."""
     explained: Needs | None = None
     stands_in: Needs | None = None
     """The line in which this member stands for an offer; None while it wants none."""

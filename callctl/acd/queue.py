@@ -14,9 +14,13 @@ from callctl.acd.estimate import Waits
 from callctl.acd.hours import Calendar, parse_hours
 from callctl.acd.lines import Lines
 from callctl.acd.member import Member, Rank
+from callctl.acd.needs import Needs
 from callctl.acd.ordered import Ordered
 from callctl.acd.strategy import KEYS, Place, place
-from callctl.model import QueueSettings, Tier
+from callctl.model import QueueSettings, Strategy, Tier
+
+LAST: Rank = (inf, inf, 0)
+"""The rank behind everybody."""
 
 
 @define(eq=False)
@@ -45,6 +49,8 @@ class Queue:
     is_removed: bool = False
     calendar: Calendar | None = None
     waits: Waits = field(factory=Waits)
+    postponed: dict[str, Member] = field(factory=dict)
+    """Those of the members who are offered to nobody before a certain time: callbacks to be tried again."""
     _order: Ordered[Rank, Member] = field(factory=Ordered)
     _in_place: tuple[Seat, ...] | None = None
     _on_level: Counter[int] = field(factory=Counter)
@@ -61,6 +67,13 @@ class Queue:
     def __iter__(self) -> Iterator[Member]:
         """Iterate over the members, the highest score first."""
         return iter(self._order)
+
+    def in_order(self) -> Iterator[tuple[int, Member]]:
+        """Iterate over the members with their `position`, which takes less than asking for each."""
+        position = 1
+        for member in self._order:
+            yield position, member
+            position += member.call not in self.postponed
 
     def apply(self, settings: QueueSettings) -> None:
         """Let these parameters hold from now on. Raises ConfigError, and changes nothing then.
@@ -95,12 +108,49 @@ class Queue:
     def remove(self, member: Member) -> None:
         """Take `member` out."""
         self.lines.put(member, None)
+        self.set_postponed(member, False)
         del self.members[member.call]
         self._order.remove(member.rank)
 
+    def set_postponed(self, member: Member, is_postponed: bool) -> None:
+        """Count `member` among those whose time has not come, or not."""
+        if is_postponed:
+            self.postponed[member.call] = member
+        else:
+            self.postponed.pop(member.call, None)
+
     def position(self, member: Member) -> int:
-        """Return how many callers have to go before this one does, and one: 1 is the next."""
-        return self._order.index(member.rank) + 1
+        """Return how many callers have to go before this one does, and one: 1 is the next.
+
+        A callback that is to be tried again later goes before nobody until then.
+        """
+        passed_over = sum(1 for each in self.postponed.values() if each.rank < member.rank)
+        return self._order.index(member.rank) + 1 - passed_over
+
+    def expected_wait(self, member: Member, needs: Needs, now: float) -> float | None:
+        """Return the seconds that `member`, with these needs, has still to wait; None if nobody can know."""
+        if self._has_agent_for(needs, member.rank):
+            return 0.0
+        return self.waits.expected(self.position(member), now) if self.present else None
+
+    def expected_wait_of_newcomer(self, needs: Needs, now: float) -> float | None:
+        """Return the seconds that a caller who joined now might wait; None if nobody can know."""
+        if self._has_agent_for(needs, LAST):
+            return 0.0
+        position = len(self.members) - len(self.postponed) + 1
+        return self.waits.expected(position, now) if self.present else None
+
+    def _has_agent_for(self, needs: Needs, rank: Rank) -> bool:
+        """Say whether a caller of this rank is offered to somebody free at once.
+
+        Whoever is being offered an agent needs no other one. Of those who stand in a line before this
+        caller, all for whom anybody free is eligible are taken to go first.
+        """
+        free = sum(map(len, self.free.fitting(needs)))
+        if not free:
+            return False
+        before = sum(line.index(rank) for _, line in self.free.served(self.lines.by_needs))
+        return before < (1 if self.settings.strategy is Strategy.RING_ALL else free)
 
     # --- agents ---
 

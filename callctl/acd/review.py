@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from callctl.acd.choose import needs_of
 from callctl.acd.limits import NEVER, next_opening_at, next_relaxation_at, no_agent_timeout_at, timeout_at
 from callctl.acd.member import Member
 from callctl.acd.overflow import Situation, next_overflow_at, overflow_target
@@ -50,14 +51,13 @@ def review(member: Member, now: float, *, is_entering: bool = False) -> Verdict:
 
 def _situation(member: Member, is_entering: bool, now: float) -> Situation:
     queue = member.queue
-    position = queue.position(member)
     return Situation(
         now=now,
         joined_at=member.arrival.joined_at,
-        position=position,
+        position=queue.position(member),
         is_entering=is_entering,
         nobody_there=not queue.present,
-        expected_wait_seconds=queue.waits.expected(position, now) if queue.present else None,
+        expected_wait_seconds=queue.expected_wait(member, needs_of(member, now), now),
         came_through=(*member.arrival.came_through, queue.name),
     )
 

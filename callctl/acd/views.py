@@ -8,7 +8,9 @@ from attrs import frozen
 
 from callctl.acd.agent import Agent
 from callctl.acd.floor import Floor
+from callctl.acd.limits import open_level
 from callctl.acd.member import Member
+from callctl.acd.needs import Needs
 from callctl.acd.queue import Queue
 from callctl.model import AgentSettings, AgentState, AgentStatus, Arrival, MemberState, Offer
 
@@ -112,8 +114,12 @@ def agent_view(agent: Agent, since: float, now: float) -> AgentView:
 
 
 def expected_wait_of(queue: Queue, now: float) -> float | None:
-    """Return the seconds that a caller who joined `queue` now might wait, None if nobody can know."""
-    return queue.waits.expected(len(queue.members) + 1, now) if queue.present else None
+    """Return the seconds that a caller who joined `queue` now might wait, None if nobody can know.
+
+    It is one without a required skill, on a switch that every agent's contact is for.
+    """
+    level = open_level(queue.settings, queue.levels, now, now, queue.lowest_present_level)
+    return queue.expected_wait_of_newcomer(Needs("", level), now)
 
 
 def queue_view(queue: Queue, now: float) -> QueueView:
@@ -143,7 +149,7 @@ def members_of(floor: Floor, now: float) -> tuple[MemberView, ...]:
     return tuple(
         member_view(member, position, now)
         for queue in floor.queues.values()
-        for position, member in enumerate(queue, start=1)
+        for position, member in queue.in_order()
     )
 
 

@@ -496,5 +496,5 @@ class CallSession:
             self.deliver(ev.CallerReached(offer.id, uuid))
 
     def _place(self) -> ev.PlaceTold:
-        call, queue, act = self._arrival.call, self._arrival.queue, self._desk.dispatcher.act
-        return act(lambda d, now: ev.PlaceTold(d.position(call, now), d.expected_wait(queue, now)))
+        call, act = self._arrival.call, self._desk.dispatcher.act
+        return act(lambda d, now: ev.PlaceTold(d.position(call, now), d.announced_wait(call, now)))

@@ -7,7 +7,7 @@ import pytest
 from callctl.acd import memory
 from callctl.acd.effects import Offered, OfferWithdrawn, WaitOver
 from callctl.errors import QueueFull
-from callctl.model import Reason
+from callctl.model import AgentStatus, Reason
 from tests.acd.floorplan import Centre
 
 
@@ -197,20 +197,26 @@ def test_a_callback_that_is_over_is_nobodys_place_any_more() -> None:
 
 
 def waits(centre: Centre, *seconds: float) -> None:
-    """Have callers bridged at 1000 s who waited so long, each as the next."""
+    """Have callers bridged who waited so long, one after the other until 1000 s, each as the next."""
     centre.agent("anna")
+    at = 1000.0 - sum(seconds)
     for number, wait in enumerate(seconds):
-        centre.join(f"w{number}", 1000.0, joined_at=1000.0 - wait)
+        centre.d.set_external_call("anna", True, at)
+        centre.join(f"w{number}", at)
+        at += wait
+        centre.d.set_external_call("anna", False, at)
         offer = centre.offer()
-        centre.answer(offer, 1000.0)
-        centre.d.talk_ended(offer.id, 1000.0)
+        centre.answer(offer, at)
+        centre.d.talk_ended(offer.id, at)
     centre.effects()
 
 
 def test_the_expected_wait_is_the_time_a_place_took_of_late_times_the_places() -> None:
     centre = Centre()
     waits(centre, 20, 30, 40)
+    centre.d.set_external_call("anna", True, 1000.0)
     assert centre.d.expected_wait("q", 1000.0) == 30.0
+    centre.d.set_external_call("anna", False, 1000.0)
     centre.join("c0", 1000.0)
     centre.answer(centre.offer(), 1000.0)
     # (20 + 30 + 40 + 0) / 4 places = 22.5 s a place.
@@ -237,11 +243,79 @@ def test_what_is_told_of_the_wait_never_rises() -> None:
     assert centre.d.announced_wait("c1", 1003.0) == 30.0
 
 
+@pytest.mark.fault(19)
+def test_a_restart_is_no_part_of_the_time_that_a_place_takes() -> None:
+    centre = Centre()
+    centre.agent("anna", status=AgentStatus.ON_BREAK)
+    for number in range(4):  # They joined ten minutes ago, and a new process finds them each in its place.
+        centre.join(f"w{number}", 1000.0 + number, joined_at=400.0 + number, resumes=1)
+    centre.d.set_status("anna", AgentStatus.AVAILABLE, 1030.0)
+    for number in range(3):
+        offer = centre.offer()
+        centre.answer(offer, 1030.0 + 10 * number)
+        centre.d.talk_ended(offer.id, 1040.0 + 10 * number)
+    centre.d.set_external_call("anna", True, 1060.0)
+    # 30, 39 and 48 s for the places 1, 2 and 3, and not ten minutes for each.
+    assert centre.d.announced_wait("w3", 1060.0) == 20.0
+
+
+@pytest.mark.fault(19)
+def test_a_higher_priority_is_no_part_of_the_time_that_a_place_takes() -> None:
+    centre = Centre()
+    centre.agent("anna", status=AgentStatus.ON_BREAK)
+    for number in range(4):
+        centre.join(f"w{number}", 1000.0)
+    centre.d.set_base_score("w3", 500.0, 1600.0)
+    centre.d.set_status("anna", AgentStatus.AVAILABLE, 1630.0)
+    offer = centre.offer()
+    assert offer.call == "w3"
+    centre.answer(offer, 1630.0)
+    queue = centre.d._floor.queues["q"]
+    assert list(queue.waits._last) == [(1630.0, 30.0, 1)]
+
+
+@pytest.mark.fault(19)
+def test_a_callback_for_later_stands_before_nobody_until_then() -> None:
+    centre = Centre()
+    waits(centre, 60, 60, 60)
+    centre.join("back", 1000.0, callback=True, caller_number="4930")
+    assert centre.offer().call == "back"
+    centre.d.postpone("back", 1300.0, 1001.0)
+    centre.d.set_external_call("anna", True, 1001.0)
+    centre.join("c1", 1002.0)
+    centre.join("c2", 1003.0)
+    assert [centre.d.position(call, 1003.0) for call in ("back", "c1", "c2")] == [1, 1, 2]
+    assert [(view.call, view.position) for view in centre.d.members(1003.0)] == [
+        ("back", 1),
+        ("c1", 1),
+        ("c2", 2),
+    ]
+    assert centre.d.announced_wait("c1", 1003.0) == 60.0
+    assert centre.d.expected_wait("q", 1003.0) == 180.0
+    centre.d.advance(1300.0)
+    assert [centre.d.position(call, 1300.0) for call in ("back", "c1", "c2")] == [1, 2, 3]
+
+
+@pytest.mark.fault(19)
+def test_whoever_is_free_is_waited_for_by_nobody() -> None:
+    centre = Centre()
+    centre.queue("other")
+    waits(centre, 300, 300, 300)
+    assert centre.d.expected_wait("q", 1000.0) == 0.0
+    centre.d.set_external_call("anna", True, 1000.0)
+    assert centre.d.expected_wait("q", 1000.0) == 300.0
+    centre.agent("bert", 1000.0, queues=("q", "other"))
+    assert centre.d.expected_wait("q", 1000.0) == 0.0
+    centre.join("c1", 1000.0, queue="other")
+    assert centre.offer().agent == "bert"
+    assert centre.d.expected_wait("q", 1000.0) == 300.0
+
+
 def test_nothing_is_told_of_a_wait_that_nobody_can_know() -> None:
     centre = Centre()
     waits(centre, 20, 30)
-    assert centre.d.expected_wait("q", 1000.0) is None
     centre.d.set_external_call("anna", True, 1000.0)
+    assert centre.d.expected_wait("q", 1000.0) is None
     centre.join("c1", 1000.0)
     assert centre.d.announced_wait("c1", 1000.0) is None
     centre.d.set_external_call("anna", False, 1010.0)

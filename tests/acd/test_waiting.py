@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from callctl.acd.effects import OfferWithdrawn, WaitOver
@@ -205,7 +207,9 @@ def test_an_expected_wait_that_is_too_long_overflows_who_enters() -> None:
     centre = Centre(overflow=(OverflowRule(to="queue:help", expected_wait=100),))
     centre.agent("anna")
     for number in range(3):  # Three callers who waited 60 s each, as the next.
-        centre.join(f"c{number}", 100.0 * number + 60, joined_at=100.0 * number)
+        centre.d.set_external_call("anna", True, 100.0 * number)
+        centre.join(f"c{number}", 100.0 * number)
+        centre.d.set_external_call("anna", False, 100.0 * number + 60)
         offer = centre.offer()
         centre.answer(offer, 100.0 * number + 60)
         centre.d.talk_ended(offer.id, 100.0 * number + 90)
@@ -218,6 +222,57 @@ def test_an_expected_wait_that_is_too_long_overflows_who_enters() -> None:
     assert centre.effects() == []
     centre.join("c6", 303.0)
     assert centre.ends() == [("c6", "OVERFLOW")]
+
+
+def slow_queue(**settings: Any) -> Centre:
+    """Return a queue in which each place took ten minutes of late; anna is there, and free at 3000 s."""
+    centre = Centre(overflow=(OverflowRule(to="queue:help", expected_wait=100),), **settings)
+    centre.agent("anna")
+    for number in range(3):
+        at = 1000.0 + 600.0 * number
+        centre.d.set_external_call("anna", True, at)
+        centre.join(f"w{number}", at)
+        centre.d.set_external_call("anna", False, at + 600.0)
+        offer = centre.offer()
+        centre.answer(offer, at + 600.0)
+        centre.d.talk_ended(offer.id, at + 600.0)
+    centre.effects()
+    return centre
+
+
+@pytest.mark.fault(19)
+def test_nobody_is_sent_away_for_an_expected_wait_while_an_agent_is_free() -> None:
+    centre = slow_queue()
+    centre.join("c1", 3000.0)
+    assert centre.pairs() == [("c1", "anna")]
+    centre.join("c2", 3001.0)
+    assert centre.ends() == [("c2", "OVERFLOW")]
+
+
+@pytest.mark.fault(19)
+def test_nobody_is_sent_away_while_there_are_more_free_agents_than_callers_to_go_before() -> None:
+    centre = slow_queue()
+    centre.agent("bert", 3000.0, position=2)
+    centre.join("c1", 3000.0)
+    centre.join("c2", 3000.0)
+    assert centre.pairs() == [("c1", "bert"), ("c2", "anna")]
+
+
+@pytest.mark.fault(19)
+def test_a_free_agent_who_fits_only_others_does_not_keep_a_caller() -> None:
+    centre = slow_queue()
+    centre.join("c1", 3000.0, skills={"french": 1})
+    assert centre.ends() == [("c1", "OVERFLOW")]
+
+
+@pytest.mark.fault(19)
+def test_callers_whom_nobody_free_fits_send_no_other_caller_away() -> None:
+    centre = slow_queue()
+    for number in range(2):
+        centre.join(f"f{number}", 3000.0, skills={"french": 1}, resumes=1)
+    assert centre.effects() == []
+    centre.join("c1", 3000.0)
+    assert centre.pairs() == [("c1", "anna")]
 
 
 def test_a_caller_does_not_overflow_back_to_where_it_came_from() -> None:

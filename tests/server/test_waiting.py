@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from callctl.acd.distributor import Distributor
 from callctl.model import AgentStatus, OpeningHours, QueueSettings, Strategy, Tier
 from callctl.sim.people import Caller, Endpoint
 from tests.server.conftest import ANSWERS, HANGS_UP
@@ -40,6 +41,35 @@ async def test_announcements_are_heard_over_the_music_and_the_place_is_said(thea
         await t.call(Caller(patience=1.2))
     runs = [name for name in t.seen if "wav" in name or "phrase" in name]
     assert runs[:3] == ["runs playback one.wav", "runs phrase callctl_position,1", "runs playback two.wav"]
+
+
+@pytest.mark.fault(19)
+async def test_each_caller_is_told_the_wait_of_its_own_place(theatre) -> None:
+    queue = QueueSettings(name="caller", announce_wait="yes", announce_interval=0.4)
+    async with theatre(queue) as t:
+        t.hire("1001", ANSWERS)
+
+        def make_a_place_take_a_minute(distributor: Distributor, now: float) -> None:
+            distributor.set_external_call("1001", True, now)
+            for _ in range(3):
+                distributor._floor.queues["caller"].waits.add(now, 60.0, 1)
+
+        t.stage.server.dispatcher.act(make_a_place_take_a_minute)
+        heard: dict[str, str] = {}
+
+        def hear(name: str, uuid: str, at: float, member: str) -> None:
+            if "phrase" in name:
+                heard.setdefault(uuid, name)
+
+        t.stage.switch.on_observed(hear)
+        callers = []
+        for number in range(3):
+            callers.append(t.stage.switch.place_call(Caller()))
+            await t.until(lambda waiting=number + 1: t.waiting() == waiting)
+        await t.until(lambda: len(heard) == 3)
+    assert [heard[uuid] for uuid in callers] == [
+        f"runs phrase callctl_wait,{minutes}" for minutes in (1, 2, 3)
+    ]
 
 
 async def test_an_announcement_does_not_delay_the_bridge(theatre) -> None:
