@@ -139,16 +139,17 @@ def transfer(config: Config, uuid: str, extension: str, context: str) -> None:
     say(f"call {uuid} is being transferred to {extension} in {context}")
 
 
-@command.command()
+@command.command(context_settings={"ignore_unknown_options": True})  # a negative number is no option
 @click.argument("uuid")
 @click.argument("base_score", type=float)
 @config_option
 def priority(config: Config, uuid: str, base_score: float) -> None:
-    """Give a waiting caller another base score: seconds ahead of the others.
+    """Give a waiting caller another base score: seconds ahead of the others, or behind them.
 
     \b
     Example:
       callctl call priority 0b03ae27 300
+      callctl call priority 0b03ae27 -30
     """
     _order(config, uuid, "priority", {"base_score": base_score})
     say(f"call {uuid} has the base score {base_score:g}")

@@ -151,6 +151,8 @@ def test_the_story_as_json_has_offers_and_steps(run: Run) -> None:
         (["transfer", ADA, "1000"], 1, "no server runs on"),
         (["priority", ADA, "5"], 1, "no server runs on"),
         (["priority", ADA, "much"], 2, "'much' is not a valid float"),
+        (["priority", ADA, "-x"], 2, "'-x' is not a valid float"),
+        (["priority", ADA, "5", "--soon"], 2, "unexpected extra argument"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(
@@ -173,6 +175,12 @@ def test_what_cannot_be_done_is_said_in_a_line(
         ),
         (["withdraw", CYD], f"/api/v1/calls/{CYD}/withdraw", None),
         (["priority", "cccc", "300"], f"/api/v1/calls/{CYD}/priority", {"base_score": 300.0}),
+        pytest.param(
+            ["priority", "cccc", "-30"],
+            f"/api/v1/calls/{CYD}/priority",
+            {"base_score": -30.0},
+            marks=pytest.mark.fault(19.8),
+        ),
         (
             ["transfer", CYD, "1000"],
             f"/api/v1/calls/{CYD}/transfer",
