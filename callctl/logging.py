@@ -11,8 +11,9 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TextIO, cast
 
 import structlog
@@ -21,6 +22,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from callctl.clock import iso_utc
 from callctl.config import LogSettings
 from callctl.config.settings import LogFormat, LogLevel, LogNumbers
+from callctl.log_writer import LogWriter
 from callctl.records.printable import printable, printable_lines
 
 HIDDEN = "********"
@@ -36,8 +38,15 @@ _KEYS_OF_SEVERAL_LINES = frozenset({"exception", "stack"})
 _DIGITS_SHOWN = 3
 
 
-def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Have all log lines written to `stream` (by default stderr) as `settings` say."""
+_writer: LogWriter | None = None
+"""Writes the lines of this process, where it has one."""
+
+
+def configure_logging(settings: LogSettings, stream: TextIO | LogWriter | None = None) -> None:
+    """Have all log lines written to `stream` (by default stderr) as `settings` say.
+
+    A stream is written to at once, and whoever logs waits for it; a LogWriter lets nobody wait.
+    """
     stream = stream or sys.stderr
     is_text = settings.format is LogFormat.TEXT or (settings.format is LogFormat.AUTO and stream.isatty())
     processors: list[Processor] = [
@@ -54,13 +63,36 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     else:
         # It spells out whatever is not ASCII, so that no terminal can be steered by it.
         processors.append(structlog.processors.JSONRenderer(default=str))
+    sink = stream if isinstance(stream, LogWriter) else _Unfailing(stream)
+    sink.render_loss = partial(_loss_line, processors)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.name)),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(stream))),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, sink)),
         # Rooms get their loggers when they are imported, before anybody knows the settings.
         cache_logger_on_first_use=False,
     )
+
+
+@contextmanager
+def background_logging(settings: LogSettings) -> Iterator[None]:
+    """Have the lines of the block written to stderr by a thread: for whatever must not wait for its log.
+
+    `lost_lines` says how many were dropped.
+    """
+    global _writer
+    before = structlog.get_config()
+    with LogWriter(sys.stderr.fileno(), encoding=sys.stderr.encoding) as _writer:
+        configure_logging(settings, _writer)
+        try:
+            yield
+        finally:
+            structlog.configure(**before)
+
+
+def lost_lines() -> int:
+    """Return how many log lines were dropped since this process began to log in the background."""
+    return 0 if _writer is None else _writer.lost_lines
 
 
 class _Unfailing:
@@ -69,12 +101,14 @@ class _Unfailing:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lost = 0
+        self.render_loss: Callable[[int], str] = str
+        """Returns the line that says how many lines were lost."""
 
     def write(self, text: str) -> None:
         """Write a line, and before it how many could not be written."""
         try:
             if self._lost:
-                self._stream.write(f"callctl: {self._lost} log lines could not be written\n")
+                self._stream.write(self.render_loss(self._lost))
                 self._lost = 0
             self._stream.write(text)
         except OSError:
@@ -86,6 +120,15 @@ class _Unfailing:
             self._stream.flush()
         except OSError:
             self._lost += 1
+
+
+def _loss_line(processors: Sequence[Processor], lines: int) -> str:
+    """Return the line that says how many lines were lost, in the form of all others."""
+    event: EventDict = {"event": "log lines were lost: they could not be written in time", "lines": lines}
+    said: object = event
+    for processor in processors:
+        said = processor(None, "warning", cast(EventDict, said))
+    return f"{said}\n"
 
 
 @contextmanager
@@ -148,7 +191,7 @@ def mask(number: str) -> str:
     return "*" * (len(number) - _DIGITS_SHOWN) + number[-_DIGITS_SHOWN:]
 
 
-def _text_renderer(stream: TextIO) -> Processor:
+def _text_renderer(stream: TextIO | LogWriter) -> Processor:
     return structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), timestamp_key="at", exception_formatter=structlog.dev.plain_traceback
     )

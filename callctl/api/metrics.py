@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from callctl.api.house import House
+from callctl.logging import lost_lines
 from callctl.model import (
     HEALED,
     AgentSpan,
@@ -27,6 +28,7 @@ from callctl.model import (
     OfferResult,
     Outcome,
 )
+from callctl.refusals import Refusals
 
 QUEUE_WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 1800)
 """Seconds. The usual service levels (10, 15, 20, 30, 60 s) are bounds, so that they can be read off."""
@@ -186,6 +188,15 @@ class _Gauges:
         yield from self._floor()
         yield from self._switches()
         yield from self._store()
+        refusals = CounterMetricFamily(
+            "callctl_refusals",
+            "What was refused or dropped because a bound or a rule said so.",
+            labels=["reason"],
+        )
+        for kind, count in Refusals.of_this_run().counts().items():
+            refusals.add_metric([kind], count)
+        refusals.add_metric(["log-lines"], lost_lines())
+        yield refusals
 
     def _floor(self) -> Iterator[Metric]:
         queues = self._house.act(lambda distributor, now: distributor.queues(now))

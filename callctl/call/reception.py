@@ -31,6 +31,7 @@ from callctl.model import (
     QueueSettings,
     Reason,
 )
+from callctl.refusals import Refusal, Refusals
 
 log = structlog.get_logger(__name__)
 
@@ -145,7 +146,13 @@ class Reception:
 
     async def _refuse(self, arrival: Arrival, switch: Switch) -> None:
         """Let the dialplan try again with a caller for whom there is no room."""
-        log.error("call not taken: max-calls reached", uuid=arrival.uuid, limit=self._max_calls)
+        Refusals.of_this_run().note(
+            Refusal.MAX_CALLS,
+            log.error,
+            "call not taken: max-calls reached",
+            uuid=arrival.uuid,
+            limit=self._max_calls,
+        )
         try:
             await switch.set_variables(arrival.uuid, refusal_variables(arrival, "max-calls"))
         except EslError as error:

@@ -16,8 +16,8 @@ from callctl.cli.garbage import collect_seldom, start_afresh
 from callctl.cli.options import checked_config, config_option
 from callctl.config import Config
 from callctl.config.settings import Address, LogNumbers
-from callctl.errors import CallctlError
-from callctl.logging import configure_logging
+from callctl.errors import CallctlError, ConfigError
+from callctl.logging import background_logging
 from callctl.server import Server
 
 log = structlog.get_logger(__name__)
@@ -27,6 +27,9 @@ DEFAULT_PASSWORD = "ClueCon"
 SWITCH_SECONDS = 0.0005
 """How long the thread that writes the history may keep Python to itself while calls wait for it: by default
 it is 5 ms, ten times as long as most of what is done for a call."""
+
+READ_SECONDS = 5.0
+"""How long reading the configuration may take at a reload."""
 
 
 @click.command()
@@ -48,12 +51,12 @@ def command(config: Config, log_numbers: str | None) -> None:
       callctl serve --config /etc/callctl/callctl.toml
     """
     settings = config.log if log_numbers is None else evolve(config.log, numbers=LogNumbers(log_numbers))
-    configure_logging(settings)
-    _warn_of_open_doors(config)
-    _have_files_for(config.server.max_calls)
-    sys.setswitchinterval(SWITCH_SECONDS)
-    start_afresh()
-    trio.run(_serve, config)
+    with background_logging(settings):
+        _warn_of_open_doors(config)
+        _have_files_for(config.server.max_calls)
+        sys.setswitchinterval(SWITCH_SECONDS)
+        start_afresh()
+        trio.run(_serve, config)
 
 
 def _warn_of_open_doors(config: Config) -> None:
@@ -89,19 +92,44 @@ async def _serve(config: Config) -> None:
 
 
 async def _obey_signals(server: Server, path: Path | None, scope: trio.CancelScope) -> None:
+    reloads = _Reloads(server, path)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async for number in signals:
-            if number == signal.SIGHUP and server.is_serving:
-                await _reload(server, path)
-            elif number != signal.SIGHUP:
+        async with trio.open_nursery() as nursery:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    if server.is_serving:
+                        # Beside this task: a file that cannot be read must not keep us from stopping.
+                        nursery.start_soon(reloads.reload)
+                    continue
                 if server.is_stopping:
                     scope.cancel()
                 server.stop()
 
 
-async def _reload(server: Server, path: Path | None) -> None:
-    try:
-        config = checked_config(path)
-        await server.reload(config)
-    except CallctlError as error:
-        log.error("the configuration is not reloaded, the old one stays", why=str(error))
+class _Reloads:
+    """The configuration is read again, once at a time, and without keeping anybody waiting."""
+
+    def __init__(self, server: Server, path: Path | None) -> None:
+        self._server = server
+        self._path = path
+        self._turn = trio.StrictFIFOLock()
+        self._reader = trio.CapacityLimiter(1)
+
+    async def reload(self) -> None:
+        """Have the server take over what the files say now; what is wrong with them is logged."""
+        async with self._turn:
+            try:
+                await self._server.reload(await self._read())
+            except CallctlError as error:
+                log.error("the configuration is not reloaded, the old one stays", why=str(error))
+
+    async def _read(self) -> Config:
+        """Read the files in a thread: a pipe, or a disk on the network, may take for ever.
+
+        Raises ConfigError. What hangs keeps the one thread that there is for this.
+        """
+        with trio.move_on_after(READ_SECONDS):
+            return await trio.to_thread.run_sync(
+                checked_config, self._path, abandon_on_cancel=True, limiter=self._reader
+            )
+        raise ConfigError(f"{self._path or 'the configuration'} cannot be read within {READ_SECONDS:g} s")

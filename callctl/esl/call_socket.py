@@ -38,6 +38,7 @@ from callctl.esl.connection import (
 )
 from callctl.esl.wire import Event, Message, event_of
 from callctl.ids import Ids
+from callctl.refusals import Refusal, Refusals
 
 log = structlog.get_logger(__name__)
 
@@ -310,7 +311,13 @@ class CallSocket:
 
     def _hand_on(self, item: CallItem) -> None:
         if not self.events.put(item):
-            log.error("socket closed: its events are not taken", uuid=self.uuid, waiting=MAX_WAITING_EVENTS)
+            Refusals.of_this_run().note(
+                Refusal.CALL_EVENTS,
+                log.error,
+                "socket closed: its events are not taken",
+                uuid=self.uuid,
+                waiting=MAX_WAITING_EVENTS,
+            )
             self._connection.close("its events were not taken")
 
     def _finish(self, why: WaitEnded) -> None:

@@ -21,6 +21,7 @@ from callctl.errors import ConfigError, ConnectionLost, Disconnected, EslError, 
 from callctl.esl.call_socket import CallSocket, ChannelEnded
 from callctl.esl.poller import Poller
 from callctl.ids import Ids
+from callctl.refusals import Refusal, Refusals
 
 __all__ = ["CallSocket", "ChannelEnded", "OutboundListener", "OutboundStatistics", "serve_outbound"]
 
@@ -134,7 +135,13 @@ class OutboundListener:
                 except OSError as error:
                     if error.errno not in _NO_ROOM:
                         raise
-                    log.error("no room for another call", why=str(error), todo="raise LimitNOFILE")
+                    Refusals.of_this_run().note(
+                        Refusal.OPEN_FILES,
+                        log.error,
+                        "no room for another call",
+                        why=str(error),
+                        todo="raise LimitNOFILE",
+                    )
                     await trio.sleep(NO_ROOM_SECONDS)
 
     async def serve_stream(self, stream: trio.abc.Stream, peer: str) -> None:
@@ -154,7 +161,13 @@ class OutboundListener:
         if self._is_allowed(peer):
             return CallSocket(stream, peer=peer, ids=self._ids)
         self._refused_addresses += 1
-        log.warning("connection refused", peer=peer, why="its address is not in [server] allow")
+        Refusals.of_this_run().note(
+            Refusal.ADDRESS,
+            log.warning,
+            "connection refused",
+            peer=peer,
+            why="its address is not in [server] allow",
+        )
         return None
 
     def _lead(self, call: CallSocket, calls: trio.Nursery) -> None:
@@ -173,7 +186,9 @@ class OutboundListener:
             call.close()
         else:
             self._not_a_call += 1
-            log.error("connection is not a call", peer=call.peer, why=str(fault))
+            Refusals.of_this_run().note(
+                Refusal.NOT_A_CALL, log.error, "connection is not a call", peer=call.peer, why=str(fault)
+            )
             # It may be one all the same, of a dialplan that is mistyped.
             calls.start_soon(call.leave)
 

@@ -22,6 +22,7 @@ from attrs import frozen
 from callctl.clock import SteadyClock
 from callctl.errors import StoreError
 from callctl.model import AgentRemoved, Fact, TierRemoved
+from callctl.refusals import Refusal, Refusals
 from callctl.store.connections import BUSY_SECONDS, ServerLock
 from callctl.store.rows import coalescing_key
 from callctl.store.writer import Kept, Writer
@@ -253,8 +254,14 @@ class Journal:
             self._safe_through = self._recorded if oldest is None else oldest[0] - 1
             if not kept.spilled_rows:
                 self._committed_through = self._safe_through
-        for why in kept.rejected:
-            log.error("the database forbids a row, which is kept in a file beside it", why=why)
+        if kept.rejected:
+            Refusals.of_this_run().note(
+                Refusal.ROWS_FORBIDDEN,
+                log.error,
+                "the database forbids rows, which are kept in a file beside it",
+                amount=len(kept.rejected),
+                why=kept.rejected[0],
+            )
         self._rejected_rows += len(kept.rejected)
         if try_database or kept.error is not None:
             self._note_error(kept.error)
@@ -273,8 +280,11 @@ class Journal:
         self._error = error
 
     def _lose(self, rows: int) -> None:
-        if rows and (not self._lost_rows or self._is_closed):
-            log.error("history is being lost", rows=rows, why=self._error or "the journal is closed")
+        if rows:
+            why = self._error or "the journal is closed"
+            Refusals.of_this_run().note(
+                Refusal.ROWS_LOST, log.error, "history is being lost", amount=rows, why=why
+            )
         self._lost_rows += rows
 
     async def _call(self, function: Callable[[], T]) -> T:

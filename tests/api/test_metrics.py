@@ -37,6 +37,7 @@ NAMES = {
     "callctl_store_pending_rows": set(),
     "callctl_store_commit_seconds": set(),
     "callctl_invariant_violations_total": {"invariant"},
+    "callctl_refusals_total": {"reason"},
 }
 """The public interface."""
 

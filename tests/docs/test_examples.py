@@ -95,6 +95,14 @@ def test_every_alert_is_complete_and_has_a_test() -> None:
         assert f'alertname="{rule.split()[0]}"' in tested
 
 
+@pytest.mark.fault(29)
+def test_the_alert_for_the_history_fires_for_a_single_row_that_cannot_be_written() -> None:
+    rules = (EXAMPLES / "alerts.yml").read_text().split("- alert: ")
+    [rule] = [rule for rule in rules if rule.startswith("CallctlHistoryNotWritten")]
+    assert "callctl_store_pending_rows > 0\n" in rule
+    assert "for: 2m\n" in rule
+
+
 def test_panels_lie_side_by_side_and_have_their_own_numbers() -> None:
     panels = json.loads((EXAMPLES / "grafana.json").read_text())["panels"]
     cells = [

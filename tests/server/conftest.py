@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,8 +14,10 @@ import trio
 
 from callctl.acd.invariants import Violation
 from callctl.cli.stage import Stage, open_stage
+from callctl.ids import Ids
 from callctl.model import AgentSettings, QueueSettings
 from callctl.sim.people import Caller, Endpoint
+from callctl.sim.switch import Switch
 from tests.floor import violations
 
 CALLER = QueueSettings(name="caller", ring_timeout=2)
@@ -79,3 +82,12 @@ def theatre(tmp_path: Path) -> Callable[..., Any]:
             assert theatre.invariants() == []
 
     return open_theatre
+
+
+@pytest.fixture
+async def switch_port(nursery: trio.Nursery) -> int:
+    """A stand-in switch that the servers of a test log in to."""
+    switch = Switch(random=random.Random(1), ids=Ids(random.Random(1)))
+    await nursery.start(switch.run)
+    port: int = await nursery.start(switch.listen_inbound)
+    return port
