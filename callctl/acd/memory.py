@@ -10,6 +10,7 @@ from attrs import evolve
 from callctl.acd.member import Member
 from callctl.acd.queue import Queue
 from callctl.model import Arrival
+from callctl.records.caller_identity import person_of
 
 REMEMBERED_CALLERS = 10_000
 """How many callers' last agents are kept: some days of a large centre, in a few megabytes."""
@@ -26,7 +27,7 @@ class _LastTalk(NamedTuple):
 
 
 class CallerMemory:
-    """Callers who may come back. Those without a number are nobody in particular."""
+    """Callers who may come back. Those whose number identifies nobody are not remembered."""
 
     def __init__(self) -> None:
         self._left: OrderedDict[tuple[str, str], _LeftPlace] = OrderedDict()
@@ -35,9 +36,9 @@ class CallerMemory:
 
     def abandoned(self, member: Member, now: float) -> None:
         """A caller hung up while waiting: the place is kept for `discard-abandoned-after` seconds."""
-        number, settings = member.arrival.caller_number, member.queue.settings
-        if number and settings.abandoned_resume_allowed and not member.arrival.callback:
-            key = settings.name, number
+        person, settings = person_of(member.arrival.caller_number), member.queue.settings
+        if person and settings.abandoned_resume_allowed and not member.arrival.callback:
+            key = settings.name, person
             self._left[key] = _LeftPlace(member.place_since, now)
             self._left.move_to_end(key)
             if len(self._left) > REMEMBERED_CALLERS:
@@ -45,37 +46,36 @@ class CallerMemory:
 
     def talked(self, number: str, agent: str, now: float) -> None:
         """A caller talked with an agent until `now`."""
-        if number:
-            self._talks[number] = _LastTalk(agent, now)
-            self._talks.move_to_end(number)
+        if person := person_of(number):
+            self._talks[person] = _LastTalk(agent, now)
+            self._talks.move_to_end(person)
             if len(self._talks) > REMEMBERED_CALLERS:
                 self._talks.popitem(last=False)
 
     def waits(self, member: Member) -> None:
         """A member waits: a callback is remembered, as its caller may call in meanwhile."""
-        number = member.arrival.caller_number
-        if member.arrival.callback and number:
-            self._callbacks[member.queue.name, number] = member.call
+        if member.arrival.callback and (person := person_of(member.arrival.caller_number)):
+            self._callbacks[member.queue.name, person] = member.call
 
     def gone(self, member: Member) -> None:
         """A member does not wait any more."""
-        key = member.queue.name, member.arrival.caller_number
+        key = member.queue.name, person_of(member.arrival.caller_number)
         if self._callbacks.get(key) == member.call:
             del self._callbacks[key]
 
     def callback_of(self, arrival: Arrival) -> str | None:
         """Return the callback that waits in this queue for the caller who now called in, or None."""
-        if arrival.callback or not arrival.caller_number:
+        if arrival.callback:
             return None
-        return self._callbacks.get((arrival.queue, arrival.caller_number))
+        return self._callbacks.get((arrival.queue, person_of(arrival.caller_number)))
 
     def recall(self, queue: Queue, arrival: Arrival, now: float) -> Arrival:
         """Return `arrival` with the place and the preferred agent of the caller's earlier visits."""
-        settings = queue.settings
-        left = self._left.pop((queue.name, arrival.caller_number), None)
+        settings, person = queue.settings, person_of(arrival.caller_number)
+        left = self._left.pop((queue.name, person), None)
         if left is not None and left.left_at >= now - settings.discard_abandoned_after:
             arrival = evolve(arrival, place_since=_earlier(arrival.place_since, left.since))
-        talk = self._talks.get(arrival.caller_number)
+        talk = self._talks.get(person)
         recently = talk is not None and talk.ended_at >= now - settings.preferred_agent_seconds
         if talk is not None and recently and settings.preferred_agent_seconds and not arrival.preferred_agent:
             arrival = evolve(arrival, preferred_agent=talk.agent)

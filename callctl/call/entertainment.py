@@ -20,6 +20,7 @@ from callctl.call.events import (
     StartTimer,
 )
 from callctl.model import Arrival, QueueSettings, WaitMedia
+from callctl.records.caller_identity import can_be_dialled
 
 SHORTEST_MUSIC_SECONDS = 1.0
 """Music that ends sooner is not played again: an empty file would keep the switch busy for nothing."""
@@ -37,6 +38,9 @@ class Entertainment:
 
     def __init__(self, arrival: Arrival, queue: QueueSettings) -> None:
         self._queue = queue
+        self._offers_callback = bool(
+            queue.callback_key and queue.callback_offer and can_be_dialled(arrival.caller_number)
+        )
         self._music = arrival.moh_sound or queue.moh_sound
         self._has_greeted = arrival.resumes > 0
         self._playing_since = 0.0
@@ -64,7 +68,7 @@ class Entertainment:
             effects.append(StartTimer(TIMER_SOUND, self._queue.announce_frequency))
         if self._says_the_place:
             effects.append(StartTimer(TIMER_PLACE, self._queue.announce_interval))
-        if self._queue.callback_key and self._queue.callback_offer:
+        if self._offers_callback:
             effects.append(StartTimer(TIMER_OFFER, self._queue.callback_offer_after))
         return effects
 

@@ -8,7 +8,6 @@ switch CPU time for each connection that it goes to.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
@@ -26,6 +25,7 @@ from callctl.esl.inbound import PendingJob, SwitchLink
 from callctl.esl.wire import Event
 from callctl.ids import Ids
 from callctl.model import Arrival, Offer, OfferResult
+from callctl.records.caller_identity import number_to_dial
 
 log = structlog.get_logger(__name__)
 
@@ -280,13 +280,14 @@ class Switch:
 
         Raises AgentUnreached with FreeSWITCH's cause. A lost result is settled by asking the switch.
         """
-        if not re.fullmatch(r"\+?\d{1,20}", arrival.caller_number):
+        number = number_to_dial(arrival.caller_number)
+        if not number:
             raise AgentUnreached(OfferResult.FAILED, "the caller's number cannot be dialled")
         self._dialling.add(uuid)
         try:
             order = commands.originate(
                 leg_uuid=uuid,
-                dialstring=dialstring.replace("{number}", arrival.caller_number),
+                dialstring=dialstring.replace("{number}", number),
                 timeout=CALLER_RING_SECONDS,
                 variables=callback_variables(arrival, self._owner),
             )

@@ -22,6 +22,7 @@ from callctl.model import (
     Place,
     Reason,
 )
+from callctl.records.caller_identity import can_be_dialled
 
 
 class Waiting(Bridging):
@@ -180,7 +181,9 @@ class Waiting(Bridging):
         return [music]
 
     def key_pressed(self, event: ev.KeyPressed, now: float) -> list[Effect]:
-        if event.digit == self._queue.callback_key and self._ledger.arrival.caller_number:
+        if event.digit == self._queue.callback_key:
+            if not can_be_dialled(self._ledger.arrival.caller_number):
+                return [self._ledger.note(now, "callback-refused", "the caller has no number to dial")]
             return self._end_wait(Reason.EXIT_WITH_KEY, now, by=None, exit_key=event.digit, target=CALLBACK)
         if event.digit not in (self._ledger.arrival.exit_keys or self._queue.exit_keys):
             return []

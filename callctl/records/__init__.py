@@ -1,6 +1,7 @@
 """The rules that every entrance and every exit asks: each stands here once. Pure; texts in, texts out.
 
 - `printable`: text that others chose becomes safe for people to read, on a terminal and in a CSV cell.
+- `caller_identity`: whether a caller's number says who calls, and whether it can be dialled.
 
 The file, the command line, the HTTP API, the dialplan's variables and an import are entrances; terminals,
 log lines, reports and exports are exits.

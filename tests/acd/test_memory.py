@@ -67,6 +67,49 @@ def test_callers_without_a_number_are_nobody_in_particular() -> None:
     assert centre.member("c3", 4.0).score == 0.0
 
 
+WITHHELD = ["anonymous", "unavailable", "restricted", "0000000000", "+266696687"]
+SPELLINGS = [("(212) 555-0100", "2125550100"), ("+1 212 555-0100", "+12125550100")]
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("number", WITHHELD)
+def test_two_callers_who_withhold_their_number_are_two_callers(number: str) -> None:
+    centre = Centre(abandoned_resume_allowed=True, preferred_agent_seconds=1000)
+    centre.agent("anna")
+    centre.agent("bert")
+    centre.join("c1", 0.0, caller_number=number)
+    offer = centre.offer()
+    centre.answer(offer, 0.0)
+    centre.d.talk_ended(offer.id, 1.0)
+    centre.join("c2", 2.0, caller_number=number)
+    assert centre.pairs() == [("c2", "bert")]
+    centre.d.leave("c2", 3.0, abandoned=True)
+    assert centre.join("c3", 4.0, caller_number=number) == 1
+    assert centre.member("c3", 4.0).score == 0.0
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("number", WITHHELD)
+def test_a_caller_who_withholds_the_number_ends_no_callback(number: str) -> None:
+    centre = Centre()
+    centre.join("c1", 0.0, caller_number=number, callback=True)
+    centre.join("c2", 1.0, caller_number=number)
+    assert [member.call for member in centre.d.members(1.0)] == ["c1", "c2"]
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize(("first", "then"), SPELLINGS)
+def test_a_number_is_known_again_in_another_spelling(first: str, then: str) -> None:
+    centre = Centre(abandoned_resume_allowed=True)
+    centre.join("c1", 0.0, caller_number=first)
+    centre.d.leave("c1", 20.0, abandoned=True)
+    centre.join("c2", 30.0, caller_number=then)
+    assert centre.member("c2", 30.0).score == 30.0
+    centre.join("c3", 40.0, caller_number=then, callback=True)
+    centre.join("c4", 50.0, caller_number=first)
+    assert [member.call for member in centre.d.members(50.0)] == ["c2", "c4"]
+
+
 def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "REMEMBERED_CALLERS", 2)
     centre = Centre(abandoned_resume_allowed=True, preferred_agent_seconds=1000)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from attrs import evolve
 
-from callctl.call.entertainment import TIMER_PLACE, TIMER_SOUND, Entertainment
+from callctl.call.entertainment import TIMER_OFFER, TIMER_PLACE, TIMER_SOUND, Entertainment
 from callctl.call.events import (
     Announce,
     AskPlace,
@@ -96,3 +97,16 @@ def test_the_wait_is_said_once_where_the_queue_says_once() -> None:
 def test_position_and_wait_are_one_announcement_or_they_would_be_played_inside_each_other() -> None:
     sounds = entertainment(announce_position="yes", announce_wait="yes")
     assert said(sounds, 3, 100.0, 0) == ("phrase::callctl_position_and_wait,3:2",)
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize(
+    ("number", "is_offered"), [("4930123", True), ("(212) 555-0100", True), ("anonymous", False), ("", False)]
+)
+def test_a_callback_is_offered_to_those_who_can_be_called_back(number: str, is_offered: bool) -> None:
+    arrival = evolve(ARRIVAL, caller_number=number)
+    sounds = entertainment(
+        arrival, callback_key="1", callback_dialstring="trunk/{number}", callback_offer="press-1"
+    )
+    timers = [effect.timer for effect in sounds.begin(T) if isinstance(effect, StartTimer)]
+    assert (TIMER_OFFER in timers) is is_offered

@@ -246,6 +246,43 @@ async def test_a_caller_who_asks_for_a_callback_is_called_when_an_agent_is_there
     assert called["hung_up_by"] in ("caller", "agent")
 
 
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("number", ["anonymous", "unavailable", "0000000000", "1" * 25])
+async def test_a_caller_who_cannot_be_called_back_is_not_let_go_for_it(theatre, number: str) -> None:
+    queue = QueueSettings(
+        name="caller",
+        callback_key="1",
+        callback_dialstring="trunk/{number}",
+        callback_offer="tone_stream://%(1,1,700)",
+        callback_offer_after=0.05,
+    )
+    async with theatre(queue) as t:
+        t.stage.switch.place_call(Caller(number=number, presses=((0.2, "1"),), talk_seconds=0.1))
+        await t.until(lambda: len(t.stage.switch.channels()) > 0)
+        await trio.sleep(0.6)
+        t.hire("1001", Endpoint(answer_after=0.05))
+        with trio.fail_after(10):
+            await t.stage.server.reception.wait_empty()
+    [call] = t.rows("calls")
+    assert (call["reason"], call["agent"]) == ("BRIDGED", "1001")
+    assert "callback-refused" in [row["event"] for row in t.rows("call_events")]
+
+
+@pytest.mark.fault(4)
+async def test_a_number_with_brackets_and_hyphens_is_called_back(theatre) -> None:
+    queue = QueueSettings(name="caller", callback_key="1", callback_dialstring="trunk/{number}")
+    async with theatre(queue) as t:
+        t.stage.switch.add_endpoint("trunk/2125550100", lambda: Endpoint(answer_after=0.1, talk_seconds=0.1))
+        t.stage.switch.place_call(Caller(number="(212) 555-0100", presses=((0.2, "1"),)))
+        await t.until(lambda: len(t.stage.switch.channels()) > 0)
+        await t.until(lambda: not t.stage.switch.channels())
+        t.hire("1001", Endpoint(answer_after=0.05))
+        with trio.fail_after(10):
+            await t.stage.server.reception.wait_empty()
+    asked, called = t.rows("calls")
+    assert (asked["reason"], called["reason"], called["callback"]) == ("EXIT_WITH_KEY", "BRIDGED", 1)
+
+
 async def test_a_caller_who_calls_in_meanwhile_takes_the_place_of_the_callback(theatre) -> None:
     queue = QueueSettings(name="caller", callback_key="1", callback_dialstring="trunk/{number}")
     async with theatre(queue) as t:
