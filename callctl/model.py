@@ -169,13 +169,24 @@ class OpeningHours:
     holidays: tuple[str, ...] = ()
 
 
+LONGEST_WHISPER_SECONDS = 60.0
+"""How long an agent is let hear what is played before the caller comes. Longer ones are cut, or one that
+never ends would keep the caller waiting for ever; nobody whispers for a minute."""
+
+
+def prelude_seconds(sound: str, key: str, key_seconds: float) -> float:
+    """Return how long an agent may take between answering and getting the caller: for hearing, then a key."""
+    return (LONGEST_WHISPER_SECONDS if sound else 0.0) + (key_seconds if key else 0.0)
+
+
 @frozen(kw_only=True)
 class QueueSettings:
     """One queue's parameters, by mod_callcenter's names where it has one; durations in seconds.
 
     `announce_sound` are played in turn, every `announce_frequency`; the place in the queue is said every
-    `announce_interval`. With `accept_key` an agent gets the caller only after pressing it, within
-    `accept_timeout`, so that no voicemail takes a call. A caller who presses `callback_key` hangs up, keeps
+    `announce_interval`. An agent hears `agent_announce` to its end before the caller comes. With `accept_key`
+    it gets the caller only after pressing it, within `accept_timeout` of that end, so that no voicemail
+    takes a call. A caller who presses `callback_key` hangs up, keeps
     the place, and is called at `callback_dialstring` (`{number}` is the caller's) once an agent is there;
     `callback_offer` is the announcement that says so.
     """

@@ -33,6 +33,7 @@ from callctl.model import (
     OfferResult,
     QueueSettings,
     Strategy,
+    prelude_seconds,
 )
 
 LEASE_MARGIN_SECONDS = 5.0
@@ -379,4 +380,4 @@ def _taken(names: dict[str, None]) -> list[str]:
 
 def _prelude_seconds(settings: QueueSettings) -> float:
     """Return how long an agent may take between answering and getting the caller."""
-    return settings.accept_timeout if settings.accept_key or settings.agent_announce else 0.0
+    return prelude_seconds(settings.agent_announce, settings.accept_key, settings.accept_timeout)

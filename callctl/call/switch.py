@@ -61,6 +61,10 @@ SETTLE_INTERVAL_SECONDS = 0.25
 SWITCH_LOST_SECONDS = 300.0
 """How long a switch may stay away before its calls count as lost and their agents as free."""
 
+PARK_QUESTION_SECONDS = 3.0
+"""How often FreeSWITCH is asked whether an agent has heard all that comes before the caller, while no event
+says so: seldom, as the event comes unless a connection was lost."""
+
 KILL_RETRY_SECONDS = 0.05
 """How soon a leg is killed again that had no channel yet: an originate begins in a thread of its own."""
 
@@ -337,8 +341,9 @@ class Switch:
 
     async def _await_acceptance(self, leg_uuid: str, leg: RingingLeg, prelude: Prelude) -> None:
         """Wait until the agent has heard, and pressed, what there is. The agent who does not is not there."""
-        with trio.move_on_after(prelude.seconds):
-            await leg.event.wait()
+        with trio.move_on_after(prelude.longest_seconds):
+            while not await self._has_parked(leg_uuid, leg):
+                log.debug("the agent hears on", leg=leg_uuid)
         if leg.hangup_cause:
             raise AgentUnreached(OfferResult.NO_ANSWER, leg.hangup_cause)
         if not prelude.key:
@@ -347,6 +352,20 @@ class Switch:
         if pressed != prelude.key:
             await self.hang_up(leg_uuid, "NO_USER_RESPONSE")
             raise AgentUnreached(OfferResult.NO_ANSWER, "the agent did not accept the call")
+
+    async def _has_parked(self, leg_uuid: str, leg: RingingLeg) -> bool:
+        """Wait a while for the end of the prelude, and say whether it has come.
+
+        FreeSWITCH is asked as well: the event that tells may have been lost with a connection.
+        """
+        with trio.move_on_after(PARK_QUESTION_SECONDS):
+            await leg.event.wait()
+            return True
+        try:
+            return await self.link.api(commands.uuid_getvar(leg_uuid, "current_application")) == "park"
+        except EslError as error:
+            log.info("the end of a prelude cannot be asked for", leg=leg_uuid, why=str(error))
+            return False
 
     async def _pressed(self, leg_uuid: str) -> str:
         """Ask which key the agent pressed: the event that tells may have been lost with a connection."""

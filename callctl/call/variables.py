@@ -14,7 +14,7 @@ from callctl.call.events import PastTalk
 from callctl.call.visits import place_variables, with_place
 from callctl.esl.commands import harmless
 from callctl.esl.wire import Event
-from callctl.model import Arrival, HungUpBy, Offer, QueueSettings, Reason
+from callctl.model import Arrival, HungUpBy, Offer, QueueSettings, Reason, prelude_seconds
 
 _KEPT_IN_COLUMNS = frozenset(
     {"queue", "caller_uuid", "lead_number", "call_type", "source", "account_id", "widget_id"}
@@ -184,12 +184,18 @@ def callback_variables(arrival: Arrival, owner: str) -> dict[str, str]:
 class Prelude:
     """What an agent hears, or has to do, between answering and getting the caller.
 
-    Empty texts mean nothing to hear and no key to press; `seconds` bounds it all.
+    Empty texts mean nothing to hear and no key to press. `seconds` is the time for the key, from the end of
+    the sound.
     """
 
     sound: str = ""
     key: str = ""
     seconds: float = 0.0
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long all of it may take."""
+        return prelude_seconds(self.sound, self.key, self.seconds)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to hear or to do."""

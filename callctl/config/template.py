@@ -68,7 +68,7 @@ WORDS: Mapping[type, Mapping[str, str]] = {
         "exit_keys": "Keys that end the wait (EXIT_WITH_KEY): 1*",
         "agent_announce": "What the agent hears before the caller",
         "accept_key": "The agent gets the caller only after pressing it, so no voicemail takes a call, …",
-        "accept_timeout": "… within this time",
+        "accept_timeout": "… within this time, which begins when agent-announce has ended",
         "record_template": "Talks are recorded to this file; variables of the call may stand in it",
         "callback_key": "Who presses it hangs up, keeps the place, and is called back",
         "callback_dialstring": 'How callers are called back: "sofia/gateway/trunk/{number}"',

@@ -8,6 +8,7 @@ from attrs import evolve
 from callctl.acd.effects import AgentLeaseExpired, Offered, OfferWithdrawn
 from callctl.errors import QueueEmpty, QueueFull, UnknownAgent, UnknownCall, UnknownQueue, UnknownTier
 from callctl.model import (
+    LONGEST_WHISPER_SECONDS,
     AgentRecord,
     AgentSettings,
     AgentState,
@@ -69,6 +70,14 @@ def test_a_lease_leaves_time_for_accepting_by_key() -> None:
     centre.agent("anna")
     centre.join("c1", 100.0)
     assert centre.offer().lease_until == 137.0
+
+
+@pytest.mark.fault(22)
+def test_a_lease_leaves_time_for_hearing_a_whisper_to_its_end() -> None:
+    centre = Centre(ring_timeout=20, agent_announce="sales.wav")
+    centre.agent("anna")
+    centre.join("c1", 100.0)
+    assert centre.offer().lease_until == 100.0 + 20 + LONGEST_WHISPER_SECONDS + 5
 
 
 def test_a_lease_that_runs_out_frees_the_agent_and_the_caller() -> None:

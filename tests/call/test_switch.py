@@ -14,13 +14,13 @@ from trio.testing import MockClock, memory_stream_pair
 
 from callctl.acd.floor import BRIDGE_LEASE_SECONDS
 from callctl.call.ringing import AgentUnreached
-from callctl.call.switch import CALLER_RING_SECONDS, LegState, Switch
+from callctl.call.switch import CALLER_RING_SECONDS, PARK_QUESTION_SECONDS, LegState, Switch
 from callctl.call.variables import Prelude
 from callctl.esl.connection import REPLY_SECONDS
 from callctl.esl.inbound import SILENCE_SECONDS
 from callctl.esl.wire import Event
 from callctl.ids import Ids
-from callctl.model import Arrival, Offer, OfferResult
+from callctl.model import LONGEST_WHISPER_SECONDS, Arrival, Offer, OfferResult
 from callctl.sim.dialplan import recorded_dialplan
 from callctl.sim.faults import Faults
 from callctl.sim.people import Caller, Endpoint
@@ -123,6 +123,29 @@ async def test_a_key_that_was_pressed_while_nobody_heard_of_it_is_asked_for(
             await switch.ring(evolve(OFFER, leg_uuid="next"), ARRIVAL, prelude)
         assert unreached.value.result is OfferResult.NO_ANSWER
         assert here.switch.locate("next") is None
+
+
+@pytest.mark.fault(22)
+async def test_the_end_of_a_whisper_is_asked_for_where_no_event_tells_of_it(
+    autojump_clock: MockClock,
+) -> None:
+    """This switch was asked for no CHANNEL_PARK, so the event is lost as with a connection."""
+    async with world() as here, connected(here) as switch:
+        here.switch.add_sound("long.wav", 20.0)
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=0.5))
+        began = trio.current_time()
+        assert await switch.ring(OFFER, ARRIVAL, Prelude(sound="long.wav", seconds=3)) == "leg"
+        assert 20.5 < trio.current_time() - began < 20.6 + PARK_QUESTION_SECONDS
+
+
+@pytest.mark.fault(22)
+async def test_a_whisper_that_never_ends_is_cut(autojump_clock: MockClock) -> None:
+    async with world() as here, connected(here) as switch:
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=0.5))
+        began = trio.current_time()
+        prelude = Prelude(sound="silence_stream://-1", seconds=3)
+        assert await switch.ring(OFFER, ARRIVAL, prelude) == "leg"
+        assert trio.current_time() - began == pytest.approx(0.5 + LONGEST_WHISPER_SECONDS, abs=0.2)
 
 
 async def test_a_key_for_which_nobody_can_be_asked_is_nobodys_miss(autojump_clock: MockClock) -> None:

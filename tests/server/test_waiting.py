@@ -93,6 +93,27 @@ async def test_an_agent_hears_the_whisper_before_the_caller(theatre) -> None:
     assert call["wait_seconds"] > 0.3
 
 
+@pytest.mark.fault(22)
+async def test_an_agent_hears_a_whisper_to_its_end_however_short_the_time_for_a_key(theatre) -> None:
+    async with theatre(QueueSettings(name="caller", agent_announce="long.wav", accept_timeout=0.3)) as t:
+        t.stage.switch.add_sound("long.wav", 1.5)
+        t.hire("1001", HANGS_UP)
+        await t.call(Caller())
+    [call] = t.rows("calls")
+    assert call["wait_seconds"] > 1.5
+    assert t.seen.index("runs park") < t.seen.index("bridged")
+
+
+@pytest.mark.fault(22)
+async def test_the_time_for_the_key_begins_when_the_whisper_has_ended(theatre) -> None:
+    queue = QueueSettings(name="caller", agent_announce="long.wav", accept_key="1", accept_timeout=1)
+    async with theatre(queue) as t:
+        t.stage.switch.add_sound("long.wav", 1.2)
+        t.hire("1001", Endpoint(answer_after=0.05, talk_seconds=0.2, presses=((1.5, "1"),)))
+        await t.call(Caller())
+    assert [(row["agent"], row["result"]) for row in t.rows("offers")] == [("1001", "answered")]
+
+
 async def test_an_agent_gets_the_call_only_by_pressing_the_key(theatre) -> None:
     queue = QueueSettings(name="caller", accept_key="1", accept_timeout=1)
     async with theatre(queue) as t:

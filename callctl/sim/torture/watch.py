@@ -15,7 +15,7 @@ from callctl.acd.views import AgentView, MemberView
 from callctl.call.stages import CALLBACK
 from callctl.call.switch import CALLER_RING_SECONDS
 from callctl.clock import SteadyClock
-from callctl.model import AgentState, AgentStatus
+from callctl.model import AgentState, AgentStatus, prelude_seconds
 from callctl.server import Server
 from callctl.sim.channel import Channel
 from callctl.sim.switch import Switch
@@ -96,7 +96,9 @@ class Watch:
         self._patience = longest_ring + 5.0 if climate.lost_jobs else 0.0
         self._stuck_seconds = STUCK_SECONDS + self._patience
         # An agent hears the prelude alone, and has so long for the key.
-        prelude = max(q.accept_timeout if q.accept_key or q.agent_announce else 0.0 for q in climate.queues)
+        prelude = max(
+            prelude_seconds(q.agent_announce, q.accept_key, q.accept_timeout) for q in climate.queues
+        )
         self._silence_seconds = SILENCE_SECONDS + self._patience + prelude
         self._keys = {queue.name: queue.accept_key for queue in climate.queues}
         self._since: dict[tuple[str, str], float] = {}
