@@ -65,7 +65,11 @@ class WaitMedia(StrEnum):
 
 
 class Reason(StrEnum):
-    """How a wait ends. Each call has exactly one."""
+    """How a wait ends. Each call has exactly one.
+
+    CLOSED is outside opening hours, EMPTY that nobody serves the queue. UNSEEN means that the call ended
+    while no callctl was looking, and that no bridge had been seen.
+    """
 
     BRIDGED = "BRIDGED"
     CALLER_HANGUP = "CALLER_HANGUP"
@@ -73,12 +77,14 @@ class Reason(StrEnum):
     NO_AGENT_TIMEOUT = "NO_AGENT_TIMEOUT"
     FULL = "FULL"
     EMPTY = "EMPTY"
+    CLOSED = "CLOSED"
     EXIT_WITH_KEY = "EXIT_WITH_KEY"
     OVERFLOW = "OVERFLOW"
     WITHDRAWN = "WITHDRAWN"
     TRANSFERRED = "TRANSFERRED"
     SWITCH_LOST = "SWITCH_LOST"
     ERROR = "ERROR"
+    UNSEEN = "UNSEEN"
 
 
 class Outcome(StrEnum):
@@ -98,13 +104,27 @@ OUTCOME_OF_REASON: Mapping[Reason, Outcome] = {
     Reason.NO_AGENT_TIMEOUT: Outcome.OVERFLOWED,
     Reason.FULL: Outcome.REFUSED,
     Reason.EMPTY: Outcome.REFUSED,
+    Reason.CLOSED: Outcome.REFUSED,
     Reason.EXIT_WITH_KEY: Outcome.OVERFLOWED,
     Reason.OVERFLOW: Outcome.OVERFLOWED,
     Reason.WITHDRAWN: Outcome.OVERFLOWED,
     Reason.TRANSFERRED: Outcome.OVERFLOWED,
     Reason.SWITCH_LOST: Outcome.FAILED,
     Reason.ERROR: Outcome.FAILED,
+    # Whether the caller gave up or was served is not known: it counts neither for nor against the agents.
+    Reason.UNSEEN: Outcome.FAILED,
 }
+
+
+class Direction(StrEnum):
+    """Who called: a caller from outside, or an agent."""
+
+    INCOMING = "incoming"
+    OUTGOING = "outgoing"
+
+
+DEFAULT_ACCOUNT = "default"
+"""The account of queues, agents and calls of which nothing else is said."""
 
 
 class CallState(StrEnum):
@@ -283,6 +303,8 @@ class Arrival:
     dialplan asked to keep. `place_since` is since when a caller has its place who brought it along from
     another queue (those in `came_through`) or an earlier visit; None means since joining. A `callback`
     has no caller on the line: it keeps a place, and is offered like a call when its turn comes.
+    `account` decides who may see the call, while `account_id` is what the dialplan sent. `dialled_number`
+    is the number that the caller dialled, "" if the channel does not tell.
     """
 
     call: str
@@ -292,10 +314,13 @@ class Arrival:
     arrived_at: float
     joined_at: float
     original_uuid: str = ""
+    account: str = DEFAULT_ACCOUNT
     account_id: str = ""
     widget_id: str = ""
     call_type: str = ""
     source: str = ""
+    direction: Direction = Direction.INCOMING
+    dialled_number: str = ""
     caller_number: str = ""
     caller_name: str = ""
     lead_number: str = ""
@@ -340,7 +365,12 @@ class Offer:
 
 @frozen(kw_only=True)
 class CallRecord:
-    """A row of `calls`: all that is known of one visit to a queue. Times in epoch seconds or None."""
+    """A row of `calls`: all that is known of one visit to a queue. Times in epoch seconds or None.
+
+    `recording` is the file on the switch that the talk was recorded to. `previous_visit` is the key of the
+    visit before this one, `transferred_by` the agent who sent the caller here. `disposition` and `note` are
+    the agent's words about the call. Each is "" where there is none.
+    """
 
     arrival: Arrival
     state: CallState
@@ -356,6 +386,11 @@ class CallRecord:
     hold_seconds: float = 0.0
     offers: int = 0
     position_at_entry: int = 0
+    previous_visit: str = ""
+    transferred_by: str = ""
+    recording: str = ""
+    disposition: str = ""
+    note: str = ""
 
 
 @frozen(kw_only=True)

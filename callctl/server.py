@@ -48,8 +48,8 @@ from callctl.store.loading import (
     load_open_calls,
     load_open_offers,
     load_tiers,
-    open_reader,
 )
+from callctl.store.schema import open_history
 from callctl.systemd import ServiceManager
 
 log = structlog.get_logger(__name__)
@@ -401,7 +401,7 @@ def _view(switch: Switch) -> SwitchView:
 
 
 def _read_roster(database: Path, now: float) -> _Roster:
-    connection = open_reader(database)
+    connection = open_history(database)
     try:
         return _Roster(
             agents=load_agents(connection),

@@ -32,7 +32,7 @@ def review(member: Member, now: float, *, is_entering: bool = False) -> Verdict:
     queue, arrival = member.queue, member.arrival
     settings, joined_at = queue.settings, arrival.joined_at
     if is_entering and not queue.is_open(now):
-        return Verdict(reason=Reason.OVERFLOW, target=settings.closed_target)
+        return Verdict(reason=Reason.CLOSED, target=settings.closed_target)
     timeout = timeout_at(settings, joined_at)
     if timeout <= now:
         return Verdict(reason=Reason.TIMEOUT)

@@ -16,8 +16,8 @@ from attrs import field, frozen
 from callctl.acd.distributor import Distributor
 from callctl.errors import StoreError
 from callctl.model import CallRecord, Fact, QueueSettings
-from callctl.store.connections import open_reader
 from callctl.store.journal import Journal
+from callctl.store.schema import open_history
 
 log = structlog.get_logger(__name__)
 
@@ -116,5 +116,5 @@ class House:
 
 
 def _look_up(database: Path, query: Callable[[sqlite3.Connection], T]) -> T:
-    with closing(open_reader(database)) as connection:
+    with closing(open_history(database)) as connection:
         return query(connection)

@@ -229,7 +229,7 @@ class CallSession:
         try:
             place = dispatcher.act(lambda distributor, now: distributor.join(arrival, now))
         except QueueClosed as closed:
-            return self._refuse(Reason.EMPTY, closed, self._queue.closed_target)
+            return self._refuse(Reason.CLOSED, closed, self._queue.closed_target)
         except (QueueFull, QueueEmpty, UnknownQueue) as refusal:
             return self._refuse(_REFUSALS[type(refusal)], refusal)
         self._log.info("call joined", position=place.position, resumes=arrival.resumes)

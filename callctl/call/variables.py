@@ -14,7 +14,7 @@ from callctl.call.events import PastTalk
 from callctl.call.visits import place_variables, with_place
 from callctl.esl.commands import harmless
 from callctl.esl.wire import Event
-from callctl.model import Arrival, HungUpBy, Offer, QueueSettings, Reason, prelude_seconds
+from callctl.model import DEFAULT_ACCOUNT, Arrival, HungUpBy, Offer, QueueSettings, Reason, prelude_seconds
 
 _KEPT_IN_COLUMNS = frozenset(
     {"queue", "caller_uuid", "lead_number", "call_type", "source", "account_id", "widget_id"}
@@ -52,10 +52,12 @@ def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str,
         arrived_at=_microseconds(data.get("Caller-Channel-Created-Time")) or now,
         joined_at=min(joined_at, now) if joined_at is not None else now,
         original_uuid=variable("caller_uuid") or data.uuid,
+        account=variable("account_id") or DEFAULT_ACCOUNT,
         account_id=variable("account_id"),
         widget_id=variable("widget_id"),
         call_type=variable("call_type"),
         source=variable("source"),
+        dialled_number=_dialled_number(data),
         caller_number=_text(data.get("Caller-Caller-ID-Number")),
         caller_name=_text(data.get("Caller-Caller-ID-Name")),
         lead_number=variable("lead_number"),
@@ -68,6 +70,23 @@ def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str,
         resumes=(int(_number(data.variable("callctl_resumes")) or 0) + 1) if known_call else 0,
     )
     return with_place(arrival, data) if known_call else arrival
+
+
+OWN_EXTENSIONS = "callctl-"
+"""What the names of the dialplan's own extensions begin with: such a destination is no dialled number."""
+
+
+def _dialled_number(data: Event) -> str:
+    """Return the number that the caller dialled, "" if the channel does not tell.
+
+    `callctl_dialled_number` is the dialplan's word. The destination is that of the last transfer, which
+    callctl's own dialplan uses to get here; a SIP channel keeps the user of the request beside it.
+    """
+    said = _text(data.variable("callctl_dialled_number"))
+    destination = _text(data.get("Caller-Destination-Number"))
+    if said or not destination.startswith(OWN_EXTENSIONS):
+        return said or destination
+    return _text(data.variable("sip_req_user"))
 
 
 def parse_skills(text: str) -> dict[str, int]:

@@ -15,7 +15,7 @@ from callctl.cli.story import tell
 from callctl.cli.target import need_server
 from callctl.config import Config
 from callctl.model import CallRecord, Outcome, Reason
-from callctl.store.connections import open_reader
+from callctl.store.schema import open_history
 from callctl.store.timeline import MOST_CALLS, CallFilter, Visit, call_timeline, list_calls
 
 COLUMNS = ("joined", "call", "queue", "number", "state", "reason", "agent", "wait", "talk", "offers")
@@ -76,7 +76,7 @@ def list_(
         until=until,
         live=is_live or None,
     )
-    with closing(open_reader(config.server.database)) as connection:
+    with closing(open_history(config.server.database)) as connection:
         page = list_calls(connection, wanted, limit=limit)
     rows = [_row(record) for record in page.calls]
     if as_json:
@@ -98,7 +98,7 @@ def show(config: Config, uuid: str, as_json: bool) -> None:
     Example:
       callctl call show 0b03ae27
     """
-    with closing(open_reader(config.server.database)) as connection:
+    with closing(open_history(config.server.database)) as connection:
         visits = call_timeline(connection, uuid)
     if as_json:
         print_json([_visit(visit) for visit in visits])
@@ -173,7 +173,7 @@ def _order(config: Config, uuid: str, order: str, body: Mapping[str, object] | N
     """Give the server an order for the call that has this UUID, or the only one that begins so."""
     client = need_server(config)
     if len(uuid) < LENGTH_OF_UUID:
-        with closing(open_reader(config.server.database)) as connection:
+        with closing(open_history(config.server.database)) as connection:
             uuid = call_timeline(connection, uuid)[-1].call.arrival.uuid
     client.post(path_of("calls", uuid, order), body)
 

@@ -14,8 +14,8 @@ from callctl.cli.output import print_json, print_rows
 from callctl.cli.target import need_server
 from callctl.config import Config
 from callctl.model import AgentState
-from callctl.store.connections import open_reader
 from callctl.store.reports import By, Selection, report_calls
+from callctl.store.schema import open_history
 
 COLUMNS = ("queue", "waiting", "longest_wait", "agents", "free", "service_level_today", "answered_today")
 MEMBER_COLUMNS = ("position", "caller_number", "caller_name", "waited", "score", "state", "offered_to")
@@ -76,7 +76,7 @@ _NO_CALLS: Shape = {"service_level_today": None, "offered_today": 0, "answered_t
 
 def _today(config: Config) -> Mapping[str, Shape]:
     """Return each queue's figures since midnight, UTC, by the thresholds of its configuration."""
-    with closing(open_reader(config.server.database)) as connection:
+    with closing(open_history(config.server.database)) as connection:
         figures = report_calls(connection, Selection(since=moment("today")), by=By.QUEUE)
     return {
         each.group: {

@@ -14,7 +14,6 @@ from callctl.cli.options import config_option, json_option, time_option
 from callctl.cli.output import print_json, print_rows, text_of
 from callctl.config import Config
 from callctl.records.printable import csv_cell
-from callctl.store.connections import open_reader
 from callctl.store.metrics import (
     ABANDONMENT_WORDS,
     AHT_WORDS,
@@ -26,6 +25,7 @@ from callctl.store.metrics import (
     Formula,
 )
 from callctl.store.reports import By, Selection, report_agents, report_calls
+from callctl.store.schema import open_history
 
 BY_AGENT = "agent"
 GROUPS = [*(each.value for each in By), BY_AGENT]
@@ -83,7 +83,7 @@ def command(
       callctl report --from today --by queue --service-level ignore-abandons --threshold 30
     """
     selection = Selection(since=since, until=until, queue=queue, agent=agent, account_id=account)
-    with closing(open_reader(config.server.database)) as connection:
+    with closing(open_history(config.server.database)) as connection:
         if by == BY_AGENT:
             rows = [agent_row(figures) for figures in report_agents(connection, selection, now=time.time())]
         else:

@@ -18,7 +18,7 @@ from callctl.config.paths import control_socket
 from callctl.errors import CallctlError
 from callctl.model import AgentRecord, AgentState, AgentStatus
 from callctl.store import roster as store
-from callctl.store.connections import open_reader
+from callctl.store.schema import open_history
 
 
 def running_server(config: Config) -> ControlClient | None:
@@ -59,7 +59,7 @@ def read_roster(config: Config) -> Roster:
         return ServerKeeper(client).roster()
     if not config.server.database.exists():
         return _laid_over(config, Roster((), ()))
-    with closing(open_reader(config.server.database)) as connection:
+    with closing(open_history(config.server.database)) as connection:
         return _laid_over(config, Roster(store.load_agents(connection), store.load_tiers(connection)))
 
 

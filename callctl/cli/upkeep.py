@@ -14,11 +14,12 @@ from callctl.cli.output import progress_bar
 from callctl.config import Config
 from callctl.store import backup as store_backup
 from callctl.store import upkeep as store_upkeep
-from callctl.store.connections import ServerLock, open_reader
+from callctl.store.connections import ServerLock
 from callctl.store.export import export_csv, export_json
 from callctl.store.queue_log import export_queue_log
 from callctl.store.reports import Selection
 from callctl.store.schema import migrate as store_migrate
+from callctl.store.schema import open_history
 
 FILE = click.Path(path_type=Path)
 
@@ -68,8 +69,8 @@ def migrate(config: Config) -> None:
       callctl migrate
     """
     database = config.server.database
-    with ServerLock(database):
-        done = store_migrate(database)
+    with ServerLock(database), progress_bar() as progress:
+        done = store_migrate(database, progress=progress)
     if done.from_version == done.to_version:
         click.echo(f"{database} has version {done.to_version} already")
     else:
@@ -114,7 +115,7 @@ def export(
     """
     selection = Selection(since=since, until=until, queue=queue, agent=agent)
     exports = {"csv": export_csv, "json": export_json, "queue-log": export_queue_log}
-    with closing(open_reader(config.server.database)) as connection:
+    with closing(open_history(config.server.database)) as connection:
         lines: Iterator[str] = exports[form](connection, selection)
         for line in lines:
             click.echo(line, nl=False)

@@ -10,21 +10,13 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from callctl.clock import iso_utc
 from callctl.errors import StoreError
 from callctl.store.connections import ServerLock, beside, is_damage, open_reader, store_error
-from callctl.store.schema import version_of
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much; for a progress bar or a line."""
-
-
-def no_progress(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+from callctl.store.schema import Progress, no_progress, version_of
 
 
 def backup(path: Path, target: Path, progress: Progress = no_progress) -> None:

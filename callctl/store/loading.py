@@ -10,6 +10,8 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from callctl.clock import iso_utc
 from callctl.errors import StoreError
@@ -21,6 +23,7 @@ from callctl.model import (
     Arrival,
     CallRecord,
     CallState,
+    Direction,
     HungUpBy,
     OfferRecord,
     OfferResult,
@@ -30,6 +33,8 @@ from callctl.model import (
 )
 from callctl.store.connections import open_reader
 from callctl.store.rows import Value
+
+Word = TypeVar("Word", bound=StrEnum)
 
 __all__ = [
     "agent_of",
@@ -127,6 +132,17 @@ def _epoch(text: str | None) -> float | None:
     return None if text is None else epoch(text)
 
 
+def _word(kind: type[Word], row: sqlite3.Row, column: str) -> Word:
+    try:
+        return kind(row[column])
+    except ValueError as error:
+        key = row["name" if "name" in row.keys() else "id"]  # noqa: SIM118 - a row is no mapping
+        raise StoreError(
+            f"the database says {row[column]!r} as {column} of {key}, which this callctl does not know; "
+            "was it changed by hand, or written by another version?"
+        ) from error
+
+
 def agent_of(row: sqlite3.Row) -> AgentRecord:
     """Return the record of a row of `agents`."""
     settings = AgentSettings(
@@ -142,8 +158,8 @@ def agent_of(row: sqlite3.Row) -> AgentRecord:
     )
     return AgentRecord(
         settings=settings,
-        status=AgentStatus(row["status"]),
-        state=AgentState(row["state"]),
+        status=_word(AgentStatus, row, "status"),
+        state=_word(AgentState, row, "state"),
         reason=row["reason"],
         misses=row["misses"],
         calls_answered=row["calls_answered"],
@@ -164,10 +180,13 @@ def call_of(row: sqlite3.Row) -> CallRecord:
         arrived_at=epoch(row["arrived_at"]),
         joined_at=epoch(row["joined_at"]),
         original_uuid=row["original_uuid"],
+        account=row["account"],
         account_id=row["account_id"],
         widget_id=row["widget_id"],
         call_type=row["call_type"],
         source=row["source"],
+        direction=_word(Direction, row, "direction"),
+        dialled_number=row["dialled_number"],
         caller_number=row["caller_number"],
         caller_name=row["caller_name"],
         lead_number=row["lead_number"],
@@ -185,10 +204,10 @@ def call_of(row: sqlite3.Row) -> CallRecord:
     )
     return CallRecord(
         arrival=arrival,
-        state=CallState(row["state"]),
-        outcome=None if row["outcome"] is None else Outcome(row["outcome"]),
-        reason=None if row["reason"] is None else Reason(row["reason"]),
-        hung_up_by=None if row["hung_up_by"] is None else HungUpBy(row["hung_up_by"]),
+        state=_word(CallState, row, "state"),
+        outcome=None if row["outcome"] is None else _word(Outcome, row, "outcome"),
+        reason=None if row["reason"] is None else _word(Reason, row, "reason"),
+        hung_up_by=None if row["hung_up_by"] is None else _word(HungUpBy, row, "hung_up_by"),
         hangup_cause=row["hangup_cause"],
         agent=row["agent"],
         agent_uuid=row["agent_uuid"],
@@ -198,6 +217,11 @@ def call_of(row: sqlite3.Row) -> CallRecord:
         hold_seconds=row["hold_seconds"],
         offers=row["offers"],
         position_at_entry=row["position_at_entry"],
+        previous_visit=row["previous_visit"],
+        transferred_by=row["transferred_by"],
+        recording=row["recording"],
+        disposition=row["disposition"],
+        note=row["note"],
     )
 
 
@@ -211,6 +235,6 @@ def offer_of(row: sqlite3.Row) -> OfferRecord:
         offered_at=epoch(row["offered_at"]),
         answered_at=_epoch(row["answered_at"]),
         ended_at=_epoch(row["ended_at"]),
-        result=OfferResult(row["result"]),
+        result=_word(OfferResult, row, "result"),
         cause=row["cause"],
     )

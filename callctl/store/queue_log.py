@@ -75,7 +75,7 @@ SELECT joined_at, 1, uuid, queue, 'NONE', 'ENTERQUEUE', '', caller_number, posit
 FROM selected WHERE NOT {_WAS_REFUSED}
 UNION ALL
 SELECT joined_at, 1, uuid, queue, 'NONE', 'JOINEMPTY', NULL, NULL, NULL, NULL, NULL
-FROM selected WHERE {_WAS_REFUSED} AND reason = 'EMPTY'
+FROM selected WHERE {_WAS_REFUSED} AND reason IN ('EMPTY', 'CLOSED')
 UNION ALL
 SELECT offers.ended_at, 2, uuid, queue, offers.agent, 'RINGNOANSWER',
   CAST(1000 * ring_seconds AS INTEGER), NULL, NULL, NULL, NULL
@@ -98,6 +98,7 @@ UNION ALL
 SELECT ended_at, 4, uuid, queue, 'NONE',
   CASE reason
     WHEN 'EMPTY' THEN 'EXITEMPTY'
+    WHEN 'CLOSED' THEN 'EXITEMPTY'
     WHEN 'WITHDRAWN' THEN 'WITHDRAW'
     WHEN 'TIMEOUT' THEN 'EXITWITHTIMEOUT'
     WHEN 'NO_AGENT_TIMEOUT' THEN 'EXITWITHTIMEOUT'

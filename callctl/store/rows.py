@@ -16,15 +16,24 @@ from attrs import frozen
 
 from callctl.clock import iso_utc
 from callctl.model import (
+    DEFAULT_ACCOUNT,
     AgentRecord,
     AgentRemoved,
     AgentSpan,
+    AgentState,
+    AgentStatus,
     CallEvent,
     CallRecord,
+    CallState,
     Decision,
+    Direction,
     Fact,
+    HungUpBy,
     OfferRecord,
+    OfferResult,
+    Outcome,
     QueueTargets,
+    Reason,
     Tier,
     TierRemoved,
 )
@@ -43,6 +52,21 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "queue_targets": ("queue",),
 }
 """What identifies a row, by table."""
+
+
+WORDS: Mapping[str, Mapping[str, type[StrEnum]]] = {
+    "calls": {
+        "direction": Direction,
+        "state": CallState,
+        "outcome": Outcome,
+        "reason": Reason,
+        "hung_up_by": HungUpBy,
+    },
+    "offers": {"result": OfferResult},
+    "agents": {"status": AgentStatus, "state": AgentState},
+    "agent_spans": {"status": AgentStatus, "state": AgentState},
+}
+"""The columns that hold one of some words, by table. A column that may be empty holds NULL then."""
 
 
 class Action(StrEnum):
@@ -70,6 +94,13 @@ class Entry:
     def values(self) -> tuple[Value, ...]:
         """Return the parameters of `sql`."""
         return tuple(self.row.values())
+
+    def check(self) -> None:
+        """Raise ValueError if a column holds a word that it cannot hold; the tables do not say so."""
+        for column, kind in WORDS.get(self.table, {}).items():
+            word = self.row.get(column)
+            if word is not None and word not in _words(kind):
+                raise ValueError(f"{word!r} is no {column} that this callctl knows")
 
 
 def coalescing_key(fact: Fact, removals: int) -> Hashable | None:
@@ -110,6 +141,14 @@ def entries_of(fact: Fact) -> list[Entry]:
             return [Entry(Action.PUT, table, _clean(columns(fact)))]
 
 
+def as_of_now(entry: Entry) -> Entry:
+    """Return a row that an older callctl left in the spill, with what this one would have put into it."""
+    if entry.table != "calls" or entry.action is not Action.PUT or "account" in entry.row:
+        return entry
+    account = entry.row.get("account_id") or DEFAULT_ACCOUNT
+    return Entry(entry.action, entry.table, {**entry.row, "account": account})
+
+
 CLOSE_EARLIER_SPANS = """
 UPDATE agent_spans
 SET ended_at = (SELECT min(later.started_at) FROM agent_spans AS later
@@ -119,6 +158,11 @@ WHERE agent = ? AND ended_at IS NULL
               WHERE later.agent = agent_spans.agent AND later.started_at > agent_spans.started_at)
 """
 """A crash leaves an agent's last span open: it ended when the next one began."""
+
+
+@cache
+def _words(kind: type[StrEnum]) -> frozenset[str]:
+    return frozenset(member.value for member in kind)
 
 
 @cache
@@ -147,11 +191,14 @@ def _call(fact: CallRecord) -> dict[str, Value]:
         "uuid": arrival.uuid,
         "original_uuid": arrival.original_uuid,
         "switch": arrival.switch,
+        "account": arrival.account,
         "account_id": arrival.account_id,
         "widget_id": arrival.widget_id,
         "call_type": arrival.call_type,
         "source": arrival.source,
+        "direction": str(arrival.direction),
         "queue": arrival.queue,
+        "dialled_number": arrival.dialled_number,
         "caller_number": arrival.caller_number,
         "caller_name": arrival.caller_name,
         "lead_number": arrival.lead_number,
@@ -183,6 +230,11 @@ def _call(fact: CallRecord) -> dict[str, Value]:
         "offers": fact.offers,
         "position_at_entry": fact.position_at_entry,
         "resumes": arrival.resumes,
+        "previous_visit": fact.previous_visit,
+        "transferred_by": fact.transferred_by,
+        "recording": fact.recording,
+        "disposition": fact.disposition,
+        "note": fact.note,
     }
 
 

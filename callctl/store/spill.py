@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from callctl.store.rows import KEYS, Action, Entry
+from callctl.store.rows import KEYS, Action, Entry, as_of_now
 
 TORN_LINE_BYTES = 1 << 20
 """How far back a line that a crash tore off is looked for; a row is a few kilobytes at most."""
@@ -112,7 +112,7 @@ def _entry(line: bytes) -> Entry | None:
         entry = Entry(Action(action), table, row)
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
-    return entry if table in KEYS and _is_row(row) else None
+    return as_of_now(entry) if table in KEYS and _is_row(row) else None
 
 
 def _is_row(row: object) -> bool:

@@ -1,11 +1,15 @@
-"""The tables as SQLite knows them: the first step of the schema, with a comment on every column.
+"""The tables as SQLite knows them, with a comment on every column.
 
 The comments stand inside the statements, so that `.schema` in the sqlite3 shell explains itself. A text
-that is not known is '', a time or a duration that is not known (yet) is NULL. What once was released here
-is never changed: a later schema is a later step in `schema`.
+that is not known is '', a time or a duration that is not known (yet) is NULL. Which words a column may hold
+(the reasons, outcomes, states and results) is not said here but in the model, and checked by `rows`, so that
+a new word needs no new table. What once was released here is never changed: a later schema is a later step in
+`schema`, and what such a step has rebuilt stands in `old_tables`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 CALLS = """
 CREATE TABLE calls (
@@ -15,11 +19,14 @@ CREATE TABLE calls (
   uuid TEXT NOT NULL,                       -- the caller's channel on its switch
   original_uuid TEXT NOT NULL,              -- caller_uuid: the channel the call began as
   switch TEXT NOT NULL,                     -- the FreeSWITCH that has the call
-  account_id TEXT NOT NULL,                 -- from the dialplan
+  account TEXT NOT NULL DEFAULT 'default',  -- whose call it is: decides who may see it
+  account_id TEXT NOT NULL,                 -- from the dialplan, as it was sent
   widget_id TEXT NOT NULL,                  -- from the dialplan
   call_type TEXT NOT NULL,                  -- from the dialplan
   source TEXT NOT NULL,                     -- from the dialplan
+  direction TEXT NOT NULL DEFAULT 'incoming',  -- incoming, or outgoing: an agent called
   queue TEXT NOT NULL,                      -- the queue that was visited
+  dialled_number TEXT NOT NULL DEFAULT '',  -- the number that the caller dialled
   caller_number TEXT NOT NULL,              -- who calls
   caller_name TEXT NOT NULL,                -- who calls, as the network says
   lead_number TEXT NOT NULL,                -- the lead's number, from the dialplan
@@ -33,15 +40,10 @@ CREATE TABLE calls (
   came_through TEXT NOT NULL,               -- queues the caller brought the place along from: JSON list
   callback INTEGER NOT NULL                 -- 1: nobody is on the line, and the caller is called back
     CHECK (callback IN (0, 1)),
-  state TEXT NOT NULL                       -- where the call stands
-    CHECK (state IN ('waiting', 'ringing', 'bridging', 'talking', 'ended')),
-  outcome TEXT                              -- the reason summed up
-    CHECK (outcome IN ('handled', 'abandoned', 'overflowed', 'refused', 'failed')),
-  reason TEXT                               -- how the wait ended; NULL while it goes on
-    CHECK (reason IN ('BRIDGED', 'CALLER_HANGUP', 'TIMEOUT', 'NO_AGENT_TIMEOUT', 'FULL', 'EMPTY',
-      'EXIT_WITH_KEY', 'OVERFLOW', 'WITHDRAWN', 'TRANSFERRED', 'SWITCH_LOST', 'ERROR')),
-  hung_up_by TEXT                           -- whose hangup ended the call
-    CHECK (hung_up_by IN ('caller', 'agent', 'callctl', 'switch')),
+  state TEXT NOT NULL,                      -- where the call stands: waiting, talking, ended, ...
+  outcome TEXT,                             -- the reason summed up: handled, abandoned, ...
+  reason TEXT,                              -- how the wait ended; NULL while it goes on
+  hung_up_by TEXT,                          -- whose hangup ended the call: caller, agent, callctl, switch
   hangup_cause TEXT NOT NULL,               -- FreeSWITCH's cause of the caller's hangup
   agent TEXT NOT NULL,                      -- the agent who answered
   agent_uuid TEXT NOT NULL,                 -- that agent's channel
@@ -58,6 +60,11 @@ CREATE TABLE calls (
   offers INTEGER NOT NULL CHECK (offers >= 0),           -- how many agents' phones rang for it
   position_at_entry INTEGER NOT NULL,       -- 1 = next; 0 = never stood in the queue
   resumes INTEGER NOT NULL,                 -- how often the caller came back to the same place
+  previous_visit TEXT NOT NULL DEFAULT '',  -- calls.id: the visit before this one of the same caller
+  transferred_by TEXT NOT NULL DEFAULT '',  -- the agent who sent the caller here
+  recording TEXT NOT NULL DEFAULT '',       -- the file on the switch that the talk was recorded to
+  disposition TEXT NOT NULL DEFAULT '',     -- what the call was about, as the agent says
+  note TEXT NOT NULL DEFAULT '',            -- the agent's own words about it
   CHECK ((reason IS NULL) = (outcome IS NULL)),
   CHECK ((state = 'ended') = (ended_at IS NOT NULL)),
   CHECK (state <> 'ended' OR reason IS NOT NULL)
@@ -76,9 +83,7 @@ CREATE TABLE offers (
   ended_at TEXT,                  -- when the phone rang no more (UTC); NULL while it rings
   ring_seconds REAL               -- offered to ended, in seconds
     CHECK (ring_seconds >= 0),
-  result TEXT NOT NULL            -- what became of it
-    CHECK (result IN ('ringing', 'answered', 'busy', 'rejected', 'no-answer', 'unreachable',
-      'cancelled', 'failed', 'unknown')),
+  result TEXT NOT NULL,           -- what became of it: answered, no-answer, busy, ...
   cause TEXT NOT NULL             -- FreeSWITCH's cause, such as USER_BUSY
 ) STRICT
 """
@@ -108,10 +113,8 @@ CREATE TABLE agents (
   busy_delay_time REAL NOT NULL,        -- seconds without offers after a busy one
   no_answer_delay_time REAL NOT NULL,   -- seconds without offers after any other miss
   skills TEXT NOT NULL,                 -- JSON, level by skill
-  status TEXT NOT NULL                  -- chosen by a person
-    CHECK (status IN ('Logged Out', 'Available', 'Available (On Demand)', 'On Break')),
-  state TEXT NOT NULL                   -- set by the machine
-    CHECK (state IN ('Waiting', 'Reserved', 'Receiving', 'In a queue call', 'Wrap-up', 'Idle')),
+  status TEXT NOT NULL,                 -- chosen by a person: Available, On Break, ...
+  state TEXT NOT NULL,                  -- set by the machine: Waiting, Wrap-up, ...
   reason TEXT NOT NULL,                 -- why this status, such as lunch
   misses INTEGER NOT NULL,              -- offers missed in a row
   calls_answered INTEGER NOT NULL,      -- ever
@@ -140,10 +143,8 @@ CREATE TABLE agent_spans (
   started_at TEXT NOT NULL,       -- when it began (UTC)
   ended_at TEXT                   -- when it ended (UTC); NULL = it is now
     CHECK (ended_at >= started_at),
-  status TEXT NOT NULL            -- chosen by a person
-    CHECK (status IN ('Logged Out', 'Available', 'Available (On Demand)', 'On Break')),
-  state TEXT NOT NULL             -- set by the machine
-    CHECK (state IN ('Waiting', 'Reserved', 'Receiving', 'In a queue call', 'Wrap-up', 'Idle')),
+  status TEXT NOT NULL,           -- chosen by a person: Available, On Break, ...
+  state TEXT NOT NULL,            -- set by the machine: Waiting, Wrap-up, ...
   reason TEXT NOT NULL,           -- why this status, such as lunch
   call_id TEXT NOT NULL,          -- calls.id: the call it was about, '' if none
   seconds REAL                    -- how long it lasted; NULL = it is now
@@ -182,6 +183,9 @@ CREATE TABLE meta (
   value TEXT NOT NULL             -- a time in UTC
 ) STRICT, WITHOUT ROWID
 """
+
+REBUILT: Mapping[str, str] = {"calls": CALLS, "offers": OFFERS, "agents": AGENTS, "agent_spans": AGENT_SPANS}
+"""The tables that the third step rebuilds, by name; all others are as the first step made them."""
 
 TABLES = (CALLS, OFFERS, CALL_EVENTS, AGENTS, TIERS, AGENT_SPANS, DECISIONS, QUEUE_TARGETS, META)
 

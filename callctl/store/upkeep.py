@@ -12,11 +12,10 @@ from attrs import frozen
 
 from callctl.clock import iso_utc
 from callctl.errors import StoreError
-from callctl.store.backup import Progress, no_progress
 from callctl.store.connections import beside, connect, open_reader, store_error, transaction
 from callctl.store.loading import select
-from callctl.store.rows import Value
-from callctl.store.schema import SCHEMA_VERSION, version_of
+from callctl.store.rows import WORDS, Value
+from callctl.store.schema import SCHEMA_VERSION, Progress, no_progress, version_of
 
 PRUNE_CALLS = 200
 """How many calls, with all that belongs to them, go in one step: the database is held for about 20 ms."""
@@ -173,8 +172,24 @@ def _broken_spans(reader: sqlite3.Connection) -> list[str]:
     return [f"{breaks} gaps or overlaps in agents' time, the first of {agent} at {at}"] if breaks else []
 
 
+def _unknown_words(reader: sqlite3.Connection) -> list[str]:
+    problems = []
+    for table, columns in WORDS.items():
+        for column, kind in columns.items():
+            known = ", ".join(f"'{member.value}'" for member in kind)
+            rows = select(
+                reader,
+                f"SELECT {column}, count(*) FROM {table} WHERE {column} NOT IN ({known}) GROUP BY {column}",
+            )
+            problems += [
+                f"{count} rows of {table} have the unknown {column} {word!r}" for word, count in rows
+            ]
+    return problems
+
+
 _FINDINGS: dict[str, Callable[[sqlite3.Connection], list[str]]] = {
     "looking for damage": _damage,
     "looking for rows of no call": _orphans,
     "looking at agents' time": _broken_spans,
+    "looking for unknown words": _unknown_words,
 }

@@ -6,6 +6,8 @@ in `queue_targets`; where a queue has none there, the defaults stand. Days and h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 DEFAULT_SERVICE_LEVEL_SECONDS = 20.0
 """The threshold T of a queue that says nothing else (`service-level-seconds`)."""
 
@@ -138,4 +140,10 @@ GROUP BY caller_number
 ORDER BY abandoned_at DESC
 """
 
-VIEWS = (HISTORY, QUEUE_INTERVALS, AGENT_DAYS, ABANDONED_CALLERS)
+VIEWS: Mapping[str, str] = {
+    "history": HISTORY,
+    "queue_intervals": QUEUE_INTERVALS,
+    "agent_days": AGENT_DAYS,
+    "abandoned_callers": ABANDONED_CALLERS,
+}
+"""All views, by name."""

@@ -13,21 +13,27 @@ import time
 from collections.abc import Sequence, Set
 from pathlib import Path
 
+import structlog
 from attrs import frozen
 
 from callctl.errors import StoreError
 from callctl.model import Fact
 from callctl.store.connections import BUSY_SECONDS, beside, connect, store_error, transaction
 from callctl.store.rows import CLOSE_EARLIER_SPANS, Action, Entry, Row, Value, entries_of
-from callctl.store.schema import migrate, version_of
+from callctl.store.schema import Progress, migrate, version_of
 from callctl.store.spill import Spill
 
 REPLAY_ROWS = 2000
 """How many rows of the spill go into one transaction: about 50 ms of holding the database."""
 
+LOG_PROGRESS_SECONDS = 10.0
+"""How often a long migration says how far it is."""
+
 WAL_LIMIT_BYTES = 64 << 20
 """To what size the write-ahead log shrinks again after a reader has held it open for long."""
 
+
+log = structlog.get_logger(__name__)
 
 _OPENED = (
     "INSERT INTO meta (key, value) VALUES ('opened_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
@@ -149,7 +155,7 @@ class Writer:
                 # batches make that one fsync in 20 ms at most.
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
-                migrate(self._path, connection)
+                migrate(self._path, connection, _log_progress())
                 # A file that may only be read is found out here, and not with the first call.
                 connection.execute(_OPENED)
             except BaseException:
@@ -211,11 +217,25 @@ class Writer:
         return str(error)
 
 
+def _log_progress() -> Progress:
+    """Return what logs a migration's progress: each thing that is begun, and again every ten seconds."""
+    last: tuple[str, float] = ("", 0.0)
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if what != last[0] or now - last[1] >= LOG_PROGRESS_SECONDS:
+            last = (what, now)
+            log.info("bringing the database to this version", what=what, done=done, total=total)
+
+    return told
+
+
 def _is_the_rows_fault(error: Exception) -> bool:
-    """Say whether a row is wrong, and not the database: a check, a type, a column of another version."""
+    """Say whether a row is wrong, and not the database: a word, a check, a type, an unknown column."""
     if isinstance(error, sqlite3.OperationalError):
         return error.sqlite_errorcode == sqlite3.SQLITE_ERROR
-    return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError)
+    return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError | ValueError)
 
 
 def _write(connection: sqlite3.Connection, entries: Sequence[Entry], settled: Set[str]) -> set[str]:
@@ -227,6 +247,7 @@ def _write(connection: sqlite3.Connection, entries: Sequence[Entry], settled: Se
     groups: dict[str, list[tuple[Value, ...]]] = {}
     in_order: list[Entry] = []
     for entry in entries:
+        entry.check()
         if keep_order and entry.table in ("agents", "tiers"):
             in_order.append(entry)
         else:

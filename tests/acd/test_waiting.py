@@ -304,7 +304,7 @@ def test_a_closed_queue_refuses_or_sends_on() -> None:
     centre.queue("q", 10 * 3600.0, hours=OFFICE, closed_target="extension:closed")
     assert centre.d.queues(17 * 3600.0)[0].is_open is False
     centre.join("c2", 17 * 3600.0)
-    assert centre.effects() == [WaitOver("c2", Reason.OVERFLOW, "extension:closed")]
+    assert centre.effects() == [WaitOver("c2", Reason.CLOSED, "extension:closed")]
     assert [view.call for view in centre.d.members(17 * 3600.0)] == ["c1"]
 
 

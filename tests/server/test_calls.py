@@ -15,9 +15,11 @@ from tests.server.conftest import ANSWERS, HANGS_UP
 async def test_an_answered_call_is_in_the_history_with_all_that_the_dialplan_said(theatre) -> None:
     variables = {
         "lead_number": "4930987",
+        "account": "acme",
         "account_id": "acme",
         "widget_id": "w7",
         "call_type": "callback",
+        "direction": "incoming",
         "source": "web",
         "cc_export_vars": "campaign",
         "campaign": "spring; 'drop' {it}",
@@ -34,9 +36,11 @@ async def test_an_answered_call_is_in_the_history_with_all_that_the_dialplan_sai
         "queue": "caller",
         "switch": "fs1",
         "lead_number": "4930987",
+        "account": "acme",
         "account_id": "acme",
         "widget_id": "w7",
         "call_type": "callback",
+        "direction": "incoming",
         "source": "web",
         "caller_number": "4930123",
         "caller_name": "Ada 'Ü' Caller",

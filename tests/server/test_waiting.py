@@ -190,7 +190,7 @@ async def test_a_closed_queue_sends_the_caller_where_it_says(theatre) -> None:
         t.hire("1001", HANGS_UP, queue="night")
         await t.call(Caller(variables={"queue": "day"}))
     assert [(row["queue"], row["reason"]) for row in t.rows("calls")] == [
-        ("day", "OVERFLOW"),
+        ("day", "CLOSED"),
         ("night", "BRIDGED"),
     ]
 

@@ -426,20 +426,23 @@ async def test_a_row_that_the_schema_forbids_holds_up_no_other_and_is_kept_besid
     impossible = evolve(waiting("bad"), offers=-1)
     beyond = evolve(waiting("worse"), offers=1 << 70)
     never = waiting("worst", joined_at=float("nan"))
+    unheard_of = evolve(waiting("weird"), state="dreaming")
     async with trio.open_nursery() as nursery:
         journal = journal_on(path)
         await nursery.start(journal.run)
-        journal.record(waiting("a"), impossible, beyond, never, waiting("b"))
+        journal.record(waiting("a"), impossible, beyond, never, unheard_of, waiting("b"))
         await journal.flush()
-        assert journal.statistics().rejected_rows == 3
+        assert journal.statistics().rejected_rows == 4
         nursery.cancel_scope.cancel()
     assert rows(path, "SELECT id FROM calls ORDER BY id") == [("a",), ("b",)]
     kept = [json.loads(line) for line in path.with_name("callctl.db.rejected.jsonl").read_text().splitlines()]
-    assert [isinstance(line["row"], str) or line["row"]["id"] for line in kept] == [True, "bad", "worse"]
+    ids = [isinstance(line["row"], str) or line["row"]["id"] for line in kept]
+    assert ids == [True, "bad", "worse", "weird"]
     assert "CHECK constraint failed" in kept[1]["why"]
     said = capsys.readouterr().out
     assert said.count("the database forbids rows") == 1
-    assert "times=3" in said
+    assert "times=4" in said
+    assert kept[3]["why"] == "calls: 'dreaming' is no state that this callctl knows"
 
 
 @pytest.mark.usefixtures("capsys")  # Else the log goes to a file, which cannot grow either.

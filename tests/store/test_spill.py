@@ -105,3 +105,8 @@ def test_a_line_that_is_no_row_is_set_apart(spill: Spill, line: bytes) -> None:
     assert portion.unreadable == [line.decode("utf-8", "replace")]
     spill.mark_replayed(portion)
     assert not spill.path.exists()
+
+
+def test_a_call_that_an_older_callctl_left_gets_its_account(spill: Spill) -> None:
+    spill.append([Entry(Action.PUT, "calls", {"id": name, "account_id": name}) for name in ("", "acme")])
+    assert [found.row["account"] for found in drain(spill)] == ["default", "acme"]

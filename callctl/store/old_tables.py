@@ -1,0 +1,129 @@
+"""The tables of version 1 and 2 that `schema` has rebuilt since, word for word as they were released.
+
+They are made in a new database as well, and rebuilt while they are empty, so that every database has gone
+the same way. Each listed the words that a column may hold; a new reason for the end of a call meant a new
+table. The words now stand in the model, and `rows` checks them.
+"""
+
+from __future__ import annotations
+
+CALLS = """
+CREATE TABLE calls (
+  -- One row per visit of a call to a queue; a call that visits two queues has two rows with one uuid.
+  -- Times are UTC text (2026-11-22T15:50:01.123Z), durations are seconds.
+  id TEXT NOT NULL PRIMARY KEY,             -- our key of the visit; the channel carries it as callctl_call
+  uuid TEXT NOT NULL,                       -- the caller's channel on its switch
+  original_uuid TEXT NOT NULL,              -- caller_uuid: the channel the call began as
+  switch TEXT NOT NULL,                     -- the FreeSWITCH that has the call
+  account_id TEXT NOT NULL,                 -- from the dialplan
+  widget_id TEXT NOT NULL,                  -- from the dialplan
+  call_type TEXT NOT NULL,                  -- from the dialplan
+  source TEXT NOT NULL,                     -- from the dialplan
+  queue TEXT NOT NULL,                      -- the queue that was visited
+  caller_number TEXT NOT NULL,              -- who calls
+  caller_name TEXT NOT NULL,                -- who calls, as the network says
+  lead_number TEXT NOT NULL,                -- the lead's number, from the dialplan
+  base_score REAL NOT NULL,                 -- cc_base_score: seconds ahead of others
+  skills TEXT NOT NULL,                     -- what the call asks for: JSON, level by skill
+  variables TEXT NOT NULL,                  -- other variables that the dialplan asked to keep: JSON
+  moh_sound TEXT NOT NULL,                  -- cc_moh_override: this caller's own music
+  exit_keys TEXT NOT NULL,                  -- cc_exit_keys: keys that end this caller's wait
+  cid_name_prefix TEXT NOT NULL,            -- cc_outbound_cid_name_prefix: what agents see before the name
+  preferred_agent TEXT NOT NULL,            -- the agent this caller should get, if possible
+  came_through TEXT NOT NULL,               -- queues the caller brought the place along from: JSON list
+  callback INTEGER NOT NULL                 -- 1: nobody is on the line, and the caller is called back
+    CHECK (callback IN (0, 1)),
+  state TEXT NOT NULL                       -- where the call stands
+    CHECK (state IN ('waiting', 'ringing', 'bridging', 'talking', 'ended')),
+  outcome TEXT                              -- the reason summed up
+    CHECK (outcome IN ('handled', 'abandoned', 'overflowed', 'refused', 'failed')),
+  reason TEXT                               -- how the wait ended; NULL while it goes on
+    CHECK (reason IN ('BRIDGED', 'CALLER_HANGUP', 'TIMEOUT', 'NO_AGENT_TIMEOUT', 'FULL', 'EMPTY',
+      'EXIT_WITH_KEY', 'OVERFLOW', 'WITHDRAWN', 'TRANSFERRED', 'SWITCH_LOST', 'ERROR')),
+  hung_up_by TEXT                           -- whose hangup ended the call
+    CHECK (hung_up_by IN ('caller', 'agent', 'callctl', 'switch')),
+  hangup_cause TEXT NOT NULL,               -- FreeSWITCH's cause of the caller's hangup
+  agent TEXT NOT NULL,                      -- the agent who answered
+  agent_uuid TEXT NOT NULL,                 -- that agent's channel
+  arrived_at TEXT NOT NULL,                 -- when the dialplan handed the call over (last time)
+  joined_at TEXT NOT NULL,                  -- when the caller joined the queue; kept over reconnections
+  place_since TEXT,                         -- since when the place counts, if it was brought along
+  answered_at TEXT,                         -- when the agent picked up
+  bridged_at TEXT,                          -- when caller and agent heard each other
+  ended_at TEXT,                            -- when the visit was over
+  wait_seconds REAL CHECK (wait_seconds >= 0),           -- joined to bridged, or to ended if never bridged
+  talk_seconds REAL CHECK (talk_seconds >= 0),           -- bridged to ended, without hold
+  hold_seconds REAL NOT NULL CHECK (hold_seconds >= 0),  -- on hold while bridged
+  wrap_up_seconds REAL NOT NULL DEFAULT 0,  -- the agent's wrap-up after it, summed up from agent_spans
+  offers INTEGER NOT NULL CHECK (offers >= 0),           -- how many agents' phones rang for it
+  position_at_entry INTEGER NOT NULL,       -- 1 = next; 0 = never stood in the queue
+  resumes INTEGER NOT NULL,                 -- how often the caller came back to the same place
+  CHECK ((reason IS NULL) = (outcome IS NULL)),
+  CHECK ((state = 'ended') = (ended_at IS NOT NULL)),
+  CHECK (state <> 'ended' OR reason IS NOT NULL)
+) STRICT
+"""
+
+OFFERS = """
+CREATE TABLE offers (
+  -- One row per ring of one agent for one call.
+  id TEXT NOT NULL PRIMARY KEY,   -- our key of the offer
+  call_id TEXT NOT NULL,          -- calls.id
+  agent TEXT NOT NULL,            -- agents.name
+  leg_uuid TEXT NOT NULL,         -- the agent's channel
+  offered_at TEXT NOT NULL,       -- when the agent was chosen (UTC)
+  answered_at TEXT,               -- when the agent picked up (UTC)
+  ended_at TEXT,                  -- when the phone rang no more (UTC); NULL while it rings
+  ring_seconds REAL               -- offered to ended, in seconds
+    CHECK (ring_seconds >= 0),
+  result TEXT NOT NULL            -- what became of it
+    CHECK (result IN ('ringing', 'answered', 'busy', 'rejected', 'no-answer', 'unreachable',
+      'cancelled', 'failed', 'unknown')),
+  cause TEXT NOT NULL             -- FreeSWITCH's cause, such as USER_BUSY
+) STRICT
+"""
+
+AGENTS = """
+CREATE TABLE agents (
+  -- One row per agent: the settings, and how the agent stood when last heard of.
+  name TEXT NOT NULL PRIMARY KEY,       -- the agent's name
+  contact TEXT NOT NULL,                -- dial string, such as user/1001; '' = cannot be called
+  contacts TEXT NOT NULL,               -- dial strings for single switches: JSON, by switch
+  max_no_answer INTEGER NOT NULL,       -- misses in a row until the status changes; 0 = never
+  wrap_up_time REAL NOT NULL,           -- seconds after each call
+  reject_delay_time REAL NOT NULL,      -- seconds without offers after a rejected one
+  busy_delay_time REAL NOT NULL,        -- seconds without offers after a busy one
+  no_answer_delay_time REAL NOT NULL,   -- seconds without offers after any other miss
+  skills TEXT NOT NULL,                 -- JSON, level by skill
+  status TEXT NOT NULL                  -- chosen by a person
+    CHECK (status IN ('Logged Out', 'Available', 'Available (On Demand)', 'On Break')),
+  state TEXT NOT NULL                   -- set by the machine
+    CHECK (state IN ('Waiting', 'Reserved', 'Receiving', 'In a queue call', 'Wrap-up', 'Idle')),
+  reason TEXT NOT NULL,                 -- why this status, such as lunch
+  misses INTEGER NOT NULL,              -- offers missed in a row
+  calls_answered INTEGER NOT NULL,      -- ever
+  talk_seconds REAL NOT NULL,           -- ever, hold included
+  last_offered_at TEXT,                 -- UTC
+  last_call_ended_at TEXT,              -- UTC
+  status_until TEXT                     -- when a person wants the status to end by itself (UTC)
+) STRICT
+"""
+
+AGENT_SPANS = """
+CREATE TABLE agent_spans (
+  -- Each stretch of one status and state of an agent. They follow each other without gap or overlap.
+  agent TEXT NOT NULL,            -- agents.name
+  started_at TEXT NOT NULL,       -- when it began (UTC)
+  ended_at TEXT                   -- when it ended (UTC); NULL = it is now
+    CHECK (ended_at >= started_at),
+  status TEXT NOT NULL            -- chosen by a person
+    CHECK (status IN ('Logged Out', 'Available', 'Available (On Demand)', 'On Break')),
+  state TEXT NOT NULL             -- set by the machine
+    CHECK (state IN ('Waiting', 'Reserved', 'Receiving', 'In a queue call', 'Wrap-up', 'Idle')),
+  reason TEXT NOT NULL,           -- why this status, such as lunch
+  call_id TEXT NOT NULL,          -- calls.id: the call it was about, '' if none
+  seconds REAL                    -- how long it lasted; NULL = it is now
+    AS (round((julianday(ended_at) - julianday(started_at)) * 86400, 3)) STORED,
+  PRIMARY KEY (agent, started_at)
+) STRICT, WITHOUT ROWID
+"""
