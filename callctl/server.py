@@ -273,6 +273,9 @@ class Server:
             else:
                 log.warning("tier of a queue that is not configured", queue=tier.queue, agent=tier.agent)
         _put_agents(self._config, distributor, now)
+        in_store = {record.settings.name: record.settings for record in known.agents}
+        for problem in check_agents({**in_store, **self._config.agents}.values()):
+            log.warning(problem)
         return distributor
 
     async def reload(self, config: Config) -> None:
@@ -294,6 +297,8 @@ class Server:
                 distributor.remove_queue(name, now)
             _put_agents(config, distributor, now)
 
+        for problem in check_agents(config.agents.values()):
+            log.warning(problem)
         self.dispatcher.act(take_over)
         self._record_targets()
         for switch in self.switches.values():
@@ -375,8 +380,6 @@ def _put_agents(config: Config, distributor: Distributor, now: float) -> None:
         distributor.put_agent(agent, now)
     for tier in config.tiers:
         distributor.put_tier(tier, now)
-    for problem in check_agents(config.agents.values()):
-        log.warning(problem)
 
 
 def _watches_phones(queues: Mapping[str, QueueSettings]) -> bool:

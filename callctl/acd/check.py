@@ -9,6 +9,8 @@ from callctl.acd.hours import parse_hours
 from callctl.acd.overflow import TARGETS, target_queue
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, QueueSettings
+from callctl.records.contacts import contact_complaint, phones_of
+from callctl.records.names import name_complaint
 
 
 def check_queues(queues: Iterable[QueueSettings]) -> list[str]:
@@ -30,35 +32,30 @@ def check_queues(queues: Iterable[QueueSettings]) -> list[str]:
 
 
 def check_agents(agents: Iterable[AgentSettings]) -> list[str]:
-    """Return what is wrong with the agents' contacts, in words.
+    """Return what is wrong with the agents' names and contacts, in words.
 
+    An earlier callctl has taken some that no phone can be rung for.
     Two who share one can be rung at once, and one of them will be busy. Of several phones in one contact
     only one can have the UUID that a leg has from us, and FreeSWITCH does not ring the others.
     """
     sharing: defaultdict[str, set[str]] = defaultdict(set)
+    found = []
     for agent in agents:
+        if complaint := name_complaint(agent.name):
+            found.append(f"the agent {agent.name!r} is never rung: {complaint}")
         for contact in {agent.contact, *agent.contacts.values()} - {""}:
             sharing[contact].add(agent.name)
-    found = []
     for contact, names in sorted(sharing.items()):
+        if complaint := contact_complaint(contact):
+            found.append(f"the contact {contact!r} of {', '.join(sorted(names))} {complaint}")
         if len(names) > 1:
             found.append(f"the agents {', '.join(sorted(names))} share the contact {contact!r}")
-        if _names_several(contact):
+        if len(phones_of(contact)) > 1:
             found.append(
                 f"the contact {contact!r} of {', '.join(sorted(names))} names several phones, "
                 "and the second is not rung when the first is; name one"
             )
     return found
-
-
-def _names_several(contact: str) -> bool:
-    """Say whether a dial string rings more than one phone; in brackets, commas separate variables."""
-    depth = 0
-    for character in contact:
-        depth += (character in "[{<") - (character in "]}>")
-        if depth == 0 and character in ",|":
-            return True
-    return False
 
 
 def _targets(queue: QueueSettings) -> list[str]:

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from callctl.config.convert import Places, convert, record
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, AgentStatus
+from callctl.records.names import name_complaint
 
 Record = TypeVar("Record", bound=attrs.AttrsInstance)
 
@@ -113,9 +114,9 @@ def body_of(settings: AgentSettings) -> Body:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a new agent or raise ConfigError: names stand in URLs, variables and logs."""
-    if not name.isprintable() or not name.strip() or name != name.strip() or len(name) > 100:
-        raise ConfigError("an agent's name has 1 to 100 printable characters, and no space at its ends")
+    """Return the name of a new agent, or raise ConfigError where no phone could be rung for it."""
+    if complaint := name_complaint(name):
+        raise ConfigError(f"{name!r}: {complaint}")
     return name
 
 

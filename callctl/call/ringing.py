@@ -77,7 +77,8 @@ def applications_of(prelude: Prelude) -> list[tuple[str, str]]:
     if prelude.key:
         milliseconds = math.ceil(prelude.seconds * 1000)
         sound = prelude.sound or "silence_stream://100"
-        ask = f"1 1 1 {milliseconds} # {sound} silence_stream://100 {ACCEPTED_VARIABLE} [{prelude.key}]"
+        # "none": else # would end what is pressed, and could not be the key.
+        ask = f"1 1 1 {milliseconds} none {sound} silence_stream://100 {ACCEPTED_VARIABLE} [{prelude.key}]"
         return [("play_and_get_digits", ask), ("park", "")]
     if prelude.sound:
         return [("playback", prelude.sound), ("park", "")]

@@ -15,6 +15,7 @@ from callctl.call.visits import place_variables, with_place
 from callctl.esl.commands import harmless
 from callctl.esl.wire import Event
 from callctl.model import DEFAULT_ACCOUNT, Arrival, HungUpBy, Offer, QueueSettings, Reason, prelude_seconds
+from callctl.records.names import is_visit_key
 
 _KEPT_IN_COLUMNS = frozenset(
     {"queue", "caller_uuid", "lead_number", "call_type", "source", "account_id", "widget_id"}
@@ -43,6 +44,8 @@ def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str,
         return _text(data.variable(name))
 
     known_call = "" if data.variable("callctl_reason") else data.variable("callctl_call")
+    if not is_visit_key(known_call):
+        known_call = ""  # Not from us: a leg that carries it could not be dialled.
     joined_at = _number(data.variable("cc_queue_joined_epoch" if known_call else REFUSED))
     arrival = Arrival(
         call=known_call or new_call,

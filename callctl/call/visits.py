@@ -7,6 +7,7 @@ outlives callctl as every place does.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote, unquote
 
 from attrs import evolve
 
@@ -37,7 +38,7 @@ def place_variables(arrival: Arrival) -> dict[str, str]:
     """Return what the channel carries of a place that was brought along; nothing for any other."""
     if arrival.place_since is None:
         return {}
-    return {PLACE: f"{arrival.call} {arrival.place_since:.3f} {','.join(arrival.came_through)}"}
+    return {PLACE: f"{arrival.call} {arrival.place_since:.3f} {','.join(map(quote, arrival.came_through))}"}
 
 
 def with_place(arrival: Arrival, data: Event) -> Arrival:
@@ -48,4 +49,8 @@ def with_place(arrival: Arrival, data: Event) -> Arrival:
         return arrival
     # A time that lies in the future would be no place at all.
     place_since = min(float(since), arrival.joined_at)
-    return evolve(arrival, place_since=place_since, came_through=tuple(filter(None, through.split(","))))
+    return evolve(
+        arrival,
+        place_since=place_since,
+        came_through=tuple(unquote(each) for each in through.split(",") if each),
+    )

@@ -17,6 +17,8 @@ from callctl.cli.target import edit_roster, need_server, read_roster, refuse_age
 from callctl.config import Config
 from callctl.errors import CallctlError
 from callctl.model import AgentRecord, AgentSettings, AgentStatus, Tier
+from callctl.records.contacts import contact_complaint
+from callctl.records.names import name_complaint
 
 COLUMNS = ("name", "status", "state", "reason", "contact", "queues", "calls_answered", "misses")
 
@@ -24,19 +26,29 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _name(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Refuse a name that could not stand in a path of the HTTP API."""
-    one_line(ctx, parameter, value)
-    if not value or "/" in value:
-        raise click.BadParameter("a name has no slash, and is not empty")
+    """Refuse a name that no phone could be rung for."""
+    if complaint := name_complaint(value):
+        raise click.BadParameter(f"{complaint}, not {value!r}")
+    return value
+
+
+def _contact(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a dial string that FreeSWITCH could not take apart; "" is no phone."""
+    if value and (complaint := contact_complaint(value)):
+        raise click.BadParameter(f"{complaint}, not {value!r}")
     return value
 
 
 def settings_options(function: Function) -> Function:
     """Give a command an option for every setting that an agent has; what is not given is None."""
     options = [
-        click.option("--contact", metavar="DIAL_STRING", callback=one_line, help="The phone: user/1001"),
+        click.option("--contact", metavar="DIAL_STRING", callback=_contact, help="The phone: user/1001"),
         pairs_option(
-            "--contact-on", "contacts", "SWITCH=DIAL_STRING", help="The phone on one switch; repeatable."
+            "--contact-on",
+            "contacts",
+            "SWITCH=DIAL_STRING",
+            help="The phone on one switch; repeatable.",
+            check=_contact,
         ),
         click.option(
             "--max-no-answer", type=click.IntRange(0), help="Missed calls until On Break; 0: never."

@@ -15,6 +15,7 @@ from callctl.config.convert import EnvironmentText, Places, key_of, record
 from callctl.config.show import inline
 from callctl.errors import CallctlError, ConfigError
 from callctl.model import AgentSettings, AgentStatus, QueueSettings, Tier
+from callctl.records.names import name_complaint
 
 Record = TypeVar("Record", bound=attrs.AttrsInstance)
 Texts = Mapping[str, str]
@@ -105,6 +106,9 @@ def take_over(found: Found, known_queues: Collection[str] = ()) -> Taken:
     left_out: list[str] = []
     queues, given = {}, {}
     for name, texts in found.queues.items():
+        if complaint := name_complaint(name):
+            left_out.append(f"queue {name!r}: {complaint}")
+            continue
         if name in known_queues:
             left_out.append(f"queue {name}: it is there already, and stays as it is")
             continue
@@ -112,6 +116,9 @@ def take_over(found: Found, known_queues: Collection[str] = ()) -> Taken:
     agents: dict[str, AgentSettings] = {}
     statuses: dict[str, AgentStatus] = {}
     for name, texts in found.agents.items():
+        if complaint := name_complaint(name):
+            left_out.append(f"agent {name!r}: {complaint}")
+            continue
         kind = texts.get("type", "callback")
         if kind != "callback":
             left_out.append(f"agent {name}: type {kind!r}; callctl rings a phone for each call")
@@ -164,11 +171,12 @@ def _status(name: str, text: str, left_out: list[str]) -> AgentStatus:
 
 
 def _tiers(found: Found, agents: Collection[str], left_out: list[str]) -> Iterator[Tier]:
+    queues = [name for name in found.queues if name_complaint(name) is None]
     for texts in found.tiers:
         queue, agent = texts.get("queue", ""), texts.get("agent", "")
         what = f"tier of agent {agent} in queue {queue}"
-        if queue not in found.queues or agent not in agents:
-            left_out.append(f"{what}: there is no such {'queue' if queue not in found.queues else 'agent'}")
+        if queue not in queues or agent not in agents:
+            left_out.append(f"{what}: there is no such {'queue' if queue not in queues else 'agent'}")
             continue
         place = {key: EnvironmentText(texts[key]) for key in ("level", "position") if texts.get(key)}
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ from callctl.config import Config, load_config
 from callctl.errors import ConfigError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+TextCheck = Callable[[click.Context, click.Parameter, str | None], str | None]
+"""Returns a text that was given, or raises click.BadParameter."""
 
 
 def time_option(flag: str, name: str, help: str) -> Callable[[Function], Function]:
@@ -51,9 +54,15 @@ def json_option(function: Function) -> Function:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
-def pairs_option(flag: str, name: str, metavar: str, help: str) -> Callable[[Function], Function]:
-    """Give a command a repeatable `FLAG KEY=VALUE`, as its argument `name`: a mapping, None if not given."""
-    return click.option(flag, name, metavar=metavar, multiple=True, callback=_pairs, help=help)
+def pairs_option(
+    flag: str, name: str, metavar: str, help: str, check: TextCheck
+) -> Callable[[Function], Function]:
+    """Give a command a repeatable `FLAG KEY=VALUE`, as its argument `name`: a mapping, None if not given.
+
+    `check` is the callback that a click option of a single VALUE would have.
+    """
+    callback = partial(_pairs, check)
+    return click.option(flag, name, metavar=metavar, multiple=True, callback=callback, help=help)
 
 
 def number_pairs_option(flag: str, name: str, metavar: str, help: str) -> Callable[[Function], Function]:
@@ -69,14 +78,15 @@ def one_line(_ctx: click.Context, _parameter: click.Parameter, value: str | None
 
 
 def _pairs(
-    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+    check: TextCheck, ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> Mapping[str, str] | None:
     pairs = {}
     for each in values:
         key, equals, value = each.partition("=")
         if not key or not equals:
             raise click.BadParameter(f"{each!r} is not of the form {parameter.metavar}")
-        one_line(ctx, parameter, each)
+        one_line(ctx, parameter, key)
+        check(ctx, parameter, value)
         pairs[key] = value
     return pairs or None
 

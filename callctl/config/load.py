@@ -22,6 +22,8 @@ from callctl.config.settings import (
 )
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, QueueSettings, Tier
+from callctl.records.names import name_complaint
+from callctl.records.telephone_keys import queue_complaints
 
 SEARCH = (Path("callctl.toml"), Path("/etc/callctl/callctl.toml"))
 """Where a configuration is looked for when nobody names one."""
@@ -174,6 +176,9 @@ def _checked(document: Document, places: Places, found: Path | None) -> Config:
         name: record(QueueSettings, value, ("queue", name), places, given={"name": name})
         for name, value in _named(document, "queue", places)
     } or {"caller": QueueSettings(name="caller")}
+    for queue in queues.values():
+        for key, complaint in queue_complaints(queue):
+            raise places.error(("queue", queue.name, key.replace("_", "-")), complaint)
     if server.default_queue not in queues:
         complaint = f"there is no [queue.{server.default_queue}]; queues are {', '.join(queues)}"
         raise places.error(("server", "default-queue"), complaint)
@@ -205,9 +210,8 @@ def _checked(document: Document, places: Places, found: Path | None) -> Config:
 def _named(document: Document, section: str, places: Places) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Yield name and table of each `[section.NAME]`."""
     for name, value in table(document.get(section, {}), (section,), places).items():
-        # A name stands in paths of the HTTP API and in headers of Event Socket.
-        if not name or not name.isprintable() or "/" in name:
-            raise places.error((section, name), "a name must be printable, without a slash, and not empty")
+        if complaint := name_complaint(name):
+            raise places.error((section, name), complaint)
         yield name, table(value, (section, name), places)
 
 

@@ -16,6 +16,8 @@ from attrs import Attribute, field, frozen
 
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, QueueSettings, Tier
+from callctl.records.contacts import contact_complaint
+from callctl.records.telephone_keys import key_complaint, keys_complaint
 
 KeyPath = tuple[str | int, ...]
 """The way to a value, from the top: names of tables and keys, and indexes in lists."""
@@ -221,10 +223,17 @@ def jwt_algorithms(values: tuple[str, ...]) -> str | None:
     return None
 
 
-def keys(value: str) -> str | None:
-    """Check a text of keys of a telephone."""
-    wrong = sorted(set(value) - set("0123456789*#ABCD"))
-    return f"may hold keys of a telephone only, 0 to 9, * and #, not {wrong[0]!r}" if wrong else None
+def contact(value: str) -> str | None:
+    """Check the dial string of an agent's phone; "" is none."""
+    return contact_complaint(value) if value else None
+
+
+def contacts(values: Mapping[str, str]) -> str | None:
+    """Check the dial strings of an agent's phones on single switches."""
+    complaints = (
+        f"{switch}: {complaint}" for switch, value in values.items() if (complaint := contact(value))
+    )
+    return next(complaints, None)
 
 
 CHECKS: Mapping[type, Mapping[str, Check]] = {
@@ -242,12 +251,13 @@ CHECKS: Mapping[type, Mapping[str, Check]] = {
         "announce_wait": one_of("no", "yes", "once"),
         # Under a quarter of a minute the music would hardly be heard between two announcements.
         "announce_interval": at_least(15),
-        "exit_keys": keys,
-        "accept_key": keys,
+        "exit_keys": keys_complaint,
+        "accept_key": key_complaint,
         "accept_timeout": between(1, 600),
-        "callback_key": keys,
+        "callback_key": key_complaint,
         "callback_attempts": at_least(1),
     },
+    AgentSettings: {"contact": contact, "contacts": contacts},
     Tier: {"level": at_least(1), "position": at_least(1)},
 }
 """What a value must be, by record and field. A number without an entry must not be negative."""

@@ -186,7 +186,7 @@ def test_a_contact_of_several_phones_is_told(contact: str) -> None:
 
 @pytest.mark.parametrize(
     "contact",
-    ["user/1", "{a=1,b=2}user/1", "[a=1,b=2|3]user/1", "<a=1,b=2>user/1", "{a=${g},b={c,d},e=f}user/1"],
+    ["user/1", "{a=1,b=2}user/1", "[a=1,b=2|3]user/1", "{a=${g},b={c,d},e=f}user/1"],
 )
 def test_a_contact_of_one_phone_is_not(contact: str) -> None:
     assert check_agents([AgentSettings(name="bert", contact=contact)]) == []

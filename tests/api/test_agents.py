@@ -135,6 +135,28 @@ async def test_a_wrong_value_is_refused_with_its_key_and_changes_nothing(
     assert (await visited.control.get(AGENT)).json() == before
 
 
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("contact", ["1001", "user/a:_:b", "user/${x}", "user/a{b"])
+async def test_a_contact_that_could_never_be_rung_is_refused(visited: Visited, contact: str) -> None:
+    await visited.control.put(AGENT, json={"contact": "user/1001"})
+    for method, body in (
+        ("PUT", {"contact": contact}),
+        ("PATCH", {"contact": contact}),
+        ("PATCH", {"contacts": {"fs1": contact}}),
+    ):
+        answer = await visited.control.request(method, AGENT, json=body)
+        assert answer.status_code == 422
+        assert "must be a dial string" in answer.json()["detail"]
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("name", ["$%7Bx%7D", "a%7Bb", "a:_:b"])
+async def test_a_name_that_could_never_be_rung_is_refused(visited: Visited, name: str) -> None:
+    answer = await visited.control.put(f"/api/v1/agents/{name}", json={"contact": "user/1"})
+    assert answer.status_code == 422
+    assert "a name has no brace" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("name", ["%20", "a%0Ab", "%20x", "y" * 101])
 async def test_a_name_that_cannot_stand_in_a_line_is_refused(visited: Visited, name: str) -> None:
     answer = await visited.control.put(f"/api/v1/agents/{name}", json={})

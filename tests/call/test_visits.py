@@ -54,6 +54,12 @@ def test_the_channel_alone_tells_of_a_place_that_was_brought_along() -> None:
     assert back.came_through == ("new york",)
 
 
+@pytest.mark.fault(17)
+def test_a_queue_with_a_comma_in_its_name_is_one_queue() -> None:
+    moved = visit_elsewhere(evolve(FIRST, queue="Sales, 100 % Berlin"), "second", call="call-2", now=NOW + 10)
+    assert read(on_the_channel(moved)).came_through == ("Sales, 100 % Berlin",)
+
+
 @pytest.mark.parametrize("value", ["call-1 1800000000.000 old", "call-2", "call-2 soon old", "call-2 -1 old"])
 def test_what_is_left_of_an_earlier_place_or_cannot_be_read_means_nothing(value: str) -> None:
     data = on_the_channel(evolve(FIRST, call="call-2"))

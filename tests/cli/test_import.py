@@ -165,6 +165,29 @@ def test_what_has_no_counterpart_is_said_and_the_rest_is_taken(
     assert len(taken.agents) == 2
 
 
+@pytest.mark.fault(17)
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("1001@default", "1001{default", ["agent '1001{default': a name has no brace", "no such agent"]),
+        ('"sales"', '"sales:_:1"', ["queue 'sales:_:1': a name has no brace", "no such queue"]),
+        (
+            'contact="user/1001@default"',
+            'contact="user/a:_:b"',
+            ["contact: must be a dial string without ':_:'"],
+        ),
+    ],
+)
+def test_what_could_never_be_rung_is_left_out(file: Path, old: str, new: str, expected: list[str]) -> None:
+    assert old in CONFIGURATION
+    file.write_text(CONFIGURATION.replace(old, new))
+    taken = take_over(read_file(file))
+    for words in expected:
+        assert any(words in line for line in taken.left_out), taken.left_out
+    assert new.strip('"') not in {*taken.agents, *taken.queues}
+    assert not any("{" in tier.agent or ":_:" in tier.queue for tier in taken.tiers)
+
+
 def test_what_is_written_can_be_read_as_a_configuration(file: Path, tmp_path: Path) -> None:
     text = take_over(read_file(file)).queues_as_toml()
     path = tmp_path / "callctl.toml"

@@ -181,8 +181,8 @@ class TestAgentsOfTheFile:
             "user/1001 is the contact of agent 1001 already",
         ),
         (["agent", "add", "1/2"], 2, "a name has no slash"),
-        (["agent", "add", ""], 2, "is not empty"),
-        (["agent", "add", "a\nb"], 2, "must be one line"),
+        (["agent", "add", ""], 2, "1 to 100 printable characters"),
+        (["agent", "add", "a\nb"], 2, "1 to 100 printable characters"),
         (["agent", "set", "1001"], 2, "nothing to set"),
         (["agent", "set", "1001", "--status", "asleep"], 2, "'asleep' is not one of"),
         (["agent", "set", "1001", "--wrap-up-time", "-1"], 2, "-1"),
@@ -207,6 +207,29 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert expected in ran.err
     assert ran.err.count("\n") == 1
     assert [row["name"] for row in run("agent", "list", "--json").json] == ["1001"]
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["add", "${x}"], "a name has no brace"),
+        (["add", "a{b"], "a name has no brace"),
+        (["add", "a:_:b"], "no ':_:'"),
+        (["add", ".."], "stands in paths"),
+        (["add", "2", "--contact", "user/a:_:b"], "must be a dial string without ':_:'"),
+        (["set", "1001", "--contact", "1001"], "such as user/1001, not '1001'"),
+        (["set", "1001", "--contact-on", "fs1=user/a{b"], "such as user/1001, not 'user/a{b'"),
+    ],
+)
+def test_an_agent_who_could_never_be_rung_is_refused(run: Run, arguments: list[str], expected: str) -> None:
+    run("agent", "add", "1001", "--contact", "user/1001")
+    ran = run("agent", *arguments)
+    assert ran.code == 2
+    assert expected in ran.err
+    assert [(row["name"], row["contact"]) for row in run("agent", "list", "--json").json] == [
+        ("1001", "user/1001")
+    ]
 
 
 def test_a_tier_is_added_once(run: Run) -> None:

@@ -240,8 +240,8 @@ class TestSecrets:
         ("[queue.caller]\nweight = 0\n", "must be above 0, not 0"),
         ("[queue.caller]\nring-timeout = 0\n", "must be from 1 to 600, not 0"),
         ('[queue.caller]\nmoh-sound = "a\\nb"\n', "must not hold a line break or NUL"),
-        ("[queue.'a/b']\n", "a name must be printable, without a slash"),
-        ("[queue.'']\n", "a name must be printable, without a slash"),
+        ("[queue.'a/b']\n", "a name has no slash"),
+        ("[queue.'']\n", "a name has 1 to 100 printable characters"),
         ("[freeswitch]\nname = 'fs1'\n", "write [[freeswitch]] in double brackets"),
         ("freeswitch = []\n", "needs at least one switch"),
         ("[[freeswitch]]\nhost = 'a'\n", 'callctl.toml:1: freeswitch[1]: needs "name"'),
@@ -275,6 +275,45 @@ class TestSecrets:
     ],
 )
 def test_a_wrong_value_is_named_with_its_line(text: str, expected: str) -> None:
+    assert expected in complaint(text)
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[agent.'${x}']\n", "toml:1: agent.${x}: a name has no brace"),
+        ("[queue.'a{b']\n", "toml:1: queue.a{b: a name has no brace"),
+        ("[agent.'a:_:b']\n", "no ':_:'"),
+        (
+            "[agent.1]\ncontact = 'user/a:_:user/b'\n",
+            "toml:2: agent.1.contact: must be a dial string without ':_:'",
+        ),
+        ("[agent.1]\ncontact = '1001'\n", "such as user/1001, not '1001'"),
+        (
+            "[agent.1]\ncontacts = { fs1 = 'user/${x}' }\n",
+            "agent.1.contacts: fs1: must be a dial string without ${",
+        ),
+        (
+            "[queue.caller]\naccept-key = '12'\n",
+            "toml:2: queue.caller.accept-key: must be a single key, not '12'",
+        ),
+        ("[queue.caller]\ncallback-key = '12'\n", "must be a single key, not '12'"),
+        (
+            "[queue.caller]\ncallback-key = '1'\n",
+            'toml:2: queue.caller.callback-key: needs "callback-dialstring"',
+        ),
+        (
+            "[queue.caller]\ncallback-key = '1'\nexit-keys = '12'\ncallback-dialstring = 'user/{number}'\n",
+            "toml:2: queue.caller.callback-key: '1' is one of exit-keys as well",
+        ),
+        (
+            "[queue.caller]\ncallback-key = '1'\ncallback-dialstring = 'user/1'\n",
+            "toml:3: queue.caller.callback-dialstring: must hold {number}",
+        ),
+    ],
+)
+def test_what_could_never_be_rung_or_pressed_is_refused(text: str, expected: str) -> None:
     assert expected in complaint(text)
 
 

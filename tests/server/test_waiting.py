@@ -126,6 +126,26 @@ async def test_an_agent_gets_the_call_only_by_pressing_the_key(theatre) -> None:
     ]
 
 
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("key", ["#", "*", "0"])
+async def test_any_key_of_a_telephone_can_accept_a_call(theatre, key: str) -> None:
+    queue = QueueSettings(name="caller", accept_key=key, accept_timeout=1)
+    async with theatre(queue) as t:
+        t.hire("1001", Endpoint(answer_after=0.05, talk_seconds=0.2, presses=((0.3, key),)))
+        await t.call(Caller(patience=4))
+    assert [(row["agent"], row["result"]) for row in t.rows("offers")] == [("1001", "answered")]
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("told", ["a\nb", "a{b", "${x}", "a:_:b", "a b"])
+async def test_a_call_that_names_its_visit_oddly_is_served_like_any(theatre, told: str) -> None:
+    async with theatre() as t:
+        t.hire("1001", HANGS_UP)
+        await t.call(Caller(variables={"callctl_call": told}, patience=3))
+    [call] = t.rows("calls")
+    assert (call["reason"], call["resumes"]) == ("BRIDGED", 0)
+
+
 async def test_a_talk_is_recorded_into_the_file_that_the_template_names(theatre) -> None:
     async with theatre(QueueSettings(name="caller", record_template="/rec/{agent}-{caller_number}.wav")) as t:
         t.hire("1001", HANGS_UP)
