@@ -110,5 +110,9 @@ class Disconnected(WaitEnded):
     """FreeSWITCH said that it is closing the connection (a disconnect notice) before the answer came."""
 
 
+class UnreadableAnswer(WaitEnded):
+    """An answer came that is damaged. What was asked is as unknown as before."""
+
+
 class OutboxFull(WaitEnded):
     """Too much waits to be sent or answered on the connection already: the order was not sent."""

@@ -98,6 +98,8 @@ class Server:
         """`surroundings` are the real ones by default."""
         self._config = config
         self._outside = surroundings or Surroundings()
+        self._owner = _owner(config.server.database)
+        self._ids = self._outside.ids.of_owner(self._owner)
         self._stopping = trio.Event()
         self._is_serving = False
         self._queues: dict[str, QueueSettings] = dict(config.queues)
@@ -163,7 +165,7 @@ class Server:
         desk = Desk(
             dispatcher=self.dispatcher,
             clock=self.clock,
-            ids=self._outside.ids,
+            ids=self._ids,
             record=self._record,
             written=self._written,
         )
@@ -175,7 +177,7 @@ class Server:
                 password=settings.password,
                 ids=self._outside.ids,
                 random=self._outside.random,
-                owner=_owner(self._config.server.database),
+                owner=self._owner,
                 has_preludes=any(map(prelude_of, self._queues.values())),
                 watches_phones=_watches_phones(self._queues),
                 open_stream=self._outside.open_stream,
@@ -262,7 +264,7 @@ class Server:
 
         What callctl.toml says of an agent or a tier wins over the store, which knows the status.
         """
-        distributor, now = Distributor(ids=self._outside.ids, random=self._outside.random), self.clock.now()
+        distributor, now = Distributor(ids=self._ids, random=self._outside.random), self.clock.now()
         for queue in self._config.queues.values():
             distributor.put_queue(queue, now)
         for record in known.agents:

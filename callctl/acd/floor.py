@@ -134,7 +134,7 @@ class Floor:
             queue=settings.name,
             agent=agent.name,
             contact=agent.settings.contact_on(member.arrival.switch),
-            leg_uuid=self.ids.uuid(),
+            leg_uuid=self.ids.leg_uuid(),
             offered_at=now,
             ring_timeout=settings.ring_timeout,
             lease_until=now + settings.ring_timeout + _prelude_seconds(settings) + LEASE_MARGIN_SECONDS,

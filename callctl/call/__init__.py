@@ -12,8 +12,8 @@ The rooms, in the order a call passes through them:
 - `switch`: one FreeSWITCH, and agents' legs; `ringing`: what such a leg runs, and how it may end unanswered.
 - `dispatcher`: the one way to the distributor, which decides who gets whom; with the `agenda`, the order in
   which calls take in what happens, and their `timers`.
-- `recovery`: what is really there, after each connection to a switch, and now and then. `absentees`: who was
-  with us before a restart, and is not back yet.
+- `recovery`: what is really there, after each connection to a switch, and now and then; `channel_query`
+  asks. `absentees`: who was with us before a restart, and is not back yet.
 - `phones`: what the switches tell of the agents' phones.
 - `control`: what a person can do to a call.
 

@@ -6,7 +6,6 @@ once. A caller without a socket is followed by the inbound connection alone.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,7 +24,7 @@ from callctl.errors import CommandRefused, EslError, LocalProtocolError, WaitEnd
 from callctl.esl import commands
 from callctl.esl.call_socket import CallSocket
 from callctl.esl.connection import Reply
-from callctl.esl.wire import Event
+from callctl.esl.wire import Event, channel_of
 from callctl.ids import Ids
 from callctl.model import Arrival, HungUpBy, WaitMedia
 
@@ -413,7 +412,7 @@ class CallerLeg:
         """
         api = self._switch.link.api
         try:
-            caller = Event("CHANNEL_DATA", json.loads(await api(commands.uuid_dump(self._uuid))))
+            caller = channel_of(await api(commands.uuid_dump(self._uuid)))
             if not is_on_the_way_back(caller):
                 return False
             self._log.warning("fetching a caller who did not come back")

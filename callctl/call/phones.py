@@ -7,7 +7,6 @@ Whatever was missed while a connection was down is asked for when it is back.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from collections.abc import Iterable
 import structlog
 
 from callctl.acd.distributor import Distributor
+from callctl.call.channel_query import describe
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.switch import Switch
 from callctl.errors import UnknownAgent
@@ -94,18 +94,25 @@ class Phones:
         uuids = [
             uuid
             for uuid, presence_id in rows_of(shown, "uuid", "presence_id")
-            if presence_id and not switch.listens(uuid) and commands.is_uuid(uuid)
+            if self._may_be_an_agents(presence_id) and not switch.listens(uuid) and commands.is_uuid(uuid)
         ]
-        own = {}
-        for uuid, dump in zip(uuids, switch.link.post_api(*map(commands.uuid_dump, uuids)), strict=True):
-            reply = await dump.wait()
-            if reply.ok:
-                channel = Event("CHANNEL_DATA", json.loads(reply.text))
-                # Not what the table says, in which a caller's name can hold what looks like columns.
-                user = _user(channel.get("Channel-Presence-ID"))
-                if channel.variable("cc_side") != "agent":
-                    own[uuid] = user
+        own: dict[str, str] = {}
+
+        def take(uuid: str, channel: Event) -> None:
+            # Not what the table says, in which a caller's name can hold what looks like columns.
+            if channel.variable("cc_side") != "agent":
+                own[uuid] = _user(channel.get("Channel-Presence-ID"))
+
+        await describe(switch.link, uuids, take)
         return own
+
+    def _may_be_an_agents(self, presence_id: str) -> bool:
+        """Say whether a channel may be an agent's own by its presence ID, as the table shows it.
+
+        Thousands of others may be shown as well. What is no presence ID stands in the place of one.
+        """
+        user, at, _ = presence_id.partition("@")
+        return bool(presence_id) and (not at or user in self._agents_of_user)
 
     def take(self, switch: Switch, event: Event) -> None:
         """Learn from an event of a switch. Never waits."""

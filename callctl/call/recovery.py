@@ -8,7 +8,6 @@ offered, and come back by themselves, as their dialplan keeps knocking; one who 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
@@ -17,6 +16,7 @@ import trio
 from attrs import evolve, frozen
 
 from callctl.call.absentees import Absentees
+from callctl.call.channel_query import describe, uptime_seconds
 from callctl.call.desk import Desk
 from callctl.call.events import CallerHungUp
 from callctl.call.reception import Reception
@@ -76,8 +76,7 @@ class Recovery:
         """Compare with `switch`, and heal; return the UUIDs of its channels.
 
         At the first look after a login, bridges that were ordered before it may still be on their way.
-        Raises WaitEnded when the connection is lost meanwhile, and ValueError for an answer that cannot be
-        read.
+        Raises WaitEnded when the connection is lost meanwhile, or an answer cannot be read.
         """
         # A call that ends while we ask leaves a leg to nobody of which the answer still says that it talks.
         heard = switch.listened()
@@ -119,7 +118,7 @@ class Recovery:
             try:
                 shown = await self.reconcile(switch, is_first=False)
                 missing_before = await self._miss_callers(switch, shown, missing_before)
-            except (EslError, ValueError) as error:
+            except EslError as error:
                 # An answer that cannot be read must not cost more than this one look.
                 log.warning("the watch was cut short", switch=switch.name, why=str(error))
 
@@ -167,7 +166,11 @@ class Recovery:
         legs = [
             uuid
             for uuid, direction in shown.items()
-            if direction != "inbound" and uuid not in heard and commands.is_uuid(uuid)
+            if direction != "inbound"
+            and uuid not in heard
+            # A busy trunk has thousands of legs that are none of ours.
+            and switch.may_have_rung(uuid)
+            and commands.is_uuid(uuid)
         ]
         in_rows = self._absentees.legs_on(switch.name)
         if not legs and not in_rows:
@@ -180,13 +183,13 @@ class Recovery:
 
     async def _dumps(self, switch: Switch, uuids: Iterable[str]) -> dict[str, _Channel]:
         """Ask for channels, and return those that live."""
-        wanted = dict.fromkeys(uuids)
         channels: dict[str, _Channel] = {}
-        for uuid, pending in zip(wanted, switch.link.post_api(*map(commands.uuid_dump, wanted)), strict=True):
-            reply = await pending.wait()
-            if reply.ok:  # else it has ended
-                headers, told_at = json.loads(reply.text), self._desk.clock.now()
-                channels[uuid] = _Channel(name="CHANNEL_DATA", headers=headers, told_at=told_at)
+
+        def take(uuid: str, channel: Event) -> None:
+            told_at = self._desk.clock.now()
+            channels[uuid] = _Channel(name=channel.name, headers=channel.headers, told_at=told_at)
+
+        await describe(switch.link, uuids, take)
         return channels
 
     # --- agents' legs ---
@@ -255,8 +258,8 @@ class Recovery:
     async def _settle_rows(self, switch: Switch, channels: Mapping[str, _Channel]) -> None:
         self._absentees.end_offers(switch.name)
         # In whole seconds, so it may have been up for almost one more.
-        uptime_seconds = float(await switch.link.api("uptime")) + 1.0
-        started_at = self._desk.clock.now() - uptime_seconds
+        up_seconds = await uptime_seconds(switch.link) + 1.0
+        started_at = self._desk.clock.now() - up_seconds
         for record in self._absentees.on(switch.name):
             caller = channels.get(record.arrival.uuid)
             if caller is not None:

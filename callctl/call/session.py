@@ -487,7 +487,7 @@ class CallSession:
         await self._caller.forget()
         if (taken := self._flow.taken) is None or taken.id != offer.id:
             return
-        self._caller = self._caller_leg(self._desk.ids.uuid())
+        self._caller = self._caller_leg(self._desk.ids.leg_uuid())
         try:
             uuid = await self._caller.call_back(self._queue.callback_dialstring, self._arrival)
         except AgentUnreached as unreached:

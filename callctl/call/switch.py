@@ -7,7 +7,6 @@ switch CPU time for each connection that it goes to.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
@@ -22,8 +21,8 @@ from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
 from callctl.esl.connection import PendingReply
 from callctl.esl.inbound import PendingJob, SwitchLink
-from callctl.esl.wire import Event
-from callctl.ids import Ids
+from callctl.esl.wire import Event, channel_of
+from callctl.ids import Ids, is_leg_of
 from callctl.model import Arrival, Offer, OfferResult
 from callctl.records.caller_identity import number_to_dial
 
@@ -381,6 +380,7 @@ class Switch:
                 try:
                     state = await self.leg_state(leg_uuid)
                 except WaitEnded:
+                    await trio.sleep(SETTLE_INTERVAL_SECONDS)
                     continue
                 if state is LegState.GONE:
                     raise AgentUnreached(OfferResult.UNKNOWN, "the leg is gone, its result was lost")
@@ -443,7 +443,7 @@ class Switch:
     async def leg_state(self, uuid: str) -> LegState:
         """Ask how a leg stands. Raises WaitEnded when the switch does not say."""
         try:
-            leg = Event("CHANNEL_DATA", json.loads(await self.link.api(commands.uuid_dump(uuid))))
+            leg = channel_of(await self.link.api(commands.uuid_dump(uuid)))
         except CommandRefused:
             return LegState.GONE
         if leg.get("Answer-State") == "hangup":
@@ -455,10 +455,14 @@ class Switch:
     async def bridged_seconds(self, uuid: str) -> float:
         """Ask for how long a leg has been bridged; 0 where it is gone. Raises WaitEnded."""
         try:
-            leg = Event("CHANNEL_DATA", json.loads(await self.link.api(commands.uuid_dump(uuid))))
+            leg = channel_of(await self.link.api(commands.uuid_dump(uuid)))
         except CommandRefused:
             return 0.0
         return bridged_seconds(leg) or 0.0
+
+    def may_have_rung(self, uuid: str) -> bool:
+        """Say whether a leg with this UUID may be one that this callctl rang; see `is_own_leg`."""
+        return is_leg_of(self._owner, uuid)
 
     async def exists(self, uuid: str) -> bool:
         """Ask whether a channel exists. Raises WaitEnded when the switch does not say."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-from callctl.errors import RemoteProtocolError
+from callctl.errors import RemoteProtocolError, UnreadableAnswer
 from callctl.esl.framing import Message, encode_message, encode_text, header_line
 from callctl.esl.headers import (
     ARRAY,
@@ -86,6 +86,17 @@ def event_of(message: Message) -> Event:
     if message.content_type == "command/reply" and "Event-Name" in message.headers:
         return _named(EncodedHeaders(message.headers), _text(message.body))
     raise RemoteProtocolError(f"not an event that callctl reads: {message.content_type[:60]!r}")
+
+
+def channel_of(answer: str) -> Event:
+    """Return the channel that an answer to `uuid_dump … json` describes; raises UnreadableAnswer."""
+    try:
+        headers = json.loads(answer)
+    except ValueError as error:
+        raise UnreadableAnswer(f"this describes no channel: {answer[:60]!r}") from error
+    if not isinstance(headers, dict) or not all(isinstance(value, str | list) for value in headers.values()):
+        raise UnreadableAnswer(f"this describes no channel: {answer[:60]!r}")
+    return Event("CHANNEL_DATA", headers)
 
 
 def _event_of_plain(body: bytes) -> Event:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from callctl.errors import UnreadableAnswer
+
 SEPARATOR = "<|>"
 """Stands between the columns: nothing that a caller is likely to be called."""
 
@@ -20,18 +22,18 @@ def rows_of(answer: str, *columns: str) -> Iterator[tuple[str, ...]]:
 
     The first line names the columns, the last one tells how many rows there are, and without any it is
     alone, as in `show_function` of mod_commands.c. A value with a separator shifts what stands behind it in
-    its row; only one with line feeds as well can spoil another row. Raises ValueError, before the first
-    row, for what is no such answer.
+    its row; only one with line feeds as well can spoil another row. Raises UnreadableAnswer, before the
+    first row, for what is no such answer.
     """
     text, _, last = answer.strip().rpartition("\n")
     if not _TOTAL.fullmatch(last):
-        raise ValueError(f"this is no table: {answer[:60]!r}")
+        raise UnreadableAnswer(f"this is no table: {answer[:60]!r}")
     if not text:
         return
     head, *lines = text.removesuffix("\n").split("\n")
     names = head.split(SEPARATOR)
     if missing := set(columns) - set(names):
-        raise ValueError(f"the table has no column {', '.join(sorted(missing))}")
+        raise UnreadableAnswer(f"the table has no column {', '.join(sorted(missing))}")
     wanted = [names.index(column) for column in columns]
     for row in _joined(lines, len(names) - 1):
         values = row.split(SEPARATOR, max(wanted) + 1)

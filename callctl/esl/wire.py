@@ -7,6 +7,7 @@ can cut and damage the bytes as they like.
 from callctl.esl.event import (
     Event,
     EventMapping,
+    channel_of,
     encode_connect_reply,
     encode_event_json,
     encode_event_plain,
@@ -30,6 +31,7 @@ __all__ = [
     "EventMapping",
     "HeaderValue",
     "Message",
+    "channel_of",
     "encode_connect_reply",
     "encode_event_json",
     "encode_event_plain",

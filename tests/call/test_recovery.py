@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from random import Random
 from types import SimpleNamespace
@@ -70,8 +70,16 @@ class Channels:
     core_uuid = "core"
     up = True
 
-    def __init__(self, *, shown: list[str], alive: dict[str, dict[str, str]], uptime: float = 1e6) -> None:
+    def __init__(
+        self,
+        *,
+        shown: list[str],
+        alive: dict[str, dict[str, str]],
+        uptime: float = 1e6,
+        damaged: Collection[str] = (),
+    ) -> None:
         self.link = self
+        self._damaged = damaged
         self.hung_up: list[str] = []
         self.transferred: list[str] = []
         self.listeners: dict[str, Callable[[Event], None]] = {}
@@ -93,13 +101,19 @@ class Channels:
         return str(self._uptime)
 
     def post_api(self, *commands: str) -> list[Answer]:
-        dumps = [self._alive.get(command.split()[1]) for command in commands]
-        return [
-            Answer("-ERR No such channel", ok=False) if d is None else Answer(json.dumps(d)) for d in dumps
-        ]
+        return [self._dump(command.split()[1]) for command in commands]
+
+    def _dump(self, uuid: str) -> Answer:
+        if uuid not in self._alive:
+            return Answer("-ERR No such channel", ok=False)
+        text = json.dumps(self._alive[uuid])
+        return Answer(text[:-10] if uuid in self._damaged else text)
 
     def is_own_leg(self, leg: Event) -> bool:
         return leg.variable("callctl_owner", "us") == "us" and leg.variable("cc_side") in ("agent", "member")
+
+    def may_have_rung(self, uuid: str) -> bool:
+        return True
 
     def listened(self) -> frozenset[str]:
         return frozenset(self.listeners)
@@ -238,6 +252,19 @@ async def test_a_row_that_somebody_has_made_up_is_passed_over() -> None:
     switch = Channels(shown=["nobody's uuid", "caller"], alive={"caller": CALLER})
     async with reconciled(switch, an_open_call()) as found:
         assert [member.call for member in found.distributor.members(NOW)] == ["call-1"]
+
+
+@pytest.mark.fault(27)
+async def test_a_damaged_answer_about_a_channel_ends_no_row_and_keeps_no_other_from_being_settled() -> None:
+    switch = Channels(
+        shown=["caller", "another", "leg"],
+        alive={"caller": CALLER, "another": {**CALLER, "Unique-ID": "another"}, "leg": RINGING_LEG},
+        damaged=["another"],
+    )
+    async with reconciled(switch, an_open_call(), an_open_call("call-2", "another")) as found:
+        assert switch.hung_up == ["leg"]
+        assert {member.call for member in found.distributor.members(NOW)} == {"call-1", "call-2"}
+        assert [row for row in found.rows() if row.state is CallState.ENDED] == []
 
 
 async def test_whoever_called_meanwhile_stands_behind_those_who_are_on_their_way_back() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callctl.errors import UnreadableAnswer
 from callctl.esl.table import SEPARATOR, rows_of
 from tests.call.tables import table
 
@@ -31,12 +32,12 @@ def test_without_a_row_there_is_a_total_alone() -> None:
 
 @pytest.mark.parametrize("answer", ["", "uuid<|>name", "-ERR SQL error [locked]", '{"row_count": 0}'])
 def test_what_is_no_table_is_refused(answer: str) -> None:
-    with pytest.raises(ValueError, match="no table"):
+    with pytest.raises(UnreadableAnswer, match="no table"):
         list(rows_of(answer, "uuid"))
 
 
 def test_a_table_of_something_else_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"no column dest, uuid$"):
+    with pytest.raises(UnreadableAnswer, match=r"no column dest, uuid$"):
         list(rows_of(table([{"name": "x"}]), "uuid", "name", "dest"))
 
 
