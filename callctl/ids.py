@@ -25,7 +25,8 @@ class Ids:
         `owner` names this callctl, in 8 hexadecimal digits or more; see `leg_uuid`.
         """
         self._source = source
-        self._owner = owner[:_OWNER_DIGITS]
+        self.owner = owner
+        """The name of the callctl whose legs get their UUIDs here, or ""."""
         self._drawn: list[int] = []
 
     def of_owner(self, owner: str) -> Ids:
@@ -42,8 +43,8 @@ class Ids:
 
         So a look at all channels of a switch finds our own among thousands of others.
         """
-        uuid = self.uuid()
-        return self._owner + uuid[len(self._owner) :]
+        mark, uuid = self.owner[:_OWNER_DIGITS], self.uuid()
+        return mark + uuid[len(mark) :]
 
     def _bits(self) -> int:
         if self._source is not None:

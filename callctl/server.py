@@ -98,7 +98,7 @@ class Server:
         """`surroundings` are the real ones by default."""
         self._config = config
         self._outside = surroundings or Surroundings()
-        self._owner = _owner(config.server.database)
+        self._owner = self._outside.ids.owner or _owner(config.server.database)
         self._ids = self._outside.ids.of_owner(self._owner)
         self._stopping = trio.Event()
         self._is_serving = False

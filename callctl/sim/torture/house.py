@@ -71,7 +71,8 @@ class House:
         self._disk = disk
         self._timeline = timeline
         self._clock = clock
-        self._ids = Ids(chance)
+        # By itself it would take its name from the folder, which is another one in each run.
+        self._ids = Ids(chance, owner="0123456789abcdef")
         self._chance = chance
         self._scope: trio.CancelScope | None = None
         self._writer: MortalWriter | None = None
