@@ -217,6 +217,7 @@ class Server:
             for switch in self.switches.values():
                 nursery.start_soon(switch.run)
                 nursery.start_soon(recovery.watch, switch)
+                nursery.start_soon(switch.media.watch, switch, self._queues)
             await self._first_contact()
             if self._outside.serve_api is not None:
                 self.http_port = await nursery.start(
@@ -239,6 +240,8 @@ class Server:
     def _note_readiness(self, switch: str, ready: bool) -> None:
         """Have agents rung only for callers whose switch takes orders."""
         self.dispatcher.act(lambda distributor, now: distributor.set_switch_ready(switch, ready, now))
+        if ready:
+            self.switches[switch].media.look_again()
 
     async def _reconcile(self, recovery: Recovery, switch: Switch) -> None:
         await recovery.reconcile(switch)
@@ -304,6 +307,7 @@ class Server:
         self.dispatcher.act(take_over)
         self._record_targets()
         for switch in self.switches.values():
+            switch.media.look_again()
             await switch.widen(
                 has_preludes=any(map(prelude_of, self._queues.values())),
                 watches_phones=_watches_phones(self._queues),
@@ -402,6 +406,8 @@ def _view(switch: Switch) -> SwitchView:
         reconnects=link.reconnects,
         events=link.events,
         last_error=link.last_error,
+        media_problems=len(switch.media.problems),
+        media_failures={kind.value: count for kind, count in switch.media.failures.items()},
     )
 
 

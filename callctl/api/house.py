@@ -64,13 +64,19 @@ class CallControl(Protocol):
 
 @frozen(kw_only=True)
 class SwitchView:
-    """How one switch stands: `events` counts by name, `last_error` is "" where there was none."""
+    """How one switch stands: `events` counts by name, `last_error` is "" where there was none.
+
+    `media_problems` is how many things it lacks of what is to be heard, `media_failures` how often music,
+    a greeting, an announcement or a whisper could not be played.
+    """
 
     name: str
     is_ready: bool
     reconnects: int
     events: Mapping[str, int]
     last_error: str
+    media_problems: int = 0
+    media_failures: Mapping[str, int] = field(factory=dict)
 
 
 @frozen(kw_only=True)

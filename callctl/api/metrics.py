@@ -235,6 +235,21 @@ class _Gauges:
             "Events that came on the inbound connection.",
             labels=["switch", "event"],
         )
+        yield _gauge(
+            "callctl_media_problems",
+            "What a switch lacks of the sounds, phrases and modules that the queues name.",
+            ["switch"],
+            ((switch.name, switch.media_problems) for switch in switches),
+        )
+        failures = CounterMetricFamily(
+            "callctl_media_failures",
+            "Sounds that callers or agents did not hear, as they could not be played.",
+            labels=["switch", "kind"],
+        )
+        for switch in switches:
+            for kind, count in sorted(switch.media_failures.items()):
+                failures.add_metric([switch.name, kind], count)
+        yield failures
         for switch in switches:
             reconnects.add_metric([switch.name], switch.reconnects)
             for event, count in sorted(switch.events.items()):

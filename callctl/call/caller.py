@@ -45,6 +45,9 @@ this visit."""
 SET_SECONDS = 0.2
 """How long variables set on the socket take at most; an application begins at a tick of 20 ms."""
 
+_NOT_PLAYED = ("FILE NOT FOUND", "UNKNOWN ERROR")
+"""How `playback` and `phrase` end of which nothing was heard."""
+
 _APPLICATION_OF_MEDIA = {
     WaitMedia.ANSWER: "answer",
     WaitMedia.PRE_ANSWER: "pre_answer",
@@ -218,6 +221,12 @@ class CallerLeg:
                 response = event.get("Application-Response")
                 if response in ("FILE PLAYED", "FILE NOT FOUND"):
                     self._deliver(ev.MusicEnded(played=response == "FILE PLAYED"))
+            case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application-Response") in _NOT_PLAYED:
+                application, sound = event.get("Application"), event.get("Application-Data")
+                if application == "phrase":
+                    self._deliver(ev.SoundFailed(f"phrase::{sound}"))
+                elif application == "playback":
+                    self._deliver(ev.SoundFailed(sound))
 
     def _tell_taken(self) -> None:
         """Tell that the caller was taken out of the socket, unless the end of an older one has done that.

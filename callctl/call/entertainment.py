@@ -13,10 +13,13 @@ from callctl.call.events import (
     AskPlace,
     Effect,
     Greet,
+    MediaKind,
     MusicEnded,
     PlaceTold,
     PlayMusic,
     PrepareCaller,
+    ReportUnplayable,
+    SoundFailed,
     StartTimer,
 )
 from callctl.model import Arrival, QueueSettings, WaitMedia
@@ -25,8 +28,9 @@ from callctl.records.caller_identity import can_be_dialled
 SHORTEST_MUSIC_SECONDS = 1.0
 """Music that ends sooner is not played again: an empty file would keep the switch busy for nothing."""
 
-SILENCE = "silence_stream://-1"
-"""What a caller hears for ever where the queue's music cannot be played."""
+RINGING_TONE = "tone_stream://%(1000,4000,425);loops=-1"
+"""What a caller hears where the queue's music cannot be played: in silence one takes the line for dead, and
+hangs up."""
 
 TIMER_SOUND = "announce-sound"
 TIMER_PLACE = "announce-place"
@@ -43,7 +47,10 @@ class Entertainment:
         )
         self._music = arrival.moh_sound or queue.moh_sound
         self._has_greeted = arrival.resumes > 0
+        self._playing = ""
         self._playing_since = 0.0
+        self._failed: set[str] = set()
+        """What could not be played, and has been noted."""
         self._sounds_played = 0
         self._said_position: int | None = None
         self._said_wait_at: tuple[int, float] | None = None
@@ -74,16 +81,37 @@ class Entertainment:
 
     # --- music ---
 
-    def music_ended(self, event: MusicEnded, now: float) -> PlayMusic:
-        """Play it again; or silence, if it could not be played, for silence keeps the call alive."""
-        is_playable = event.played and now - self._playing_since >= SHORTEST_MUSIC_SECONDS
-        return self._play(self._music if is_playable else SILENCE, now)
+    def music_ended(self, event: MusicEnded, now: float) -> list[Effect]:
+        """Play it again; or else the queue's music where it was the call's own, or else a ringing tone.
+
+        Where that cannot be played either, the caller waits in silence, rather than in a loop of orders.
+        """
+        if event.played and now - self._playing_since >= SHORTEST_MUSIC_SECONDS:
+            return [self._play(self._playing, now)]
+        failed = ReportUnplayable(MediaKind.MUSIC, self._playing)
+        if self._playing == RINGING_TONE:
+            return [failed]
+        is_own = self._playing == self._music != self._queue.moh_sound
+        return [failed, self._play(self._queue.moh_sound if is_own else RINGING_TONE, now)]
 
     def _play(self, sound: str, now: float) -> PlayMusic:
+        self._playing = sound
         self._playing_since = now
         return PlayMusic(sound)
 
     # --- announcements ---
+
+    def sound_failed(self, event: SoundFailed) -> ReportUnplayable:
+        """Say what it was that could not be played."""
+        is_greeting = event.sound == self._queue.greeting
+        kind = MediaKind.GREETING if is_greeting else MediaKind.ANNOUNCEMENT
+        return ReportUnplayable(kind, event.sound)
+
+    def is_first_failure(self, sound: str) -> bool:
+        """Say whether this sound fails for the first time in this wait, and remember it."""
+        is_first = sound not in self._failed
+        self._failed.add(sound)
+        return is_first
 
     def timer_fired(self, timer: str) -> list[Effect]:
         """Announce what is due, and set the timer for the next time."""

@@ -7,10 +7,21 @@ Effects are orders as data; `session` performs them. Neither does anything by it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from attrs import frozen
 
 from callctl.model import Fact, HungUpBy, Offer, OfferResult, Reason, WaitMedia
+
+
+class MediaKind(StrEnum):
+    """What a caller or an agent was to hear; the value is the label of a metric."""
+
+    MUSIC = "music"
+    GREETING = "greeting"
+    ANNOUNCEMENT = "announcement"
+    WHISPER = "whisper"
+
 
 # --- events ---------------------------------------------------------------------------------------
 
@@ -159,6 +170,13 @@ class MusicEnded:
 
 
 @frozen
+class SoundFailed:
+    """Something else than the music could not be played: a greeting or an announcement."""
+
+    sound: str
+
+
+@frozen
 class KeyPressed:
     """The caller pressed a key."""
 
@@ -215,6 +233,7 @@ CallHappening = (
     | WaitOver
     | HangupOrdered
     | MusicEnded
+    | SoundFailed
     | KeyPressed
     | PlaceTold
     | CallerReached
@@ -253,6 +272,14 @@ class Announce:
     Two at once would not follow each other: FreeSWITCH plays the second inside the first.
     """
 
+    sound: str
+
+
+@frozen
+class ReportUnplayable:
+    """Count and log that the caller does not hear `sound`."""
+
+    kind: MediaKind
     sound: str
 
 
@@ -433,6 +460,7 @@ Effect = (
     | PlayMusic
     | Greet
     | Announce
+    | ReportUnplayable
     | AskPlace
     | SetCallerVariables
     | Ring

@@ -60,10 +60,13 @@ class RingingLeg:
         """How long the result of the order is waited for."""
         self.pressed = ""
         self.hangup_cause = ""
+        self.has_heard = False
+        """Whether any sound was played to it before it was parked."""
 
     def take(self, event: Event) -> None:
         if event.name == "CHANNEL_PARK":
             self.pressed = event.variable(ACCEPTED_VARIABLE)
+            self.has_heard = bool(event.variable("playback_ms"))
             self.event.set()
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
             self.hangup_cause = event.get("Hangup-Cause")

@@ -329,8 +329,11 @@ class CallSession:
                 self._caller.play_music(sound)
             case ev.Announce(sound):
                 self._order(self._caller.announce, sound)
+            case ev.ReportUnplayable(kind, sound):
+                self._switch.media.failed(kind, sound, self._arrival.queue)
             case ev.AskPlace():
-                self.deliver(self._place())
+                told = act(lambda d, now: ev.PlaceTold(d.position(call, now), d.announced_wait(call, now)))
+                self.deliver(told)
             case ev.SetCallerVariables(variables):
                 self._caller.post_variables(variables)
             case ev.Ring(offer):
@@ -494,7 +497,3 @@ class CallSession:
             self.deliver(ev.CallerUnreached(offer.id, unreached.cause))
         else:
             self.deliver(ev.CallerReached(offer.id, uuid))
-
-    def _place(self) -> ev.PlaceTold:
-        call, act = self._arrival.call, self._desk.dispatcher.act
-        return act(lambda d, now: ev.PlaceTold(d.position(call, now), d.announced_wait(call, now)))

@@ -15,7 +15,9 @@ from random import Random
 import structlog
 import trio
 
+from callctl.call.events import MediaKind
 from callctl.call.ringing import ACCEPTED_VARIABLE, AgentUnreached, RingingLeg, applications_of, unreached
+from callctl.call.switch_media import SwitchMedia
 from callctl.call.variables import Prelude, bridged_seconds, bridged_with, callback_variables, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
@@ -101,6 +103,8 @@ class Switch:
         `open_stream` connects to a host and port; None means TCP.
         """
         self.host = host
+        self.media = SwitchMedia(name)
+        """What this switch can play, and what it could not."""
         self._owner = owner
         self.link = SwitchLink(
             name=name,
@@ -266,6 +270,8 @@ class Switch:
                 raise unreached(leg.hangup_cause)
             if prelude:
                 await self._await_acceptance(leg_uuid, leg, prelude)
+                if prelude.sound and leg.event.is_set() and not leg.has_heard:
+                    self.media.failed(MediaKind.WHISPER, prelude.sound, offer.queue)
         finally:
             del self._ringing[offer.leg_uuid]
         return leg_uuid

@@ -6,7 +6,6 @@ from attrs import evolve
 
 from callctl.call import events as ev
 from callctl.call.bridging import Bridging
-from callctl.call.entertainment import SILENCE
 from callctl.call.events import Effect
 from callctl.call.stages import (
     CALLBACK,
@@ -175,10 +174,19 @@ class Waiting(Bridging):
         return isinstance(event, ev.CallerTaken) or event.leg_uuid == self._lapsed.leg_uuid
 
     def music_ended(self, event: ev.MusicEnded, now: float) -> list[Effect]:
-        music = self._entertainment.music_ended(event, now)
-        if music.sound == SILENCE:
-            return [music, self._ledger.note(now, "music-failed", self._entertainment.music)]
-        return [music]
+        return self._note_failures(self._entertainment.music_ended(event, now), now)
+
+    def sound_failed(self, event: ev.SoundFailed, now: float) -> list[Effect]:
+        return self._note_failures([self._entertainment.sound_failed(event)], now)
+
+    def _note_failures(self, effects: list[Effect], now: float) -> list[Effect]:
+        """Return `effects`, and for each sound that fails for the first time a line of the timeline."""
+        notes = [
+            self._ledger.note(now, f"{effect.kind.value}-failed", effect.sound)
+            for effect in effects
+            if isinstance(effect, ev.ReportUnplayable) and self._entertainment.is_first_failure(effect.sound)
+        ]
+        return [*effects, *notes]
 
     def key_pressed(self, event: ev.KeyPressed, now: float) -> list[Effect]:
         if event.digit == self._queue.callback_key:

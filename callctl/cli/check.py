@@ -24,8 +24,6 @@ from callctl.store.upkeep import integrity
 MODULES = ("mod_commands", "mod_dptools", "mod_dialplan_xml")
 """What callctl needs of FreeSWITCH in any case."""
 
-MODULE_OF_SOUND = {"local_stream://": "mod_local_stream", "tone_stream://": "mod_tone_stream"}
-
 
 class Verdict(StrEnum):
     """How something stands; only `wrong` makes the command fail."""
@@ -124,7 +122,7 @@ def _agents(config: Config) -> Iterator[Finding]:
 async def _switch(switch: SwitchSettings, config: Config) -> AsyncIterator[Finding]:
     what = f"switch {switch.name}"
     try:
-        answers = await ask_switch(switch, needed_modules(config))
+        answers = await ask_switch(switch, MODULES, config.queues.values())
     except (EslError, OSError) as error:
         where = f"{switch.host}:{switch.port}"
         yield Finding(
@@ -136,7 +134,7 @@ async def _switch(switch: SwitchSettings, config: Config) -> AsyncIterator[Findi
     if switch.password == "ClueCon" and not is_loopback(switch.host):
         words = "everybody knows its password, ClueCon; change it in event_socket.conf.xml and here"
         yield Finding(what, Verdict.WARNING, words)
-    for finding in (*_modules(what, answers), *_dialplan(switch, answers, config)):
+    for finding in (*_modules(what, answers), *_media(switch, answers), *_dialplan(switch, answers, config)):
         yield finding
 
 
@@ -147,6 +145,14 @@ def _modules(what: str, answers: SwitchAnswers) -> Iterator[Finding]:
         yield Finding(what, Verdict.WRONG, words)
     if not missing:
         yield Finding(what, Verdict.OK, f"has {', '.join(answers.modules)}")
+
+
+def _media(switch: SwitchSettings, answers: SwitchAnswers) -> Iterator[Finding]:
+    what = f"sounds of {switch.name}"
+    for problem in answers.media:
+        yield Finding(what, Verdict.WRONG if problem.is_silent else Verdict.WARNING, problem.words)
+    if not answers.media:
+        yield Finding(what, Verdict.OK, "it has all that callers and agents are to hear")
 
 
 def _dialplan(switch: SwitchSettings, answers: SwitchAnswers, config: Config) -> Iterator[Finding]:
@@ -163,17 +169,6 @@ def _dialplan(switch: SwitchSettings, answers: SwitchAnswers, config: Config) ->
     if not ours:
         words = f"no socket action leads to port {port}; callctl init writes the files, fs_cli -x reloadxml"
         yield Finding(what, Verdict.WRONG, words)
-
-
-def needed_modules(config: Config) -> list[str]:
-    """Return the modules that a switch must have for this configuration."""
-    sounds = [queue.moh_sound for queue in config.queues.values()]
-    streams = [
-        module
-        for prefix, module in MODULE_OF_SOUND.items()
-        if any(sound.startswith(prefix) for sound in sounds)
-    ]
-    return [*MODULES, *streams]
 
 
 def _reason(error: EslError | OSError) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 import trio
 from attrs import frozen
 
+from callctl.call.media_check import MediaProblem, media_problems
 from callctl.config import SwitchSettings
+from callctl.config.settings import is_loopback
 from callctl.errors import EslError, LoginRefused
 from callctl.esl import commands
 from callctl.esl.connection import Connection
 from callctl.esl.wire import Event, Message
+from callctl.model import QueueSettings
 
 PROBE_SECONDS = 10.0
 """How long a switch may take for everything: it answers within milliseconds unless something is wrong."""
@@ -20,20 +25,37 @@ PROBE_SECONDS = 10.0
 
 @frozen
 class SwitchAnswers:
-    """What a switch said of itself: its version, which of the modules it has, and its dialplan as XML."""
+    """What a switch said of itself: its version, which of the modules it has, and its dialplan as XML.
+
+    `media` is what it lacks of all that is to be heard.
+    """
 
     version: str
     modules: Mapping[str, bool]
     dialplan: str
+    media: Sequence[MediaProblem]
 
 
-async def ask_switch(settings: SwitchSettings, modules: Sequence[str]) -> SwitchAnswers:
+async def ask_switch(
+    settings: SwitchSettings, modules: Sequence[str], queues: Iterable[QueueSettings]
+) -> SwitchAnswers:
     """Ask for what `callctl check` looks at. Raises as `ask` does."""
     questions = ("version", "xml_locate dialplan", *(f"module_exists {name}" for name in modules))
     version, dialplan, *found = await ask(settings, questions)
-    return SwitchAnswers(
-        version, dict(zip(modules, (text == "true" for text in found), strict=True)), dialplan
+    is_here = is_loopback(settings.host)
+    media = await media_problems(
+        queues, partial(ask, settings), looks_empty=lambda folder: is_here and _looks_empty(folder)
     )
+    has_module = dict(zip(modules, (text == "true" for text in found), strict=True))
+    return SwitchAnswers(version, has_module, dialplan, media)
+
+
+def _looks_empty(folder: str) -> bool:
+    """Say whether a folder of a switch on this machine is there and has no file in it."""
+    try:
+        return not any(Path(folder).iterdir())
+    except OSError:
+        return False  # it is another machine's after all, or not for us to read
 
 
 async def ask(settings: SwitchSettings, questions: Sequence[str]) -> list[str]:

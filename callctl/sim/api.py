@@ -20,6 +20,9 @@ from callctl.sim.originate import Originate, parse_originate
 if TYPE_CHECKING:
     from callctl.sim.switch import Switch
 
+_EVERY_PHRASE = ("callctl_position", "callctl_wait", "callctl_position_and_wait")
+"""What `Switch.phrases` stands for where it is None."""
+
 NO_SUCH_CHANNEL = "-ERR No such channel!\n"
 OK = "+OK\n"
 
@@ -366,8 +369,32 @@ def _shutdown(switch: Switch, _argument: str) -> str:
     return OK
 
 
-def _module_exists(_switch: Switch, argument: str) -> str:
-    return "true" if argument.startswith("mod_") else "false"
+def _module_exists(switch: Switch, argument: str) -> str:
+    return "true" if argument.startswith("mod_") and argument not in switch.absent_modules else "false"
+
+
+def _file_exists(switch: Switch, argument: str) -> str:
+    return "false" if switch.sound_seconds(argument) is None else "true"
+
+
+def _local_stream(switch: Switch, argument: str) -> str:
+    """List the streams, which `local_stream show` does."""
+    if "mod_local_stream" in switch.absent_modules:
+        return "-ERR local_stream Command not found!\n"
+    if argument != "show":
+        return "-USAGE: <show|start|reload|stop|hup|vol> <local_stream_name>\n"
+    streams = switch.streams if switch.streams is not None else {"default": "/music", "moh": "/music"}
+    return "".join(f"{name},{folder}\n" for name, folder in streams.items()) or "-ERR no reply\n"
+
+
+def _xml_locate(switch: Switch, argument: str) -> str:
+    """Return a section of the configuration: of these the stand-in keeps the phrases of English alone."""
+    if argument != "languages language name en":
+        return "can't find anything\n"
+    if switch.phrases is not None:
+        return switch.phrases
+    macros = "".join(f'<macro name="{name}"/>' for name in _EVERY_PHRASE)
+    return f'<language name="en" say-module="en"><phrases><macros>{macros}</macros></phrases></language>'
 
 
 def _originate(_switch: Switch, _argument: str) -> str:
@@ -377,10 +404,12 @@ def _originate(_switch: Switch, _argument: str) -> str:
 
 _API: Mapping[str, Callable[[Switch, str], str]] = {
     "create_uuid": _create_uuid,
+    "file_exists": _file_exists,
     "global_getvar": _global_getvar,
     "uptime": _uptime,
     "hostname": _hostname,
     "hupall": _hupall,
+    "local_stream": _local_stream,
     "module_exists": _module_exists,
     "originate": _originate,
     "reloadxml": _reloadxml,
@@ -403,4 +432,5 @@ _API: Mapping[str, Callable[[Switch, str], str]] = {
     "uuid_setvar_multi": _uuid_setvar_multi,
     "uuid_transfer": _uuid_transfer,
     "version": _version,
+    "xml_locate": _xml_locate,
 }

@@ -110,6 +110,8 @@ def sound_seconds(channel: Channel, path: str) -> float | None:
     kind, separator, rest = path.partition("://")
     if not separator:
         return channel.switch.sound_seconds(path)
+    if kind in ("tone_stream", "silence_stream") and "mod_tone_stream" in channel.switch.absent_modules:
+        return None
     if kind == "tone_stream":
         once = sum(int(on) + int(off) for on, off in _TONE.findall(rest)) / 1000
         loops = _LOOPS.search(rest)
@@ -119,7 +121,7 @@ def sound_seconds(channel: Channel, path: str) -> float | None:
         milliseconds = int(rest.partition(",")[0] or 0)
         return inf if milliseconds < 0 else milliseconds / 1000
     if kind == "local_stream":
-        return inf
+        return inf if channel.switch.has_stream(rest) else None
     if kind == "file_string":
         lengths = [sound_seconds(channel, part) for part in rest.split("!")]
         return sum(length for length in lengths if length is not None)
@@ -128,6 +130,9 @@ def sound_seconds(channel: Channel, path: str) -> float | None:
 
 async def phrase(channel: Channel, argument: str) -> None:
     """Say a phrase: `macro,data`; it takes as long as any sound."""
+    if not channel.switch.has_phrase(argument.partition(",")[0]):
+        channel.variables["current_application_response"] = "UNKNOWN ERROR"
+        return
     await play(channel, argument, channel.switch.sound_seconds(argument) or 0.0)
     channel.variables["current_application_response"] = "PHRASE PLAYED"
 

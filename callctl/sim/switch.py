@@ -102,6 +102,12 @@ class Switch:
         self._session_id = 0
         self._observers: list[Observer] = []
         self._sounds: dict[str, float | None] = {}
+        self.absent_modules: set[str] = set()
+        """Modules that are not loaded; all others are."""
+        self.streams: dict[str, str] | None = None
+        """The streams of mod_local_stream, by name, with the folder of each; None: any that is asked for."""
+        self.phrases: str | None = None
+        """The XML of the language `en`; None: it has every phrase."""
         self._core: trio.Nursery | None = None
         self._restart = trio.Event()
         self._network = Gate()
@@ -293,13 +299,15 @@ class Switch:
         profile = Profile(
             caller_id_name=name or number, caller_id_number=number, destination=destination, context="public"
         )
-        return Channel(
+        channel = Channel(
             self,
             uuid=self.ids.uuid(),
             name=f"sofia/{sip_profile}/{number}@127.0.0.1",
             is_outbound=False,
             profile=profile,
         )
+        channel.variables["sip_req_user"] = destination
+        return channel
 
     def start(self, channel: Channel) -> None:
         """Put a channel into the table, and let it live."""
@@ -368,6 +376,16 @@ class Switch:
     ) -> None:
         """Accept clients on real TCP; reports the port."""
         await listen_inbound(self, host, port, task_status=task_status)
+
+    def has_stream(self, name: str) -> bool:
+        """Say whether a stream plays: mod_local_stream takes its `default` for one that it does not know."""
+        return "mod_local_stream" not in self.absent_modules and (
+            self.streams is None or name in self.streams or "default" in self.streams
+        )
+
+    def has_phrase(self, name: str) -> bool:
+        """Say whether a macro of this name is there."""
+        return self.phrases is None or f'name="{name}"' in self.phrases
 
     def sound_seconds(self, path: str) -> float | None:
         """Return how long a file is, or None where there is none."""

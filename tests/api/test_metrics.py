@@ -34,6 +34,8 @@ NAMES = {
     "callctl_switch_up": {"switch"},
     "callctl_switch_reconnects_total": {"switch"},
     "callctl_switch_events_total": {"switch", "event"},
+    "callctl_media_problems": {"switch"},
+    "callctl_media_failures_total": {"switch", "kind"},
     "callctl_store_pending_rows": set(),
     "callctl_store_commit_seconds": set(),
     "callctl_invariant_violations_total": {"invariant"},
@@ -75,7 +77,9 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 async def test_names_and_labels_are_those_of_the_public_interface(visited: Visited) -> None:
-    visited.switches[0] = evolve(visited.switches[0], events={"HEARTBEAT": 3}, reconnects=2)
+    visited.switches[0] = evolve(
+        visited.switches[0], events={"HEARTBEAT": 3}, reconnects=2, media_failures={"music": 1}
+    )
     for fact in (WAITING, RINGING, evolve(RINGING, ended_at=110.0, result=OfferResult.BUSY), TALKING, ENDED):
         visited.metrics.observe(fact)
     visited.metrics.violated("order")

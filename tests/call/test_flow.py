@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from callctl.call import events as ev
+from callctl.call.entertainment import RINGING_TONE
 from callctl.call.flow import TABLE, CallFlow
 from callctl.call.stages import (
     BRIDGE_PROOF_SECONDS,
@@ -752,11 +753,43 @@ def test_music_that_ends_begins_again() -> None:
 
 
 @pytest.mark.parametrize(("played", "after"), [(False, 180.0), (True, 0.02)])
-def test_music_that_cannot_be_played_gives_way_to_silence(played: bool, after: float) -> None:
+def test_music_that_cannot_be_played_gives_way_to_a_ringing_tone(played: bool, after: float) -> None:
     flow = waiting()
     effects = flow.handle(ev.MusicEnded(played=played), T + after)
-    assert orders(effects) == [ev.PlayMusic("silence_stream://-1")]
+    assert orders(effects) == [
+        ev.ReportUnplayable(ev.MediaKind.MUSIC, "local_stream://moh"),
+        ev.PlayMusic(RINGING_TONE),
+    ]
     assert ("music-failed", "local_stream://moh") in notes(effects)
+
+
+@pytest.mark.fault(22)
+def test_music_of_a_call_that_cannot_be_played_gives_way_to_the_queues() -> None:
+    flow = CallFlow(evolve(ARRIVAL, moh_sound="/no/such.wav"), QUEUE)
+    flow.begin(Place(position=1), T)
+    assert ev.PlayMusic(QUEUE.moh_sound) in flow.handle(ev.MusicEnded(played=False), T + 0.02)
+    assert ev.PlayMusic(RINGING_TONE) in flow.handle(ev.MusicEnded(played=False), T + 0.04)
+
+
+@pytest.mark.fault(22)
+def test_a_switch_that_can_play_nothing_at_all_is_not_asked_for_ever() -> None:
+    flow = waiting()
+    flow.handle(ev.MusicEnded(played=False), T + 0.02)
+    effects = flow.handle(ev.MusicEnded(played=False), T + 0.04)
+    assert orders(effects) == [ev.ReportUnplayable(ev.MediaKind.MUSIC, RINGING_TONE)]
+
+
+@pytest.mark.fault(22)
+def test_an_announcement_that_cannot_be_played_is_reported_each_time_and_noted_once() -> None:
+    flow = waiting(QueueSettings(name="caller", greeting="hello.wav"))
+    greeting = flow.handle(ev.SoundFailed("hello.wav"), T + 0.1)
+    assert orders(greeting) == [ev.ReportUnplayable(ev.MediaKind.GREETING, "hello.wav")]
+    assert notes(greeting) == [("greeting-failed", "hello.wav")]
+    failed = ev.SoundFailed("phrase::callctl_position,1")
+    first, again = flow.handle(failed, T + 30), flow.handle(failed, T + 60)
+    report = ev.ReportUnplayable(ev.MediaKind.ANNOUNCEMENT, "phrase::callctl_position,1")
+    assert orders(first) == orders(again) == [report]
+    assert (len(notes(first)), len(notes(again))) == (1, 0)
 
 
 def test_an_agent_whose_offer_was_taken_back_is_free_as_soon_as_the_leg_is_gone() -> None:
@@ -970,6 +1003,7 @@ EVERY_EVENT: list[ev.CallHappening] = [
     ev.WaitOver(Reason.TIMEOUT),
     ev.HangupOrdered("NORMAL_CLEARING"),
     ev.MusicEnded(played=True),
+    ev.SoundFailed("hello.wav"),
     ev.KeyPressed("1"),
     ev.PlaceTold(2, 90.0),
     ev.CallerReached("offer-1001", "caller"),

@@ -37,6 +37,7 @@ class FreeSwitch:
             "auth ClueCon": "",
             "api version": "FreeSWITCH Version 1.10.12-release+git~2024 (git a88d069 64bit)\n",
             "api xml_locate dialplan": dialplan,
+            "api local_stream show": "default,/music\nmoh/8000,/music\n",
         }
         self.missing = missing
 
@@ -57,6 +58,10 @@ class FreeSwitch:
             return encode_message({"Content-Type": "command/reply", "Reply-Text": text})
         if line.startswith("api module_exists "):
             return _api("false" if line.endswith(f" {self.missing}") else "true")
+        if line.startswith("api global_getvar "):
+            return _api("-ERR no reply\n")
+        if line.startswith("api file_exists "):
+            return _api("false" if "/no/such" in line else "true")
         return _api(self.answers[line])
 
 
@@ -88,10 +93,11 @@ async def findings_of(config: Config, switch: SwitchSettings) -> list[Finding]:
 async def test_a_switch_that_is_well_says_so(config: Config) -> None:
     async with listening(FreeSwitch().serve) as switch:
         found = await findings_of(config, switch)
-    assert [finding.verdict for finding in found] == [Verdict.OK] * 3
+    assert [finding.verdict for finding in found] == [Verdict.OK] * 4
     assert "FreeSWITCH 1.10.12-release at 127.0.0.1:" in found[0].words
-    assert "mod_local_stream" in found[1].words
-    assert "callctl-wait in context public leads to 127.0.0.1:8084|10.0.0.2:8084" in found[2].words
+    assert "mod_dptools" in found[1].words
+    assert found[2].what == "sounds of fs1"
+    assert "callctl-wait in context public leads to 127.0.0.1:8084|10.0.0.2:8084" in found[3].words
 
 
 async def test_a_wrong_password_is_wrong(config: Config) -> None:
@@ -142,15 +148,46 @@ async def test_something_else_than_freeswitch_is_wrong(config: Config) -> None:
 async def test_a_missing_module_is_wrong_and_the_rest_is_still_looked_at(config: Config) -> None:
     async with listening(FreeSwitch(missing="mod_local_stream").serve) as switch:
         found = await findings_of(config, switch)
-    assert [finding.verdict for finding in found] == [Verdict.OK, Verdict.WRONG, Verdict.OK]
-    assert "fs_cli -x 'load mod_local_stream'" in found[1].words
+    assert [finding.verdict for finding in found] == [Verdict.OK, Verdict.OK, Verdict.WRONG, Verdict.OK]
+    assert "fs_cli -x 'load mod_local_stream'" in found[2].words
 
 
-def test_only_modules_that_the_queues_need_are_asked_for(config: Config) -> None:
+async def test_only_modules_that_the_queues_need_are_asked_for(config: Config) -> None:
     tone = {"caller": QueueSettings(name="caller", moh_sound="tone_stream://%(1000,0,440)")}
-    assert "mod_local_stream" in check.needed_modules(config)
-    assert "mod_local_stream" not in check.needed_modules(evolve(config, queues=tone))
-    assert "mod_tone_stream" in check.needed_modules(evolve(config, queues=tone))
+    async with listening(FreeSwitch(missing="mod_local_stream").serve) as switch:
+        found = await findings_of(evolve(config, queues=tone), switch)
+    assert {finding.verdict for finding in found} == {Verdict.OK}
+
+
+@pytest.mark.fault(22)
+async def test_what_nobody_would_hear_is_said(config: Config) -> None:
+    queue = QueueSettings(name="caller", moh_sound="local_stream://jazz", greeting="/no/such/hello.wav")
+    async with listening(FreeSwitch().serve) as switch:
+        found = await findings_of(evolve(config, queues={"caller": queue}), switch)
+    assert [(finding.verdict, finding.words) for finding in found if finding.what == "sounds of fs1"] == [
+        (
+            Verdict.WARNING,
+            "there is no local_stream 'jazz' for moh-sound of caller; FreeSWITCH plays its stream 'default' "
+            "instead; define it in local_stream.conf.xml, and see that its folder exists",
+        ),
+        (Verdict.WRONG, "there is no file /no/such/hello.wav for greeting of caller"),
+    ]
+
+
+@pytest.mark.fault(22)
+async def test_a_stream_of_this_machine_with_nothing_in_its_folder_is_silent(
+    config: Config, tmp_path: Path
+) -> None:
+    freeswitch = FreeSwitch()
+    folder = tmp_path / "music"
+    folder.mkdir()
+    freeswitch.answers["api local_stream show"] = f"moh,{folder}\n"
+    async with listening(freeswitch.serve) as switch:
+        found = await findings_of(config, switch)
+        (folder / "song.wav").touch()
+        found_then = await findings_of(config, switch)
+    assert found[2].words.endswith(f"is silent: there is no file in {folder}")
+    assert found_then[2].verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(
@@ -266,8 +303,8 @@ async def test_the_agents_of_a_damaged_database_are_not_looked_at(config: Config
 async def test_the_well_known_password_is_warned_of_beyond_this_machine(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def answer(_settings: SwitchSettings, _modules: list[str]) -> probe.SwitchAnswers:
-        return probe.SwitchAnswers("FreeSWITCH Version 1.10.12", {"mod_commands": True}, OURS)
+    async def answer(*_asked: object) -> probe.SwitchAnswers:
+        return probe.SwitchAnswers("FreeSWITCH Version 1.10.12", {"mod_commands": True}, OURS, ())
 
     monkeypatch.setattr(check, "ask_switch", answer)
     far = await findings_of(config, SwitchSettings(name="fs1", host="10.0.0.9"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import httpx2
 import pytest
 
 from callctl.acd.distributor import Distributor
@@ -70,6 +71,48 @@ async def test_each_caller_is_told_the_wait_of_its_own_place(theatre) -> None:
     assert [heard[uuid] for uuid in callers] == [
         f"runs phrase callctl_wait,{minutes}" for minutes in (1, 2, 3)
     ]
+
+
+@pytest.mark.fault(22)
+async def test_callers_hear_ringing_where_the_music_is_missing_and_it_is_known(theatre) -> None:
+    async with theatre(QueueSettings(name="caller", moh_sound="local_stream://moh")) as t:
+        t.stage.switch.streams = {}
+        await t.call(Caller(patience=0.5))
+        text = await metrics_of(t)
+    assert "runs playback local_stream://moh" in t.seen
+    assert any(name.startswith("runs playback tone_stream://") for name in t.seen)
+    assert not any("silence_stream" in name for name in t.seen)
+    assert 'callctl_media_failures_total{kind="music",switch="fs1"} 1.0' in text
+    assert ("music-failed", "local_stream://moh") in [
+        (row["event"], row["detail"]) for row in t.rows("call_events")
+    ]
+
+
+@pytest.mark.fault(22)
+async def test_an_announcement_a_greeting_and_a_whisper_that_are_missing_are_known(theatre) -> None:
+    queue = QueueSettings(
+        name="caller",
+        greeting="/no/such/hello.wav",
+        announce_position="yes",
+        announce_interval=0.3,
+        agent_announce="/no/such/sales.wav",
+    )
+    async with theatre(queue) as t:
+        t.stage.switch.phrases = "<language/>"
+        t.hire("1001", Endpoint(answer_after=1.0, talk_seconds=0.1))
+        await t.call(Caller())
+        text = await metrics_of(t)
+    for kind in ("announcement", "greeting", "whisper"):
+        assert f'callctl_media_failures_total{{kind="{kind}",switch="fs1"}}' in text
+    events = [(row["event"], row["detail"]) for row in t.rows("call_events")]
+    assert ("greeting-failed", "/no/such/hello.wav") in events
+    assert events.count(("announcement-failed", "phrase::callctl_position,1")) == 1
+
+
+async def metrics_of(t) -> str:
+    """Return what `/metrics` says."""
+    async with httpx2.AsyncClient() as client:
+        return (await client.get(f"http://127.0.0.1:{t.stage.server.http_port}/metrics")).text
 
 
 async def test_an_announcement_does_not_delay_the_bridge(theatre) -> None:

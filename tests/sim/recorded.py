@@ -47,6 +47,7 @@ EVENT_FIELDS = (
     "Control",
     "variable_hangup_cause",
     "variable_sip_hangup_disposition",
+    "variable_sip_req_user",
     "variable_originate_disposition",
     "variable_bridge_uuid",
     "variable_last_bridge_to",
@@ -83,6 +84,7 @@ MOMENTS = (
     "Caller-Channel-Last-Hold",
     "Caller-Channel-Hold-Accum",
     "variable_hold_accum_ms",
+    "variable_playback_ms",
 )
 """Times and durations, of which it is compared whether they are set at all."""
 
