@@ -133,15 +133,15 @@ class Absentees:
         cause: str = "",
         at: float | None = None,
     ) -> None:
-        """End the row of a caller who does not come back, as of now or `at`. A talk keeps its reason."""
+        """End the row of a caller who does not come back, as of now or `at`.
+
+        A talk that was seen to begin keeps its reason. Of a bridge that was only ordered nobody knows whether
+        it came about, so such a row ends for the `reason` given, like any other.
+        """
         record = self.take(call)
         if record is None:
             return
-        now, is_gone = self._clock.now(), reason is Reason.CALLER_HANGUP
-        if is_gone and record.state is CallState.BRIDGING and not record.arrival.callback:
-            # The agent had answered, and the bridge was ordered: some 20 to 60 ms later the two talked, and
-            # what began thus has ended since. That the caller hung up just then is far less likely.
-            record = evolve(record, reason=Reason.BRIDGED, bridged_at=record.answered_at)
+        now = self._clock.now()
         reason = record.reason or reason
         self._record(
             evolve(

@@ -272,7 +272,8 @@ class Recovery:
             elif started_at > record.arrival.arrived_at:
                 self._absentees.end(record.arrival.call, Reason.SWITCH_LOST, by=HungUpBy.SWITCH)
             else:
-                self._absentees.end(record.arrival.call, Reason.CALLER_HANGUP)
+                # The caller may have given up, or have talked and hung up: nobody looked.
+                self._absentees.end(record.arrival.call, Reason.UNSEEN)
 
     def _end_as_the_channel_says(self, record: CallRecord, caller: Event) -> bool:
         """End the row of a caller whom we had let go of just before; say whether this is one."""

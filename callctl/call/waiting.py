@@ -136,11 +136,12 @@ class Waiting(Bridging):
             ordered: list[Effect] = [ev.CallBack(offer)]
         else:
             ordered = self._order_bridge(offer)
+        # Written before it is sent: after a kill in between, the row says what was about to happen.
         return [
-            *ordered,
             self._enter(Stage.BRIDGING, agent=offer.agent, agent_uuid=offer.leg_uuid, answered_at=now),
             self._ledger.close_offer(offer.id, OfferResult.ANSWERED, "", now),
             self._ledger.note(now, "agent-answered", offer.agent),
+            *ordered,
         ]
 
     # --- the wait ---

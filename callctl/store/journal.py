@@ -1,9 +1,9 @@
 """The single writer: takes facts from anybody at once, and writes them in batches by one thread.
 
-Recording never waits for the disk. Facts gather in memory for 20 ms or until there are 512, and go to the
-database in one transaction; while it takes none, they go to a file beside it, and from there to the
-database as soon as that is possible again, also after a restart. A later fact about the same row replaces
-an earlier one that still waits, so an outage costs memory for rows and not for their changes.
+Recording never waits for the disk. Facts gather in memory for 20 ms, until there are 512, or until a talk
+begins, and go to the database in one transaction; while it takes none, they go to a file beside it, and from
+there to the database as soon as that is possible again, also after a restart. A later fact about the same row
+replaces an earlier one that still waits, so an outage costs memory for rows and not for their changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from attrs import frozen
 
 from callctl.clock import SteadyClock
 from callctl.errors import StoreError
-from callctl.model import AgentRemoved, Fact, TierRemoved
+from callctl.model import AgentRemoved, CallRecord, CallState, Fact, TierRemoved
 from callctl.refusals import Refusal, Refusals
 from callctl.store.connections import BUSY_SECONDS, ServerLock
 from callctl.store.rows import coalescing_key
@@ -58,6 +58,11 @@ class JournalStatistics:
     error: str | None
     rejected_rows: int
     lost_rows: int
+
+
+def _is_a_talk(fact: Fact) -> bool:
+    """Say whether a caller talks. If the talk ends while callctl is down, nothing but this row knows it."""
+    return isinstance(fact, CallRecord) and fact.state is CallState.TALKING
 
 
 class Journal:
@@ -117,7 +122,7 @@ class Journal:
             else:
                 self._pending[key] = (self._recorded, fact)
         self._work.set()
-        if len(self._pending) >= BATCH_ROWS:
+        if len(self._pending) >= BATCH_ROWS or any(map(_is_a_talk, facts)):
             self._enough.set()
 
     async def flush(self) -> None:

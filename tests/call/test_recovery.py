@@ -44,6 +44,7 @@ from callctl.model import (
     HungUpBy,
     OfferRecord,
     OfferResult,
+    Outcome,
     QueueSettings,
     Reason,
 )
@@ -312,13 +313,13 @@ async def test_the_last_visit_goes_on_of_a_caller_who_was_not_told_that_it_was_o
 async def test_the_row_of_a_caller_who_hung_up_meanwhile_is_closed() -> None:
     async with reconciled(Channels(shown=["caller"], alive={}), an_open_call()) as found:
         [row] = found.rows()
-        assert (row.state, row.reason) == (CallState.ENDED, Reason.CALLER_HANGUP)
+        assert (row.state, row.reason, row.outcome) == (CallState.ENDED, Reason.UNSEEN, Outcome.FAILED)
 
 
 # FreeSWITCH tells its uptime in whole seconds, so one who came 1.9 s ago may have come after a start 1 s ago.
 @pytest.mark.parametrize(
     ("age_seconds", "reason"),
-    [(2.1, Reason.SWITCH_LOST), (1.9, Reason.CALLER_HANGUP)],
+    [(2.1, Reason.SWITCH_LOST), (1.9, Reason.UNSEEN)],
     ids=["before", "after"],
 )
 async def test_a_switch_that_was_restarted_has_lost_those_who_had_come_before(
@@ -331,11 +332,28 @@ async def test_a_switch_that_was_restarted_has_lost_those_who_had_come_before(
         assert row.reason is reason
 
 
-async def test_a_call_that_was_just_being_bridged_and_is_over_was_a_talk() -> None:
-    record = evolve(an_open_call(), state=CallState.BRIDGING, agent="1001", answered_at=NOW - 0.5)
+@pytest.mark.fault(23)
+@pytest.mark.parametrize(
+    ("known", "reason", "outcome"),
+    [
+        ({"state": CallState.RINGING}, "UNSEEN", "failed"),
+        ({"state": CallState.BRIDGING, "answered_at": NOW - 0.5}, "UNSEEN", "failed"),
+        (
+            {"state": CallState.TALKING, "bridged_at": NOW - 0.4, "reason": Reason.BRIDGED},
+            "BRIDGED",
+            "handled",
+        ),
+    ],
+    ids=["it rang", "a bridge was ordered", "a bridge was seen"],
+)
+async def test_of_a_call_that_ended_while_nobody_looked_only_what_was_seen_is_said(
+    known: dict[str, Any], reason: str, outcome: str
+) -> None:
+    record = evolve(an_open_call(), agent="1001", **known)
     async with reconciled(Channels(shown=[], alive={}), record) as found:
         [row] = found.rows()
-        assert (row.reason, row.bridged_at) == (Reason.BRIDGED, NOW - 0.5)
+        assert (row.reason, row.outcome) == (reason, outcome)
+        assert (row.agent, row.bridged_at) == ("1001", known.get("bridged_at"))
 
 
 async def test_a_call_that_was_just_being_bridged_and_whose_agent_waits_was_none(
@@ -347,7 +365,7 @@ async def test_a_call_that_was_just_being_bridged_and_whose_agent_waits_was_none
     leg = RINGING_LEG | {"Answer-State": "answered"}
     async with reconciled(Channels(shown=[], alive={"leg": leg}), record) as found:
         row = found.rows()[-1]
-        assert (row.reason, row.agent, row.bridged_at) == (Reason.CALLER_HANGUP, "", None)
+        assert (row.reason, row.agent, row.bridged_at) == (Reason.UNSEEN, "", None)
 
 
 @pytest.mark.parametrize("shown", [["leg"], []], ids=["in the table", "not in the table yet"])

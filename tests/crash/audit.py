@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import closing
 from datetime import datetime
 from math import inf
 from pathlib import Path
 from typing import Any
+
+from attrs import frozen
 
 from callctl.model import OUTCOME_OF_REASON, Reason
 from callctl.sim.torture.truth import Story
@@ -46,14 +48,21 @@ def epoch(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def wrongs_of(
-    database: Path, witness: Witness, first_places: Mapping[str, str], back_after: Callable[[float], float]
-) -> Iterator[str]:
-    """Yield in words what is wrong, now that everybody is gone.
+@frozen
+class Known:
+    """What was known at the kills, by the UUID of the caller's channel, and when callctl was back.
 
-    `first_places` are the times of joining as they were first written, by the UUID of the caller's channel;
-    `back_after` says when callctl was there, counted from a moment.
+    `first_places` are the times of joining as they were first written, `written_talks` those who talked as
+    far as the file said at a kill. `back_after` says when callctl was there, counted from a moment.
     """
+
+    first_places: Mapping[str, str]
+    written_talks: Set[str]
+    back_after: Callable[[float], float]
+
+
+def wrongs_of(database: Path, witness: Witness, known: Known) -> Iterator[str]:
+    """Yield in words what is wrong, now that everybody is gone."""
     yield from witness.wrongs
     yield from (what for what, _ in witness.truth.wrongs)
     rows = read(database, "SELECT * FROM calls ORDER BY joined_at, id")
@@ -62,7 +71,7 @@ def wrongs_of(
     for row in rows:
         of_caller[row["uuid"]].append(row)
     for uuid, story in witness.stories.items():
-        yield from _of_caller(story, of_caller.pop(uuid, []), witness, first_places, back_after)
+        yield from _of_caller(story, of_caller.pop(uuid, []), witness, known)
     yield from (f"a row is about {uuid}, who never called" for uuid in of_caller)
     yield from _of_offers(rows, offers)
     joined = joined_in(database)
@@ -84,10 +93,9 @@ def _of_caller(
     story: Story,
     own: list[Row],
     witness: Witness,
-    first_places: Mapping[str, str],
-    back_after: Callable[[float], float],
+    known: Known,
 ) -> Iterator[str]:
-    name = story.uuid
+    name, back_after, first_places = story.uuid, known.back_after, known.first_places
     hung_up_waiting = story.ended_by == "caller" and not story.talks
     if len(story.talks) != (0 if hung_up_waiting else 1):
         yield f"{name} talked {len(story.talks)} times and was ended by {story.ended_by or 'nobody'}"
@@ -98,12 +106,11 @@ def _of_caller(
         return
     [row] = own
     possible = {Reason.CALLER_HANGUP if hung_up_waiting else Reason.BRIDGED}
-    if any(back_after(talk.began_at) > (talk.ended_at or inf) for talk in story.talks):
-        # Nobody was there from the bridge to the hangup, and no switch tells of those who are gone.
-        possible.add(Reason.CALLER_HANGUP)
-    if story.ended_at and back_after(story.ended_at) > story.ended_at and row["answered_at"]:
-        # The agent had answered when callctl died, and who answered is taken to have talked.
-        possible.add(Reason.BRIDGED)
+    is_written = name in known.written_talks
+    if story.ended_at and back_after(story.ended_at) > story.ended_at and not is_written:
+        # Nobody was there for the hangup, and no switch tells of those who are gone. The row may say so, but
+        # must not take a talk for a caller who gave up, nor the reverse.
+        possible.add(Reason.UNSEEN)
     if (row["state"], row["reason"]) not in {("ended", reason) for reason in possible}:
         yield f"{name} is {row['state']}, {row['reason']} instead of {possible}"
     elif row["outcome"] != OUTCOME_OF_REASON[Reason(row["reason"])]:
@@ -153,7 +160,7 @@ def _of_offers(rows: list[Row], offers: list[Row]) -> Iterator[str]:
         if row["offers"] != len(own):
             yield f"{row['uuid']} has {row['offers']} offers, and {len(own)} rows say so"
         answered = [offer for offer in own if offer["result"] == "answered"]
-        if len(answered) != (row["reason"] == Reason.BRIDGED):
+        if len(answered) != (row["reason"] == Reason.BRIDGED) and row["reason"] != Reason.UNSEEN:
             yield f"{row['uuid']} ended with {row['reason']}, and was answered {len(answered)} times"
     yield from (f"offers were made for {call}, which has no row" for call in of_call)
 

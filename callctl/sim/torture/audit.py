@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,11 +22,7 @@ TALK_SECONDS = 2.0
 ROUNDED_SECONDS = 0.001
 """How exact the times of rows are."""
 
-_CALLS = """
-SELECT *, EXISTS (SELECT 1 FROM call_events WHERE call_id = calls.id AND event = 'closed-after-restart')
-          AS was_absent
-FROM calls ORDER BY joined_at, json_array_length(came_through), id
-"""
+_CALLS = "SELECT * FROM calls ORDER BY joined_at, json_array_length(came_through), id"
 """In the order in which they came about: who is sent on at once joins two queues in one instant."""
 
 CouldKnow = Callable[[str, float, float], bool]
@@ -40,7 +36,7 @@ TRIED = frozenset((Reason.BRIDGED, Reason.CALLER_HANGUP))
 
 ENDS_CALLBACK = TRIED | {Reason.TIMEOUT, Reason.WITHDRAWN}
 
-LEADS_ON = frozenset(reason for reason in Reason if reason is not Reason.CALLER_HANGUP)
+LEADS_ON = frozenset(Reason) - {Reason.CALLER_HANGUP, Reason.UNSEEN}
 """Reasons after which the same caller may be back on a visit of its own."""
 
 
@@ -50,20 +46,17 @@ def audit(
     promised: set[str],
     promised_callbacks: set[str],
     could_know: CouldKnow,
-    begun_at: Sequence[float],
     now: float,
 ) -> Iterator[Violation]:
     """Yield what is wrong with the history, as of when it came about.
 
-    `promised` calls must have rows, and `promised_callbacks` calls of their own. `begun_at` says when each
-    life of callctl began.
+    `promised` calls must have rows, and `promised_callbacks` calls of their own.
     """
     connection = open_reader(database)
     try:
         rows = connection.execute(_CALLS).fetchall()
         yield from _of_rows(rows, now)
-        guesses = {row["id"] for row in rows if _is_guess(row, truth, begun_at)}
-        yield from _of_callers(rows, guesses, truth, could_know, now)
+        yield from _of_callers(rows, truth, could_know, now)
         yield from _of_callbacks(rows, promised_callbacks, now)
         for call in sorted(promised - {row["id"] for row in rows}):
             yield Violation(now, f"the call {call} has no row", (call,))
@@ -101,7 +94,7 @@ def _of_rows(rows: list[sqlite3.Row], now: float) -> Iterator[Violation]:
 
 
 def _of_callers(
-    rows: list[sqlite3.Row], guesses: set[str], truth: Truth, could_know: CouldKnow, now: float
+    rows: list[sqlite3.Row], truth: Truth, could_know: CouldKnow, now: float
 ) -> Iterator[Violation]:
     visits: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in rows:
@@ -123,21 +116,20 @@ def _of_callers(
                 what = f"{uuid} was in {before['queue']} and in {row['queue']} at once"
                 yield Violation(epoch(row["joined_at"]) + AFTERWARDS_SECONDS, what, about)
         talks = [row for row in own if row["reason"] == Reason.BRIDGED.value]
-        certain = [row for row in talks if row["id"] not in guesses]
         known = [
             talk for talk in story.talks if could_know(story.switch.name, talk.began_at, talk.ended_at or now)
         ]
-        if len(known) > len(talks) or len(certain) > len(story.talks):
+        if not len(known) <= len(talks) <= len(story.talks):
             what = f"{uuid} talked {len(story.talks)} times, and {len(talks)} rows say so"
             yield Violation(at, what, about)
-        elif len(story.talks) in (len(talks), len(certain)):
-            yield from _of_talks(story, talks if len(story.talks) == len(talks) else certain, at)
+        elif len(story.talks) == len(talks):
+            yield from _of_talks(story, talks, at)
         last, hung_up_at = own[-1], story.ended_at or now
         if (
             not story.talks
             and story.ended_by == "caller"
-            and last["reason"] == Reason.SWITCH_LOST.value
-            # Nobody can tell what happened on a switch that was restarted before callctl was back.
+            and last["reason"] in (Reason.SWITCH_LOST.value, Reason.UNSEEN.value)
+            # Nobody can tell what happened on a switch before callctl was back.
             and could_know(story.switch.name, hung_up_at, epoch(last["ended_at"]))
         ):
             yield Violation(at, f"{uuid} hung up, and the row says {last['reason']}", about)
@@ -158,20 +150,6 @@ def _of_callbacks(rows: list[sqlite3.Row], promised_callbacks: set[str], now: fl
             yield Violation(
                 epoch(row["ended_at"]) + AFTERWARDS_SECONDS, what, (row["id"], row["original_uuid"])
             )
-
-
-def _is_guess(row: sqlite3.Row, truth: Truth, begun_at: Sequence[float]) -> bool:
-    """Say whether this talk is one that callctl takes for granted, and cannot know of.
-
-    It died between the order of the bridge and its proof, and the agent's leg was gone when it came back; had
-    it hung up the leg then, it would know. Else nothing tells whether the two heard each other; mostly they
-    did.
-    """
-    if not (row["was_absent"] and row["answered_at"] and row["bridged_at"] == row["answered_at"]):
-        return False
-    back_at = max(moment for moment in begun_at if moment < epoch(row["ended_at"]) + ROUNDED_SECONDS)
-    leg = truth.legs[row["agent_uuid"]].channel
-    return leg.hangup_cause != "ORIGINATOR_CANCEL" or leg.times.hangup < back_at
 
 
 def _of_talks(story: Story, rows: list[sqlite3.Row], at: float) -> Iterator[Violation]:

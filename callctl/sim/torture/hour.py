@@ -181,7 +181,6 @@ class _Hour:
             watch.promised,
             watch.promised_callbacks,
             watch.could_know,
-            house.begun_at,
             now,
         )
         violations += [Violation(now, error, ()) for error in self._logs.faults]
