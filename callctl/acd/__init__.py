@@ -18,7 +18,8 @@ The way through:
   and `explain` says why everybody else was passed over.
 - `review` asks whether a wait is over: by the `limits`, by an `overflow`. `admission` asks who may join,
   `hours` when; `memory` knows callers who come back, `estimate` how long they may have to wait, and
-  `delays` what follows from an offer that came to nothing.
+  `delays` what follows from an offer that came to nothing; `unreached` says who waits, the agent or the
+  caller, where no phone was reached.
 - `views` are frozen pictures for others, `invariants` what must be true of them; `check` looks at queues
   and agents before they are used.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ PRESENT_STATUSES = frozenset({AgentStatus.AVAILABLE, AgentStatus.AVAILABLE_ON_DE
 """Who has one of these serves callers. On Break does not count."""
 
 UNREGISTERED = "its phone is not registered"
+
+NEVER_YET = -math.inf
 
 _OCCUPATIONS: Mapping[AgentState, str] = {
     AgentState.RESERVED: "is being offered another call",
@@ -74,6 +77,10 @@ class Agent:
     held_until: float = 0.0
     held_for: str = ""
     held_until_registered: bool = False
+    unreached: dict[str, int] = field(factory=dict)
+    """How many offers in a row reached no phone, by call, as far as they are held against this agent."""
+    reached_at: float = NEVER_YET
+    """When it was last known that an offer reached the phone."""
     wrap_up_until: float = 0.0
     reservation: Reservation | None = None
     call: str = ""
@@ -127,8 +134,13 @@ class Agent:
 
     @property
     def is_present(self) -> bool:
-        """Whether this agent counts as serving its queues: Available, and reachable somewhere."""
-        return self.status in PRESENT_STATUSES and self.abilities.is_reachable
+        """Whether this agent counts as serving its queues: Available, and reachable somewhere.
+
+        A phone that is known not to be registered reaches nobody, unless it rings or is talked on just now.
+        """
+        if self.status not in PRESENT_STATUSES or not self.abilities.is_reachable:
+            return False
+        return self.registered is not False or self.reservation is not None
 
     def is_free(self, now: float) -> bool:
         """Return whether this agent could take a call from somebody at `now`."""

@@ -12,10 +12,11 @@ from attrs import frozen
 from callctl.acd.agent import Seat
 from callctl.acd.limits import open_level, relaxed_by
 from callctl.acd.lines import Line
-from callctl.acd.member import Member, Rank
+from callctl.acd.member import Member
 from callctl.acd.needs import Needs
 from callctl.acd.queue import Queue
-from callctl.acd.strategy import Past, in_order
+from callctl.acd.strategy import Past, in_order, missed_last
+from callctl.acd.unreached import comes_last
 from callctl.model import Strategy
 
 NAMED_AT_MOST = 50
@@ -27,8 +28,8 @@ NAMED_OF_MANY = 10
 
 _FREE = attrgetter("free.number")
 
-_Head = tuple[float, Rank, Needs, Line]
-"""The first of a line: what is to be compared of it, the lowest first, and where it stands."""
+_Head = tuple[float, tuple[float, int], Needs, Line, int]
+"""The first of a line who is still to be looked at: what is compared, the lowest first, and its place."""
 
 
 @frozen(kw_only=True)
@@ -45,7 +46,7 @@ class Choice:
     @property
     def chosen(self) -> Sequence[Seat]:
         """Those to be offered the call now."""
-        return self.order if _rings_all_at_once(self.member.queue) else self.order[:1]
+        return _chosen(self.member.queue, self.order)
 
     @property
     def named(self) -> int:
@@ -57,24 +58,44 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
     """Yield what to do about each member of `queues` that wants an offer, highest score times weight first.
 
     Whoever is chosen must be reserved before the next one is asked for. As agents only become fewer on
-    the way, a line that nobody free fits is left.
+    the way, a line that nobody free fits is left. Members who would get an agent of whom no phone was reached
+    for them are looked at once more when all others have been.
     """
     touched = [queue for queue in queues if queue.free.number]
     heads = _heads(touched, now)
     heapq.heapify(heads)
+    last: list[tuple[Member, Needs]] = []
     while heads:
-        *_, needs, line = heads[0]
-        member = line[0]
-        queue = member.queue
+        *_, needs, line, at = heads[0]
+        member = line[at]
         order = _order(member, needs, draw)
-        if order:
+        if _comes_last(member, order, now):
+            last.append((member, needs))
+            at += 1
+        elif order:
             yield Choice(member=member, needs=needs, order=order)
             if not any(map(_FREE, touched)):
                 return
-        if order and line:
-            heapq.heapreplace(heads, _head(line, needs, queue.settings.weight, now))
+        if order and at < len(line):
+            heapq.heapreplace(heads, _head(line, needs, member.queue.settings.weight, now, at))
         else:
             heapq.heappop(heads)
+    for member, needs in last:
+        order = _order(member, needs, draw)
+        if order:
+            yield Choice(member=member, needs=needs, order=order)
+
+
+def is_anybody_left(member: Member, now: float) -> bool:
+    """Return whether an agent is free for `member` of whom it is not known that no phone was reached."""
+    free, tried = member.queue.free.fitting(needs_of(member, now)), member.tries.unreached
+    return any(seat.name not in tried for bench in free for seat in bench)
+
+
+def _comes_last(member: Member, order: Sequence[Seat], now: float) -> bool:
+    if not member.tries.unreached or not order:
+        return False
+    return all(comes_last(member, seat.agent, now) for seat in _chosen(member.queue, order))
 
 
 def _heads(queues: Iterable[Queue], now: float) -> list[_Head]:
@@ -88,9 +109,10 @@ def _heads(queues: Iterable[Queue], now: float) -> list[_Head]:
     return heads
 
 
-def _head(line: Line, needs: Needs, weight: float, now: float) -> _Head:
-    rank = line.first_key
-    return (rank[0] - now) * weight, rank, needs, line
+def _head(line: Line, needs: Needs, weight: float, now: float, at: int = 0) -> _Head:
+    rank = line.key(at)
+    # Of equal scores, however weighted, the earliest comes first.
+    return (rank[0] - now) * weight, rank[1:], needs, line, at
 
 
 def _order(member: Member, needs: Needs, draw: Callable[[], float]) -> list[Seat]:
@@ -106,12 +128,17 @@ def _order(member: Member, needs: Needs, draw: Callable[[], float]) -> list[Seat
         member_last=member.last_tried,
         tried=member.tried,
     )
-    order = in_order(strategy, benches, past)
+    missed = member.tries.missed
+    order = missed_last(in_order(strategy, benches, past), missed)
     preferred = queue.free.preferred(member.arrival.preferred_agent, needs)
-    if preferred is not None:
+    if preferred is not None and preferred.name not in missed:
         order = chain([preferred], (seat for seat in order if seat is not preferred))
     few = len(queue.seats) <= NAMED_AT_MOST
     return list(order if few or _rings_all_at_once(queue) else islice(order, NAMED_OF_MANY))
+
+
+def _chosen(queue: Queue, order: Sequence[Seat]) -> Sequence[Seat]:
+    return order if _rings_all_at_once(queue) else order[:1]
 
 
 def _rings_all_at_once(queue: Queue) -> bool:

@@ -20,7 +20,7 @@ from callctl.acd.effects import Effect, WaitOver
 from callctl.acd.estimate import rounded
 from callctl.acd.floor import Floor
 from callctl.acd.invariants import Check, Violation, checks, violations
-from callctl.acd.member import Member
+from callctl.acd.member import Member, Tries
 from callctl.acd.queue import Queue
 from callctl.acd.timers import Key, Wakes
 from callctl.acd.views import (
@@ -208,6 +208,7 @@ class Distributor:
             ticket=next(self._tickets),
             base_score=arrival.base_score if known is None else known.base_score,
             skills=tuple(sorted(arrival.skills.items())),
+            tries=Tries() if known is None else known.tries,
         )
         floor.add(member, now)
         self._settle(now)
@@ -232,7 +233,7 @@ class Distributor:
         member = self._floor.members.get(call)
         if member is None:
             return
-        member.not_before = until
+        member.postponed_until = until
         for reservation in [*member.offers.values(), *filter(None, [member.winner])]:
             self._floor.withdraw(reservation, "ORIGINATOR_CANCEL", now)
         self._floor.look_at(member)
@@ -271,20 +272,27 @@ class Distributor:
         self._settle(now)
         return won
 
-    def offer_failed(self, offer_id: str, result: OfferResult, cause: str, now: float) -> None:
+    def offer_failed(
+        self, offer_id: str, result: OfferResult, cause: str, now: float, *, reached: bool = True
+    ) -> None:
         """The agent's leg is gone without a bridge: release the agent, with what the cause asks for.
 
-        To be called for withdrawn offers too, as soon as the leg is gone: that frees the agent at once,
-        where otherwise RELEASE_SECONDS do. The member goes on waiting. Idempotent.
+        `reached` says whether a phone rang, answered or refused. To be called for withdrawn offers too, as
+        soon as the leg is gone: that frees the agent at once, where otherwise RELEASE_SECONDS do. The member
+        goes on waiting, and is offered to other agents of the level before this one. Idempotent.
         """
         reservation = self._floor.reservations.get(offer_id)
         if reservation is not None and reservation.phase is not Phase.TALKING:
             was_withdrawn = reservation.phase is Phase.WITHDRAWN
+            if not was_withdrawn:
+                self._floor.note_missed(reservation.offer, now)
+            elif reached:
+                self._floor.reached_while_withdrawn(reservation, now)
             self._floor.give_back(reservation)
             agent = self._floor.release(reservation)
             if agent is not None:
                 if not was_withdrawn:
-                    self._floor.hold(agent, reservation.offer, result, cause, now)
+                    self._floor.hold(agent, reservation.offer, result, cause, now, reached=reached)
                 self._roster.rest(agent, now)
         self._settle(now)
 
@@ -297,10 +305,11 @@ class Distributor:
         if reservation is not None and reservation.phase is not Phase.TALKING:
             if caller_gone and reservation.phase is not Phase.WITHDRAWN:
                 self._floor.drop(reservation.offer.call, now, but=reservation)
+            self._floor.note_missed(reservation.offer, now)
             self._floor.give_back(reservation)
             agent = self._floor.release(reservation)
             if agent is not None:
-                self._floor.hold(agent, reservation.offer, OfferResult.CANCELLED, "", now)
+                self._floor.hold(agent, reservation.offer, OfferResult.CANCELLED, "", now, reached=True)
                 self._roster.rest(agent, now)
         self._settle(now)
 

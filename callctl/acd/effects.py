@@ -45,5 +45,14 @@ class AgentLeaseExpired:
     offer: Offer
 
 
-Effect = Offered | OfferWithdrawn | WaitOver | Noted | AgentLeaseExpired
+@frozen
+class CallerSteppedBack:
+    """No phone was reached for this call with any of `agents`, so it is offered to nobody for `seconds`."""
+
+    call: str
+    seconds: float
+    agents: tuple[str, ...]
+
+
+Effect = Offered | OfferWithdrawn | WaitOver | Noted | AgentLeaseExpired | CallerSteppedBack
 """Anything the distributor can ask for."""

@@ -6,12 +6,21 @@ decide, so that the verbs of the distributor need not know what follows from wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from callctl.acd import unreached
 from callctl.acd.agent import Agent, Phase, Reservation, Seat
-from callctl.acd.choose import Choice, choices, needs_of, wants_offer
-from callctl.acd.delays import OFFER_INTERVAL_SECONDS, consequence
-from callctl.acd.effects import AgentLeaseExpired, Effect, Noted, Offered, OfferWithdrawn, WaitOver
+from callctl.acd.choose import Choice, choices, is_anybody_left, needs_of, wants_offer
+from callctl.acd.delays import BACK_OFF_SECONDS, OFFER_INTERVAL_SECONDS, consequence
+from callctl.acd.effects import (
+    AgentLeaseExpired,
+    CallerSteppedBack,
+    Effect,
+    Noted,
+    Offered,
+    OfferWithdrawn,
+    WaitOver,
+)
 from callctl.acd.explain import decision
 from callctl.acd.limits import NEVER
 from callctl.acd.member import Member
@@ -27,6 +36,7 @@ from callctl.model import (
     AgentState,
     AgentStatus,
     Arrival,
+    CallEvent,
     Decision,
     Fact,
     Offer,
@@ -68,6 +78,7 @@ class Floor:
         self._to_review: dict[str, None] = {}
         self._to_explain: dict[str, None] = {}
         self._entering: set[str] = set()
+        self._stepping_back: set[str] = set()
 
     def queue(self, name: str) -> Queue:
         """Return the queue of this name that calls may join; raises UnknownQueue."""
@@ -97,6 +108,8 @@ class Floor:
         member.queue.add(member)
         member.position_at_entry = member.queue.position(member)
         member.estimate_from = now, member.position_at_entry
+        if member.tries.step_backs:
+            self._stepping_back.add(member.call)
         self.memory.waits(member)
         self._to_explain[member.call] = None
         if not member.arrival.resumes:
@@ -109,6 +122,7 @@ class Floor:
         if member is None:
             return
         member.queue.remove(member)
+        self._stepping_back.discard(call)
         self.memory.gone(member)
         self.timers.cancel(Key(Wakes.MEMBER, call))
         held = [*member.offers.values(), member.winner]
@@ -194,6 +208,7 @@ class Floor:
         agent = self.agent_of(reservation)
         if agent is not None:
             agent.misses = 0
+            self._reached_phone(agent, reservation.offer.call, now)
             agent.state = AgentState.RECEIVING
             self.roster.changed(agent, now)
         return True
@@ -241,10 +256,20 @@ class Floor:
 
     # --- what an agent does next ---
 
-    def hold(self, agent: Agent, offer: Offer, result: OfferResult, cause: str, now: float) -> None:
-        """Hold against `agent` what the end of `offer` asks for: a delay, a miss, at last a break."""
-        follows = consequence(agent.settings, result, cause)
-        agent.held_until = max(now + follows.delay_seconds, offer.offered_at + OFFER_INTERVAL_SECONDS)
+    def hold(
+        self, agent: Agent, offer: Offer, result: OfferResult, cause: str, now: float, *, reached: bool
+    ) -> None:
+        """Hold against `agent` what the end of `offer` asks for: a delay, a miss, at last a break.
+
+        Where no phone was `reached`, it may be the caller who is held back.
+        """
+        follows = consequence(agent.settings, result, cause, reached=reached)
+        delay_seconds = follows.delay_seconds
+        if follows.reached_phone:
+            self._reached_phone(agent, offer.call, now)
+        elif follows.is_unreached:
+            delay_seconds = self._reached_no_phone(agent, offer.call, now)
+        agent.held_until = max(now + delay_seconds, offer.offered_at + OFFER_INTERVAL_SECONDS)
         agent.held_for = follows.cause
         agent.held_until_registered = follows.until_registered
         if not follows.is_miss:
@@ -254,6 +279,63 @@ class Floor:
             queue = self.queues.get(offer.queue)
             status = queue.settings.agent_no_answer_status if queue is not None else AgentStatus.ON_BREAK
             self.roster.set_status(agent, status, f"{agent.misses} calls missed", now)
+
+    def note_missed(self, offer: Offer, now: float) -> None:
+        """The agent of `offer` has not taken the caller, who is offered to others first."""
+        member = self.members.get(offer.call)
+        if member is not None:
+            member.tries.missed[offer.agent] = now
+
+    def _reached_no_phone(self, agent: Agent, call: str, now: float) -> float:
+        """Return for how many seconds `agent` is held, unless it is the caller who steps back."""
+        member = self.members.get(call)
+        if member is None:
+            return unreached.charge(agent, call)
+        is_tried_on = bool(member.offers) or is_anybody_left(member, now)
+        if not unreached.is_callers_fault(agent, member, now, is_tried_on=is_tried_on) or member.offers:
+            return unreached.charge(agent, call)
+        self._step_back(member, now)
+        return 0.0
+
+    def _step_back(self, member: Member, now: float) -> None:
+        """Let this caller be offered to nobody for a while, and its agents to others at once."""
+        names = tuple(sorted(member.tries.suspicious))
+        for agent in unreached.step_back(member, self._agents(names), now):
+            if not agent.held_until_registered:
+                agent.held_until = min(agent.held_until, now + OFFER_INTERVAL_SECONDS)
+                self.roster.changed(agent, now)
+        self._stepping_back.add(member.call)
+        seconds = member.tries.not_before - now
+        detail = f"for {seconds:.0f} s: no phone was reached of {', '.join(names)}"
+        self._note(CallEvent(call=member.call, at=now, event="stepped-back", detail=detail))
+        self.effects.append(CallerSteppedBack(member.call, seconds, names))
+        self.look_at(member)
+
+    def _reached_phone(self, agent: Agent, call: str, now: float) -> None:
+        """A phone of `agent` was reached for this call."""
+        unreached.note_reached(agent, now)
+        member = self.members.get(call)
+        if member is None or not member.tries.unreached:
+            return
+        self._stepping_back.discard(call)
+        at_fault = unreached.exonerate(member, self._agents(member.tries.unreached))
+        for other in at_fault:
+            other.held_until = max(other.held_until, now + BACK_OFF_SECONDS)
+            self.roster.changed(other, now)
+        for call in sorted(self._stepping_back):
+            if unreached.clear_of(self.members[call], at_fault):
+                self._stepping_back.discard(call)
+                self.look_at(self.members[call])
+
+    def reached_while_withdrawn(self, reservation: Reservation, now: float) -> None:
+        """An offer that was taken back had reached a phone by then."""
+        agent = self.agent_of(reservation)
+        if agent is not None:
+            self._reached_phone(agent, reservation.offer.call, now)
+
+    def _agents(self, names: Iterable[str]) -> list[Agent]:
+        found = (self.roster.get(name) for name in sorted(names))
+        return [agent for agent in found if agent is not None]
 
     def wrap_up(self, agent: Agent, queue_name: str, now: float) -> None:
         """Let `agent` do what is left to do after a call, the queue's time over its own."""
@@ -297,6 +379,10 @@ class Floor:
     def settle(self, now: float) -> None:
         """Decide until there is nothing left to decide. What is due by now comes first, said or not."""
         self.advance(now)
+        freed = _taken(self.roster.freed)
+        for call in sorted(self._stepping_back) if freed else ():
+            if unreached.come_forward(self.members[call], freed):
+                self.look_at(self.members[call])
         while self._to_review or self.roster.to_review or self.roster.to_serve:
             for name in _taken(self.roster.to_review):
                 if (queue := self.queues.get(name)) is not None:
@@ -360,6 +446,7 @@ class Floor:
 
     def _offer_is_over(self, reservation: Reservation, now: float) -> None:
         if reservation.phase is not Phase.WITHDRAWN:
+            self.note_missed(reservation.offer, now)
             self.give_back(reservation)
             self.effects.append(OfferWithdrawn(reservation.offer, "ORIGINATOR_CANCEL"))
             self.effects.append(AgentLeaseExpired(reservation.offer))

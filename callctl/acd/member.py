@@ -19,6 +19,24 @@ Rank = tuple[float, float, int]
 
 
 @define(eq=False)
+class Tries:
+    """How the offers of one caller went so far. It outlives a caller's return to the same visit."""
+
+    missed: dict[str, float] = field(factory=dict)
+    """The agents who did not take this caller, and when each last did not."""
+    unreached: dict[str, float] = field(factory=dict)
+    """The agents of whom no phone was reached, and when, since one was last reached for this caller."""
+    suspicious: set[str] = field(factory=set)
+    """Those of them with whom it may have been this caller's own data."""
+    step_backs: int = 0
+    """How often in a row this caller was found to be the reason, and stepped back."""
+    steps_back_until: float = 0.0
+    """Until when others are offered first."""
+    not_before: float = 0.0
+    """Until when this caller is offered to nobody: as long, unless somebody new comes free before."""
+
+
+@define(eq=False)
 class Member:
     """A caller waiting in a queue, live. Only the distributor changes it."""
 
@@ -33,8 +51,9 @@ class Member:
     winner: Reservation | None = None
     last_tried: Place | None = None
     tried: frozenset[str] = frozenset()
+    tries: Tries = field(factory=Tries)
     next_ring_at: float = 0.0
-    not_before: float = 0.0
+    postponed_until: float = 0.0
     is_out_of_reach: bool = False
     """The switch that this caller is on takes no orders now, so no agent can be rung for it."""
     told_wait_seconds: float | None = None
@@ -49,6 +68,11 @@ class Member:
     def call(self) -> str:
         """The key of this visit."""
         return self.arrival.call
+
+    @property
+    def not_before(self) -> float:
+        """Until when this caller is offered to nobody."""
+        return max(self.postponed_until, self.tries.not_before)
 
     @property
     def highest_skill_level(self) -> int:

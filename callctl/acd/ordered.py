@@ -35,10 +35,9 @@ class Ordered(Generic[K, V]):
         """Return the value at this place of the order, 0 being the first."""
         return self._values[index]
 
-    @property
-    def first_key(self) -> K:
-        """The lowest key. There must be one."""
-        return self._keys[0]
+    def key(self, index: int) -> K:
+        """Return the key at this place of the order, 0 being the lowest."""
+        return self._keys[index]
 
     def add(self, key: K, value: V) -> None:
         """Put in a value under a key that is not there yet."""

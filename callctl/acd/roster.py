@@ -48,6 +48,8 @@ class Roster:
         self._traces: dict[str, _Trace] = {}
         self.to_serve: dict[str, None] = {}
         self.to_review: dict[str, None] = {}
+        self.freed: dict[str, None] = {}
+        """The agents who came free, for whoever waits for that."""
 
     def __iter__(self) -> Iterator[Agent]:
         """Iterate over all agents."""
@@ -171,6 +173,8 @@ class Roster:
             if agent.stands_as is None or is_present is not agent.stands_as[1]:
                 for seat in agent.seats.values():
                     self._set_present(seat, is_present, now)
+            if not occupation and (agent.stands_as is None or agent.stands_as[0]):
+                self.freed[agent.name] = None
             agent.stands_as = occupation, is_present
         key = Key(Wakes.AGENT, agent.name)
         if agent.state is AgentState.WRAP_UP:

@@ -11,7 +11,7 @@ mod_callcenter's, as its ORDER BY clauses give them.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, takewhile
 from typing import Any, Protocol, TypeVar
 
@@ -173,6 +173,26 @@ def in_order(strategy: Strategy, benches: Benches[C], past: Past) -> Iterator[C]
             return ring_progressively(benches, past.tried)
         case _:
             return in_key_order(benches)
+
+
+def missed_last(order: Iterable[C], missed: Mapping[str, float]) -> Iterable[C]:
+    """Give those of each level who have `missed` this caller last, whoever did so longest ago first.
+
+    Or an agent who never answers, and therefore has been idle longest, would be rung for ever beside others
+    who are free. `missed` says when.
+    """
+    return _missed_last(order, missed) if missed else order
+
+
+def _missed_last(order: Iterable[C], missed: Mapping[str, float]) -> Iterator[C]:
+    for _, of_level in groupby(order, key=lambda candidate: candidate.level):
+        again = []
+        for candidate in of_level:
+            if candidate.name in missed:
+                again.append(candidate)
+            else:
+                yield candidate
+        yield from sorted(again, key=lambda candidate: missed[candidate.name])
 
 
 def _moment(at: float | None) -> float:

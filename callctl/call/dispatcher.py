@@ -14,7 +14,15 @@ from typing import TypeVar
 import structlog
 
 from callctl.acd.distributor import Distributor
-from callctl.acd.effects import AgentLeaseExpired, Effect, Noted, Offered, OfferWithdrawn, WaitOver
+from callctl.acd.effects import (
+    AgentLeaseExpired,
+    CallerSteppedBack,
+    Effect,
+    Noted,
+    Offered,
+    OfferWithdrawn,
+    WaitOver,
+)
 from callctl.call import events as ev
 from callctl.call.agenda import Agenda
 from callctl.call.timers import Timer, Timers
@@ -115,6 +123,13 @@ class Dispatcher:
                 self._healed_leases += 1
                 log.warning("lease expired", call=offer.call, agent=offer.agent, offer=offer.id)
                 self._tell(offer.call, ev.LeaseExpired(offer.id))
+            case CallerSteppedBack(call, seconds, agents):
+                log.warning(
+                    "no phone was reached for a caller, who steps back",
+                    call=call,
+                    agents=", ".join(agents),
+                    again_in=seconds,
+                )
 
     def _tell(self, call: str, event: ev.CallHappening) -> None:
         deliver = self._calls.get(call)

@@ -107,7 +107,8 @@ WORDS: Mapping[type, Mapping[str, str]] = {
     AgentSettings: {
         "contact": "The dial string of the phone",
         "contacts": 'For single switches: { fs2 = "user/1001" }',
-        "max_no_answer": "After so many missed calls the status becomes agent-no-answer-status",
+        "max_no_answer": "After so many missed calls in a row the status becomes agent-no-answer-status.\n"
+        "Without it (0, the default) a phone that nobody answers is rung for each new caller",
         "wrap_up_time": "After-call work",
         "reject_delay_time": "No calls for so long after the agent declined one,",
         "busy_delay_time": "… was busy,",
@@ -145,7 +146,7 @@ def template() -> str:
         "",
         "# One for each agent, by name. Agents may live in the database alone: see callctl agent add.",
         "#[agent.1001]",
-        *_keys(AgentSettings(name="1001", contact="user/1001"), ()),
+        *_keys(AgentSettings(name="1001", contact="user/1001", max_no_answer=3), ()),
         "# The queues that the agent serves, and in which place",
         "#tiers = { caller = { level = 1, position = 1 } }",
     ]

@@ -84,6 +84,11 @@ class Centre:
         self.seen += taken
         return [effect for effect in taken if not isinstance(effect, Noted)]
 
+    def seen_offers(self) -> list[Offer]:
+        """All offers that were ever made."""
+        self.effects()
+        return [effect.offer for effect in self.seen if isinstance(effect, Offered)]
+
     def offers(self) -> list[Offer]:
         """The offers since the last question; fails if anything else followed."""
         effects = self.effects()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate, pairwise
 
 from callctl.acd.agent import Seat
 from callctl.acd.choose import Choice, needs_of, wants_offer
@@ -11,6 +12,7 @@ from callctl.acd.needs import Kind, misfit
 from callctl.acd.ordered import Ordered
 from callctl.acd.queue import Queue
 from callctl.acd.strategy import Key, at_random, place
+from callctl.acd.unreached import comes_last
 from callctl.model import Strategy
 
 
@@ -21,11 +23,19 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
         for queue in queues
         for member in queue.members.values()
     )
+    last = []
     for *_, member in by_score:
         if wants_offer(member, now):
             order = eligible(member, now, draw)
-            if order:
-                yield Choice(member=member, needs=needs_of(member, now), order=order)
+            choice = Choice(member=member, needs=needs_of(member, now), order=order)
+            if order and all(comes_last(member, seat.agent, now) for seat in choice.chosen):
+                last.append(member)
+            elif order:
+                yield choice
+    for member in last:
+        order = eligible(member, now, draw)
+        if order:
+            yield Choice(member=member, needs=needs_of(member, now), order=order)
 
 
 def eligible(member: Member, now: float, draw: Callable[[], float]) -> list[Seat]:
@@ -35,8 +45,14 @@ def eligible(member: Member, now: float, draw: Callable[[], float]) -> list[Seat
         seat for seat in queue.seats.values() if seat.agent.is_free(now) and not misfit(seat.kind, needs)
     ]
     order = in_order(member, fitting, draw)
-    preferred = member.arrival.preferred_agent
-    return sorted(order, key=lambda seat: seat.name != preferred) if preferred else order
+    missed, preferred = member.tries.missed, member.arrival.preferred_agent
+    # The strategies go through the levels in runs: within each, those who missed this caller come last.
+    runs = [0, *accumulate(one.level != other.level for one, other in pairwise(order))]
+    run_of = {seat.name: run for seat, run in zip(order, runs, strict=False)}
+    order.sort(key=lambda seat: (run_of[seat.name], missed.get(seat.name, float("-inf"))))
+    if not preferred or preferred in missed:
+        return order
+    return sorted(order, key=lambda seat: seat.name != preferred)
 
 
 def in_order(member: Member, seats: list[Seat], draw: Callable[[], float]) -> list[Seat]:

@@ -33,7 +33,15 @@ from callctl.model import (
 AGENTS = ("anna", "bert", "cleo", "dora")
 QUEUES = ("sales", "help")
 SWITCHES = ("fs1", "fs2")
-CAUSES = ("USER_BUSY", "CALL_REJECTED", "NO_ANSWER", "USER_NOT_REGISTERED", "LOSE_RACE", "")
+CAUSES = (
+    "USER_BUSY",
+    "CALL_REJECTED",
+    "NO_ANSWER",
+    "USER_NOT_REGISTERED",
+    "LOSE_RACE",
+    "DESTINATION_OUT_OF_ORDER",
+    "",
+)
 
 queue_settings = st.builds(
     QueueSettings,
@@ -237,10 +245,15 @@ class Floor(RuleBasedStateMachine):
                 self._do(lambda: self.d.bridge_failed(offer.id, self.now, caller_gone=True))
                 self.live.pop(offer.id, None)
 
-    @rule(data=st.data(), result=st.sampled_from(OfferResult), cause=st.sampled_from(CAUSES))
-    def fail(self, data: st.DataObject, result: OfferResult, cause: str) -> None:
+    @rule(
+        data=st.data(),
+        result=st.sampled_from(OfferResult),
+        cause=st.sampled_from(CAUSES),
+        reached=st.booleans(),
+    )
+    def fail(self, data: st.DataObject, result: OfferResult, cause: str, reached: bool) -> None:
         if offer := self._some_offer(data):
-            self._do(lambda: self.d.offer_failed(offer.id, result, cause, self.now))
+            self._do(lambda: self.d.offer_failed(offer.id, result, cause, self.now, reached=reached))
 
     @rule(data=st.data(), caller_gone=st.booleans())
     def fail_bridge(self, data: st.DataObject, caller_gone: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callctl.model import AgentStatus, PassedOver, Strategy, Tier
+from callctl.model import AgentStatus, OfferResult, PassedOver, Strategy, Tier
 from tests.acd.floorplan import Centre
 
 
@@ -214,6 +214,98 @@ def test_a_preferred_agent_who_is_busy_is_not_waited_for() -> None:
     centre.agent("bert", status=AgentStatus.ON_BREAK)
     centre.join("c1", 0.0, preferred_agent="bert")
     assert centre.pairs() == [("c1", "anna")]
+
+
+STARVING = [
+    Strategy.LONGEST_IDLE_AGENT,
+    Strategy.AGENT_WITH_LEAST_TALK_TIME,
+    Strategy.AGENT_WITH_FEWEST_CALLS,
+    Strategy.SEQUENTIALLY_BY_AGENT_ORDER,
+]
+"""The strategies by which an agent who never answers comes first for ever."""
+
+
+@pytest.mark.fault(16)
+@pytest.mark.parametrize("strategy", STARVING)
+def test_an_agent_who_misses_a_caller_is_passed_over_for_it_while_another_is_free(strategy: Strategy) -> None:
+    centre = Centre(strategy=strategy)
+    centre.agent("anna", position=1)
+    centre.agent("bert", position=2)
+    centre.join("c1", 0.0)
+    offer = centre.offer()
+    assert offer.agent == "anna"
+    centre.fail(offer, "NO_ANSWER", 20.0, OfferResult.NO_ANSWER)
+    assert centre.pairs() == [("c1", "bert")]
+    assert centre.decisions()[-1].passed_over == (
+        PassedOver(agent="anna", why="has just missed this caller, and others of its level are free"),
+    )
+
+
+@pytest.mark.fault(16)
+def test_a_caller_whom_several_miss_goes_round_among_them() -> None:
+    centre = Centre()
+    for position, name in enumerate(("anna", "bert", "cleo"), start=1):
+        centre.agent(name, position=position)
+    centre.join("c1", 0.0)
+    rung = []
+    for number in range(1, 7):
+        offer = centre.offer()
+        rung.append(offer.agent)
+        centre.fail(offer, "NO_ANSWER", 20.0 * number, OfferResult.NO_ANSWER)
+    assert rung == ["anna", "bert", "cleo"] * 2
+    assert (
+        PassedOver(agent="bert", why="anna missed this caller longer ago")
+        in centre.decisions()[-1].passed_over
+    )
+
+
+@pytest.mark.fault(16)
+@pytest.mark.parametrize("end", ["CALL_REJECTED", "USER_BUSY", "bridge"])
+def test_whoever_declines_or_is_gone_before_the_bridge_is_passed_over_as_well(end: str) -> None:
+    centre = Centre()
+    centre.agent("anna")
+    centre.agent("bert")
+    centre.join("c1", 0.0)
+    offer = centre.offer()
+    if end == "bridge":
+        centre.d.offer_answered(offer.id, 2.0)
+        centre.d.bridge_failed(offer.id, 3.0, caller_gone=False)
+    else:
+        centre.fail(offer, end, 3.0)
+    assert centre.pairs() == [("c1", "bert")]
+
+
+@pytest.mark.fault(16)
+def test_a_preferred_agent_who_misses_its_caller_is_preferred_no_longer() -> None:
+    centre = Centre()
+    centre.agent("anna")
+    centre.agent("bert")
+    centre.join("c1", 0.0, preferred_agent="anna")
+    centre.fail(centre.offer(), "NO_ANSWER", 20.0, OfferResult.NO_ANSWER)
+    assert centre.pairs() == [("c1", "bert")]
+
+
+def test_an_agent_who_missed_a_caller_comes_before_those_of_a_higher_level() -> None:
+    centre = Centre()
+    centre.agent("anna", level=1)
+    centre.agent("bert", level=2)
+    centre.join("c1", 0.0)
+    centre.fail(centre.offer(), "NO_ANSWER", 20.0, OfferResult.NO_ANSWER)
+    assert centre.pairs() == [("c1", "anna")]
+
+
+def test_the_next_caller_is_offered_to_the_agent_who_missed_the_last_one() -> None:
+    centre = Centre()
+    centre.agent("anna")
+    centre.agent("bert", status=AgentStatus.ON_BREAK)
+    centre.join("c1", 0.0)
+    offer = centre.offer()
+    centre.d.leave("c1", 19.0)
+    centre.fail(offer, "NO_ANSWER", 20.0, OfferResult.NO_ANSWER)
+    centre.effects()
+    centre.d.set_status("bert", AgentStatus.AVAILABLE, 20.0)
+    centre.join("c2", 21.0)
+    assert centre.pairs() == [("c2", "anna")]
 
 
 def test_each_decision_names_the_order_and_why_everybody_else_was_passed_over() -> None:

@@ -38,7 +38,7 @@ def test_a_table_is_always_in_the_order_of_its_keys(
     assert list(table.items()) == [(key, f"value of {key}") for key in plain]
     assert list(table) == [value for _, value in table.items()] == [table[at] for at in range(len(table))]
     if plain:
-        assert table.first_key == plain[0]
+        assert table.key(0) == plain[0]
     assert [key for key, _ in table.items(after)] == [key for key in plain if key > after]
     assert [table.index(key) for key in plain] == list(range(len(plain)))
     table.clear()

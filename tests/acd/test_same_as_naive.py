@@ -114,7 +114,8 @@ def test_a_large_centre_gives_everybody_the_same_agent(strategy: Strategy) -> No
         for offer in chance.sample(offers, min(len(offers), chance.randrange(4))):
             offers.remove(offer)
             if chance.random() < 0.5:
-                twins.offer_failed(offer.id, chance.choice(list(OfferResult)), "", now)
+                result, reached = chance.choice(list(OfferResult)), chance.random() < 0.5
+                twins.offer_failed(offer.id, result, "", now, reached=reached)
             elif twins.offer_answered(offer.id, now):
                 twins.bridged(offer.id, now)
                 talks.append(offer)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from callctl.acd.effects import OfferWithdrawn, WaitOver
-from callctl.errors import ConfigError, QueueClosed
+from callctl.errors import ConfigError, QueueClosed, QueueEmpty
 from callctl.model import AgentStatus, OpeningHours, OverflowRule, Reason
 from tests.acd.floorplan import Centre
 
@@ -108,6 +108,65 @@ def test_callers_leave_a_queue_that_becomes_empty_where_it_is_configured_so() ->
     withdrawn, *ends = centre.effects()
     assert withdrawn == OfferWithdrawn(offer, "ORIGINATOR_CANCEL")
     assert set(ends) == {WaitOver("c1", Reason.EMPTY), WaitOver("c2", Reason.EMPTY)}
+
+
+@pytest.mark.fault(15)
+def test_an_agent_whose_phone_is_known_not_to_be_registered_is_not_there() -> None:
+    centre = Centre(leave_when_empty=True)
+    centre.agent("anna")
+    centre.join("c1", 0.0, skills={"none": 1})
+    assert centre.effects() == []
+    centre.d.set_registered("anna", False, 5.0)
+    assert centre.ends() == [("c1", "EMPTY")]
+
+
+@pytest.mark.fault(15)
+def test_nobody_joins_a_queue_whose_phones_are_all_known_not_to_be_registered() -> None:
+    centre = Centre(join_when_empty=False)
+    centre.agent("anna")
+    centre.d.set_registered("anna", False, 0.0)
+    with pytest.raises(QueueEmpty):
+        centre.join("c1", 1.0)
+    centre.d.set_registered("anna", None, 2.0)
+    centre.join("c2", 2.0)
+    assert centre.pairs() == [("c2", "anna")]
+
+
+@pytest.mark.fault(15)
+def test_the_time_with_nobody_there_runs_from_when_the_last_phone_was_gone() -> None:
+    centre = Centre(max_wait_time_with_no_agent=20, max_wait_time_with_no_agent_time_reached=0)
+    for name in ("anna", "bert"):
+        centre.agent(name)
+    centre.join("c1", 0.0, skills={"none": 1})
+    centre.d.set_registered("anna", False, 50.0)
+    centre.d.set_registered("bert", False, 100.0)
+    centre.d.advance(119.0)
+    assert centre.ends() == []
+    centre.d.advance(120.0)
+    assert centre.ends() == [("c1", "NO_AGENT_TIMEOUT")]
+
+
+@pytest.mark.fault(15)
+def test_a_level_whose_phones_are_all_gone_is_not_waited_for() -> None:
+    centre = Centre(tier_rules_apply=True, tier_rule_wait_second=60)
+    centre.agent("anna", level=1)
+    centre.agent("bert", level=2)
+    centre.d.set_registered("anna", False, 0.0)
+    centre.join("c1", 1.0)
+    assert centre.pairs() == [("c1", "bert")]
+
+
+def test_an_agent_who_talks_is_there_whatever_becomes_of_the_registration() -> None:
+    centre = Centre(leave_when_empty=True)
+    centre.agent("anna")
+    centre.join("c1", 0.0)
+    offer = centre.offer()
+    centre.answer(offer, 1.0)
+    centre.join("c2", 2.0)
+    centre.d.set_registered("anna", False, 3.0)
+    assert centre.effects() == []
+    centre.d.talk_ended(offer.id, 9.0)
+    assert centre.ends() == [("c2", "EMPTY")]
 
 
 @pytest.mark.parametrize("how", ["tier", "agent"])

@@ -41,3 +41,8 @@ def test_every_key_has_its_words(record: type[attrs.AttrsInstance]) -> None:
 
 def test_no_line_is_too_long_for_an_editor() -> None:
     assert max(len(line) for line in template().splitlines()) <= 110
+
+
+@pytest.mark.fault(16)
+def test_the_agent_of_the_example_is_not_rung_for_ever_though_nobody_answers() -> None:
+    assert "#max-no-answer = 3\n" in template()
