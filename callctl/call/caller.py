@@ -220,7 +220,8 @@ class CallerLeg:
                 # Anything else, such as PLAYBACK ERROR, means that it was broken off.
                 response = event.get("Application-Response")
                 if response in ("FILE PLAYED", "FILE NOT FOUND"):
-                    self._deliver(ev.MusicEnded(played=response == "FILE PLAYED"))
+                    by_key = bool(event.variable("playback_terminator_used"))
+                    self._deliver(ev.MusicEnded(played=response == "FILE PLAYED", by_key=by_key))
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application-Response") in _NOT_PLAYED:
                 application, sound = event.get("Application"), event.get("Application-Data")
                 if application == "phrase":

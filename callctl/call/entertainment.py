@@ -26,7 +26,11 @@ from callctl.model import Arrival, QueueSettings, WaitMedia
 from callctl.records.caller_identity import can_be_dialled
 
 SHORTEST_MUSIC_SECONDS = 1.0
-"""Music that ends sooner is not played again: an empty file would keep the switch busy for nothing."""
+"""Music that ends sooner each time is not played for ever: an empty file would keep the switch busy for
+nothing."""
+
+MOST_SHORT_PLAYS = 3
+"""So many times in a row may it end sooner: somebody may have broken it off by `uuid_break`."""
 
 RINGING_TONE = "tone_stream://%(1000,4000,425);loops=-1"
 """What a caller hears where the queue's music cannot be played: in silence one takes the line for dead, and
@@ -51,6 +55,8 @@ class Entertainment:
         self._playing_since = 0.0
         self._failed: set[str] = set()
         """What could not be played, and has been noted."""
+        self._short_plays = 0
+        """How many times in a row the music has ended almost at once."""
         self._sounds_played = 0
         self._said_position: int | None = None
         self._said_wait_at: tuple[int, float] | None = None
@@ -84,13 +90,19 @@ class Entertainment:
     def music_ended(self, event: MusicEnded, now: float) -> list[Effect]:
         """Play it again; or else the queue's music where it was the call's own, or else a ringing tone.
 
-        Where that cannot be played either, the caller waits in silence, rather than in a loop of orders.
+        What was ended early, by a key for example, can be played. Where the tone cannot be played either, the
+        caller waits in silence, rather than in a loop of orders.
         """
-        if event.played and now - self._playing_since >= SHORTEST_MUSIC_SECONDS:
+        if event.by_key or now - self._playing_since >= SHORTEST_MUSIC_SECONDS:
+            self._short_plays = 0
+        else:
+            self._short_plays += 1
+        if event.played and self._short_plays < MOST_SHORT_PLAYS:
             return [self._play(self._playing, now)]
         failed = ReportUnplayable(MediaKind.MUSIC, self._playing)
         if self._playing == RINGING_TONE:
             return [failed]
+        self._short_plays = 0
         is_own = self._playing == self._music != self._queue.moh_sound
         return [failed, self._play(self._queue.moh_sound if is_own else RINGING_TONE, now)]
 

@@ -164,9 +164,13 @@ class HangupOrdered:
 
 @frozen
 class MusicEnded:
-    """What the caller heard came to its end; `played` is False when it could not be played at all."""
+    """What the caller heard came to its end; `played` is False when it could not be played at all.
+
+    `by_key`: the caller has ended it, by a key that the dialplan lets end a playback.
+    """
 
     played: bool
+    by_key: bool = False
 
 
 @frozen

@@ -321,7 +321,7 @@ class Switch:
                 leg_uuid=offer.leg_uuid,
                 dialstring=offer.contact,
                 timeout=offer.ring_timeout,
-                variables=leg_variables(arrival, offer, self._owner),
+                variables=leg_variables(arrival, offer, self._owner) | prelude.variables,
                 applications=applications_of(prelude),
             )
             return self.link.post_job(order)

@@ -27,6 +27,12 @@ _CALLER_DISPOSITIONS = frozenset({"recv_bye", "recv_cancel", "recv_refuse"})
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{0,9})?")
 _MICROSECONDS = re.compile(r"[1-9]\d{0,18}")
 
+KEYS_END_NOTHING = {"playback_terminators": "none"}
+"""What callctl plays goes on when a key is pressed. FreeSWITCH would end it by `*`."""
+
+KEYS_AS_USUAL = {"playback_terminators": ""}
+"""Once the caller is not ours: an empty value unsets, and FreeSWITCH has its `*` again."""
+
 REFUSED = "callctl_refused_epoch"
 """Since when there was no room for a caller: whoever came first is to be served first."""
 
@@ -105,6 +111,7 @@ def parse_skills(text: str) -> dict[str, int]:
 def waiting_variables(arrival: Arrival) -> dict[str, str]:
     """What a waiting caller carries: enough to find the place again without us and without the store."""
     return {
+        **KEYS_END_NOTHING,
         "socket_resume": "true",
         "hangup_after_bridge": "false",
         "transfer_after_bridge": "",
@@ -148,6 +155,7 @@ def talk_variables(now: float) -> dict[str, str]:
         "hangup_after_bridge": "true",
         "transfer_after_bridge": "",
         "uuid_bridge_continue_on_cancel": "",
+        **KEYS_AS_USUAL,
         "cc_queue_answered_epoch": f"{now:.3f}",
         "cc_cause": "answered",
         "callctl_reason": Reason.BRIDGED.value,
@@ -159,6 +167,7 @@ def hand_back_variables(
 ) -> dict[str, str]:
     """What the dialplan behind the `socket` action finds; a later visit is a new call."""
     variables = {
+        **KEYS_AS_USUAL,
         "cc_cause": "cancel",
         "cc_cancel_reason": reason.value,
         "cc_queue_terminated_epoch": f"{now:.3f}",
@@ -218,6 +227,11 @@ class Prelude:
     def longest_seconds(self) -> float:
         """How long all of it may take."""
         return prelude_seconds(self.sound, self.key, self.seconds)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the agent's leg carries for it: a whisper is heard to its end, whatever key is pressed."""
+        return KEYS_END_NOTHING if self.sound else {}
 
     def __bool__(self) -> bool:
         """Say whether there is anything to hear or to do."""

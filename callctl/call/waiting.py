@@ -15,6 +15,7 @@ from callctl.call.stages import (
     TIMER_RETURN,
     Stage,
 )
+from callctl.call.variables import KEYS_AS_USUAL
 from callctl.model import (
     HungUpBy,
     OfferResult,
@@ -164,7 +165,7 @@ class Waiting(Bridging):
         # Our socket lives on after a transfer, and with socket_resume its end would break off
         # whatever the caller does now.
         return [
-            ev.SetCallerVariables({"socket_resume": "false", "callctl_call": ""}),
+            ev.SetCallerVariables({**KEYS_AS_USUAL, "socket_resume": "false", "callctl_call": ""}),
             *self._end_wait(Reason.TRANSFERRED, now, by=None),
         ]
 

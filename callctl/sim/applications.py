@@ -83,9 +83,16 @@ async def playback(channel: Channel, argument: str) -> None:
 
 
 async def play(channel: Channel, path: str, seconds: float, terminators: str = "") -> Pause:
-    """Play `seconds` of sound and say so; a digit among the `terminators` ends it too."""
+    """Play `seconds` of sound and say so; a digit among the `terminators` ends it too.
+
+    Without any, those of the channel count (on_dtmf in mod_dptools.c), and the one that was pressed is told.
+    """
     channel.pre_answer()
-    stops = terminators or channel.variable("playback_terminators", "*")
+    stops = terminators
+    if not terminators:
+        channel.set_variable("playback_terminator_used", "")
+        own = channel.variable("playback_terminators", "*")
+        stops = {"any": "1234567890*#", "none": ""}.get(own.lower(), own)
     about = {
         "Playback-File-Path": path,
         "Playback-File-Type": path.partition("://")[0] if "://" in path else "raw",
@@ -96,6 +103,8 @@ async def play(channel: Channel, path: str, seconds: float, terminators: str = "
         channel, seconds, is_breakable=True, until=lambda: any(digit in stops for digit in channel.digits)
     )
     if not terminators:
+        if used := next((digit for digit in channel.digits if digit in stops), ""):
+            channel.set_variable("playback_terminator_used", used)
         channel.digits.clear()
     played = channel.switch.now() - began
     channel.variables["playback_seconds"] = str(int(played))

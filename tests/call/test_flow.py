@@ -22,6 +22,7 @@ from callctl.call.stages import (
     Stage,
 )
 from callctl.call.variables import (
+    KEYS_AS_USUAL,
     bridge_variables,
     hand_back_variables,
     talk_variables,
@@ -592,7 +593,7 @@ def test_a_caller_who_is_transferred_away_is_let_go_without_breaking_off_what_fo
     flow = ringing()
     effects = flow.handle(ev.CallerTaken(), T + 7)
     assert orders(effects) == [
-        ev.SetCallerVariables({"socket_resume": "false", "callctl_call": ""}),
+        ev.SetCallerVariables({**KEYS_AS_USUAL, "socket_resume": "false", "callctl_call": ""}),
         ev.LeaveQueue(abandoned=False),
         ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
         ev.End(),
@@ -752,10 +753,9 @@ def test_music_that_ends_begins_again() -> None:
     assert orders(effects) == [ev.PlayMusic("local_stream://moh")]
 
 
-@pytest.mark.parametrize(("played", "after"), [(False, 180.0), (True, 0.02)])
-def test_music_that_cannot_be_played_gives_way_to_a_ringing_tone(played: bool, after: float) -> None:
+def test_music_that_cannot_be_played_gives_way_to_a_ringing_tone() -> None:
     flow = waiting()
-    effects = flow.handle(ev.MusicEnded(played=played), T + after)
+    effects = flow.handle(ev.MusicEnded(played=False), T + 180)
     assert orders(effects) == [
         ev.ReportUnplayable(ev.MediaKind.MUSIC, "local_stream://moh"),
         ev.PlayMusic(RINGING_TONE),
@@ -790,6 +790,28 @@ def test_an_announcement_that_cannot_be_played_is_reported_each_time_and_noted_o
     report = ev.ReportUnplayable(ev.MediaKind.ANNOUNCEMENT, "phrase::callctl_position,1")
     assert orders(first) == orders(again) == [report]
     assert (len(notes(first)), len(notes(again))) == (1, 0)
+
+
+def test_music_that_ends_almost_at_once_three_times_in_a_row_cannot_be_played() -> None:
+    flow = waiting()
+    music, tone = ev.PlayMusic("local_stream://moh"), ev.PlayMusic(RINGING_TONE)
+    for at, follows in (
+        (0.02, music),
+        (0.04, music),
+        (5.0, music),
+        (5.02, music),
+        (5.04, music),
+        (5.06, tone),
+    ):
+        assert orders(flow.handle(ev.MusicEnded(played=True), T + at))[-1:] == [follows]
+
+
+@pytest.mark.fault(5)
+def test_music_that_a_key_has_ended_goes_on() -> None:
+    flow = waiting()
+    for number in range(10):
+        effects = flow.handle(ev.MusicEnded(played=True, by_key=True), T + number * 0.1)
+        assert orders(effects) == [ev.PlayMusic("local_stream://moh")]
 
 
 def test_an_agent_whose_offer_was_taken_back_is_free_as_soon_as_the_leg_is_gone() -> None:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import httpx2
 import pytest
+import trio
 
 from callctl.acd.distributor import Distributor
 from callctl.model import AgentStatus, OpeningHours, QueueSettings, Strategy, Tier
@@ -18,6 +19,42 @@ async def test_a_greeting_comes_before_the_music(theatre) -> None:
         await t.call(Caller(patience=2.5))
     runs = [name for name in t.seen if name.startswith("runs playback")]
     assert runs == ["runs playback hello.wav", "runs playback moh.wav"]
+
+
+@pytest.mark.fault(5)
+async def test_no_key_ends_the_greeting_or_the_music(theatre) -> None:
+    presses = tuple((0.1 + number * 0.2, digit) for number, digit in enumerate("*#1***"))
+    async with theatre(QueueSettings(name="caller", greeting="hello.wav", moh_sound="song.wav")) as t:
+        t.stage.switch.add_sound("hello.wav", 0.7)
+        t.stage.switch.add_sound("song.wav", 30)
+        t.stage.switch.place_call(Caller(presses=presses, patience=1.6))
+        with trio.fail_after(10):
+            await t.until(lambda: bool(t.stage.server.reception.sessions))
+            await t.stage.server.reception.wait_empty()
+    heard = [what for what in t.seen if what.startswith("runs playback")]
+    assert heard == ["runs playback hello.wav", "runs playback song.wav"]
+    assert "music-failed" not in [row["event"] for row in t.rows("call_events")]
+
+
+@pytest.mark.fault(5)
+async def test_no_key_ends_the_whisper(theatre) -> None:
+    async with theatre(QueueSettings(name="caller", agent_announce="sales.wav")) as t:
+        t.stage.switch.add_sound("sales.wav", 0.8)
+        t.hire("1001", Endpoint(answer_after=0.05, talk_seconds=0.1, presses=((0.1, "*"),)))
+        await t.call(Caller())
+    [call] = t.rows("calls")
+    assert call["wait_seconds"] > 0.8
+
+
+@pytest.mark.fault(5)
+async def test_whom_callctl_lets_go_has_the_keys_of_the_dialplan_again(theatre) -> None:
+    async with theatre(QueueSettings(name="caller", exit_keys="1")) as t:
+        t.stage.switch.place_call(Caller(presses=((0.2, "1"),)))
+        await t.until(lambda: any("callctl-done" in what for what in t.seen) or t.waiting() == 1)
+        [caller] = t.stage.switch.channels()
+        await t.until(lambda: caller.variable("playback_terminators") == "none")
+        await t.stage.server.reception.wait_empty()
+        assert caller.variable("playback_terminators") == ""
 
 
 async def test_the_music_of_the_call_goes_over_the_queues(theatre) -> None:

@@ -46,6 +46,7 @@ EVENT_FIELDS = (
     "Socket-Mode",
     "Control",
     "variable_hangup_cause",
+    "variable_playback_terminator_used",
     "variable_sip_hangup_disposition",
     "variable_sip_req_user",
     "variable_originate_disposition",
