@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 
 from callctl.esl.wire import Event
+from callctl.records.contacts import contact_complaint
+from callctl.records.names import name_complaint
 from callctl.store.loading import epoch
 from tests.live.centre import IS_OVER, CallCentre, open_centre
 from tests.live.freeswitch import FreeSwitch
@@ -79,6 +82,32 @@ async def test_a_greeting_comes_before_the_music_and_announcements_over_it(
         assert (await centre.row(caller))["id"] == talking["id"]
 
 
+@pytest.mark.fault(5)
+async def test_no_key_ends_the_greeting_or_the_music(freeswitch: FreeSwitch, tmp_path: Path) -> None:
+    greeting, music = "tone_stream://%(2000,0,500);loops=1", "tone_stream://%(1000,0,440);loops=-1"
+    sounds = Sounds()
+    async with (
+        centre_with(freeswitch, tmp_path, f'greeting = "{greeting}"\nmoh-sound = "{music}"') as centre,
+        freeswitch.console(sounds.take, "PLAYBACK_START") as console,
+    ):
+        await console.api("status")
+        caller = await centre.call()
+        await until(lambda: sounds.count(greeting) == 1)
+        began = trio.current_time()
+        for key in "*1#*":
+            await centre.press(caller, key)
+            await trio.sleep(0.1)
+        await until(lambda: sounds.count(music) == 1)
+        assert trio.current_time() - began > 1.7, "the greeting was heard to its end"
+        for key in "**1#*":
+            await centre.press(caller, key)
+            await trio.sleep(0.2)
+        assert sounds.begun == [greeting, music]
+        await centre.hang_up(caller)
+        row = await centre.row(caller)
+        assert row["reason"] == "CALLER_HANGUP"
+
+
 async def test_a_bridge_waits_for_no_announcement(freeswitch: FreeSwitch, tmp_path: Path) -> None:
     announcement = "tone_stream://%(10000,0,900);loops=1"
     settings = f'announce-sound = ["{announcement}"]\nannounce-frequency = 1'
@@ -105,6 +134,35 @@ async def test_an_agent_who_presses_the_key_gets_the_caller(freeswitch: FreeSwit
         await centre.row(caller, "state = 'talking'")
         await centre.hang_up(caller)
         assert (await centre.row(caller))["reason"] == "BRIDGED"
+
+
+@pytest.mark.fault(17)
+async def test_the_hash_key_accepts_a_call(freeswitch: FreeSwitch, tmp_path: Path) -> None:
+    async with centre_with(freeswitch, tmp_path, 'accept-key = "#"\naccept-timeout = 5') as centre:
+        centre.agent("1001", "answer")
+        caller = await centre.call()
+        await centre.row(caller, "state = 'ringing'")
+        await trio.sleep(1)
+        await centre.press_on_phone("answer", "#")
+        await centre.row(caller, "state = 'talking'")
+        await centre.hang_up(caller)
+        assert (await centre.row(caller))["reason"] == "BRIDGED"
+
+
+@pytest.mark.fault(17)
+async def test_an_agent_with_any_name_that_is_taken_is_reached(
+    freeswitch: FreeSwitch, tmp_path: Path
+) -> None:
+    name = 'O\'Neil, "Dr." $x a\\\\b=c;d 100% ü'
+    assert name_complaint(name) is None
+    async with centre_with(freeswitch, tmp_path, "") as centre:
+        phone = freeswitch.phone("ring100talk500")
+        for contact in (phone, f"{{leg_timeout=9,a='b, c'}}[d=e]{phone}"):
+            assert contact_complaint(contact) is None
+            centre.agent_at(name, contact)
+            caller = await centre.call()
+            row = await centre.row(caller)
+            assert (row["reason"], row["agent"]) == ("BRIDGED", name)
 
 
 async def test_a_voicemail_never_gets_the_caller(freeswitch: FreeSwitch, tmp_path: Path) -> None:
