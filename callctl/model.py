@@ -367,15 +367,17 @@ class Offer:
 class CallRecord:
     """A row of `calls`: all that is known of one visit to a queue. Times in epoch seconds or None.
 
-    `recording` is the file on the switch that the talk was recorded to. `previous_visit` is the key of the
-    visit before this one, `transferred_by` the agent who sent the caller here. `disposition` and `note` are
-    the agent's words about the call. Each is "" where there is none.
+    `target` is where a wait that ended without an agent led, in the words of the queue's rule. `recording`
+    is the file on the switch that the talk was recorded to. `previous_visit` is the key of the visit before
+    this one, `transferred_by` the agent who sent the caller here. `disposition` and `note` are the agent's
+    words about the call. Each is "" where there is none.
     """
 
     arrival: Arrival
     state: CallState
     outcome: Outcome | None = None
     reason: Reason | None = None
+    target: str = ""
     hung_up_by: HungUpBy | None = None
     hangup_cause: str = ""
     agent: str = ""

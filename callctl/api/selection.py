@@ -48,6 +48,7 @@ def passes(call: CallRecord, wanted: CallFilter) -> bool:
         (wanted.agent, call.agent),
         (wanted.account_id, arrival.account_id),
         (wanted.caller_number, arrival.caller_number),
+        (wanted.dialled_number, arrival.dialled_number),
         (wanted.state, call.state),
         (wanted.outcome, call.outcome),
         (wanted.reason, call.reason),

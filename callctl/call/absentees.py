@@ -131,6 +131,7 @@ class Absentees:
         *,
         by: HungUpBy | None = None,
         cause: str = "",
+        target: str = "",
         at: float | None = None,
     ) -> None:
         """End the row of a caller who does not come back, as of now or `at`.
@@ -151,6 +152,7 @@ class Absentees:
                 outcome=OUTCOME_OF_REASON[reason],
                 hung_up_by=by,
                 hangup_cause=cause,
+                target=target,
                 ended_at=now if at is None else at,
             )
         )

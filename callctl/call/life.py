@@ -184,6 +184,7 @@ class CallLife:
             Stage.ENDED,
             reason=reason,
             outcome=OUTCOME_OF_REASON[reason],
+            target="" if by is not None else target,
             hung_up_by=by,
             hangup_cause=hangup_cause,
             agent="",
@@ -191,7 +192,8 @@ class CallLife:
             answered_at=None,
             ended_at=now,
         )
-        return [*effects, ended, self._ledger.note(now, "ended", reason.value), ev.End()]
+        why = f"{reason.value}, on to {target}" if self.record.target else reason.value
+        return [*effects, ended, self._ledger.note(now, "ended", why), ev.End()]
 
     def _send_on(self, reason: Reason, now: float, target: str, exit_key: str) -> Effect:
         """Return where the caller goes; the dialplan branches on extensions and voicemail boxes."""

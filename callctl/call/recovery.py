@@ -284,7 +284,7 @@ class Recovery:
         if said == Reason.BRIDGED.value and bridged_at is not None:
             agent, agent_uuid = caller.variable("cc_agent"), caller.variable("cc_agent_uuid")
             self._absentees.learn_of_talk(call, agent=agent, agent_uuid=agent_uuid, bridged_at=bridged_at)
-        self._absentees.end(call, Reason(said))
+        self._absentees.end(call, Reason(said), target=caller.variable("callctl_target"))
         return True
 
     def _has_gone_on(self, switch: Switch, record: CallRecord, caller: Event) -> bool:
@@ -303,7 +303,8 @@ class Recovery:
             return False
         was_sent_on = before.queue in told.came_through
         reason = Reason.OVERFLOW if was_sent_on else Reason.TRANSFERRED
-        self._absentees.end(before.call, reason, at=told.joined_at)
+        target = f"queue:{told.queue}" if was_sent_on else ""
+        self._absentees.end(before.call, reason, target=target, at=told.joined_at)
         is_known = told.call in self._reception.sessions or self._absentees.has(told.call)
         is_waiting = not caller.variable("callctl_reason")
         if is_waiting and not is_known and is_on_the_way_back(caller):

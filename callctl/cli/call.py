@@ -18,7 +18,10 @@ from callctl.model import CallRecord, Outcome, Reason
 from callctl.store.schema import open_history
 from callctl.store.timeline import MOST_CALLS, CallFilter, Visit, call_timeline, list_calls
 
-COLUMNS = ("joined", "call", "queue", "number", "state", "reason", "agent", "wait", "talk", "offers")
+COLUMNS = (
+    *("joined", "call", "queue", "number", "dialled"),
+    *("state", "reason", "target", "agent", "wait", "talk", "offers"),
+)
 
 SHOWN_OF_UUID = 8
 """As many characters as the view `history` shows; every command takes them for the whole."""
@@ -36,6 +39,7 @@ def command() -> None:
 @click.option("--queue", default="", help="Only this queue.")
 @click.option("--agent", default="", help="Only calls that this agent answered.")
 @click.option("--number", default="", help="Only this caller's number.")
+@click.option("--dialled", default="", help="Only calls to this number of yours.")
 @click.option(
     "--outcome", type=click.Choice([each.value for each in Outcome]), help="Only with this outcome."
 )
@@ -53,6 +57,7 @@ def list_(
     queue: str,
     agent: str,
     number: str,
+    dialled: str,
     outcome: str | None,
     reason: str | None,
     since: float | None,
@@ -70,6 +75,7 @@ def list_(
         queue=queue,
         agent=agent,
         caller_number=number,
+        dialled_number=dialled,
         outcome=Outcome(outcome) if outcome else None,
         reason=Reason(reason) if reason else None,
         since=since,
@@ -197,8 +203,10 @@ def _for_people(row: Shape) -> Shape:
         "call": str(row["uuid"])[:SHOWN_OF_UUID],
         "queue": row["queue"],
         "number": row["caller_number"],
+        "dialled": row["dialled_number"],
         "state": row["state"],
         "reason": row["reason"],
+        "target": row["target"],
         "agent": row["agent"],
         "wait": row["wait_seconds"],
         "talk": row["talk_seconds"],

@@ -17,6 +17,7 @@ def tell(visit: Visit) -> Iterator[str]:
     about = {
         "visit": arrival.call,
         "queue": arrival.queue,
+        "dialled_number": arrival.dialled_number,
         "switch": arrival.switch,
         "source": arrival.source,
         "lead_number": arrival.lead_number,
@@ -63,7 +64,8 @@ def _end(visit: Visit) -> str:
     if call.ended_at is None:
         return f"not ended: {call.state.value}" + (f" with {call.agent}" if call.agent else "")
     parts = [
-        f"ended {call.reason.value if call.reason else 'without a reason'}",
+        f"ended {call.reason.value if call.reason else 'without a reason'}"
+        + (f", on to {call.target}" if call.target else ""),
         f"hung up by {call.hung_up_by.value}" if call.hung_up_by else "",
         call.hangup_cause,
         f"waited {visit.wait_seconds:.1f} s" if visit.wait_seconds is not None else "",

@@ -207,6 +207,7 @@ def call_of(row: sqlite3.Row) -> CallRecord:
         state=_word(CallState, row, "state"),
         outcome=None if row["outcome"] is None else _word(Outcome, row, "outcome"),
         reason=None if row["reason"] is None else _word(Reason, row, "reason"),
+        target=row["target"],
         hung_up_by=None if row["hung_up_by"] is None else _word(HungUpBy, row, "hung_up_by"),
         hangup_cause=row["hangup_cause"],
         agent=row["agent"],

@@ -214,6 +214,7 @@ def _call(fact: CallRecord) -> dict[str, Value]:
         "state": str(fact.state),
         "outcome": _word(fact.outcome),
         "reason": _word(fact.reason),
+        "target": fact.target,
         "hung_up_by": _word(fact.hung_up_by),
         "hangup_cause": fact.hangup_cause,
         "agent": fact.agent,

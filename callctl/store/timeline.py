@@ -58,6 +58,7 @@ class CallFilter:
     agent: str = ""
     account_id: str = ""
     caller_number: str = ""
+    dialled_number: str = ""
     state: CallState | None = None
     outcome: Outcome | None = None
     reason: Reason | None = None
@@ -174,6 +175,7 @@ def _conditions(calls: CallFilter) -> tuple[list[str], dict[str, Value]]:
         "agent": calls.agent or None,
         "account_id": calls.account_id or None,
         "caller_number": calls.caller_number or None,
+        "dialled_number": calls.dialled_number or None,
         "state": calls.state,
         "outcome": calls.outcome,
         "reason": calls.reason,

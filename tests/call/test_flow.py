@@ -734,10 +734,13 @@ def test_the_keys_of_the_call_go_over_those_of_the_queue() -> None:
         ),
     ],
 )
+@pytest.mark.fault(30)
 def test_an_overflow_leads_where_the_queue_says(target: str, order: ev.Effect) -> None:
     flow = waiting()
-    assert orders(flow.handle(ev.WaitOver(Reason.OVERFLOW, target), T + 9))[1] == order
-    assert flow.record.outcome is Outcome.OVERFLOWED
+    effects = flow.handle(ev.WaitOver(Reason.OVERFLOW, target), T + 9)
+    assert orders(effects)[1] == order
+    assert (flow.record.outcome, flow.record.target) == (Outcome.OVERFLOWED, target)
+    assert ("ended", f"OVERFLOW, on to {target}") in notes(effects)
 
 
 def test_a_talk_is_recorded_from_the_bridge_on_where_the_queue_says_so() -> None:

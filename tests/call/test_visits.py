@@ -167,3 +167,29 @@ async def test_how_a_later_visit_ended_ends_no_row_of_an_earlier_one() -> None:
         [ended] = found.rows()
         assert (ended.reason, ended.bridged_at, ended.ended_at) == (Reason.OVERFLOW, None, NOW - 0.5)
         assert not found.reception.sessions
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize(
+    ("headers", "dialled"),
+    [
+        ({"Caller-Destination-Number": "+4930123456"}, "+4930123456"),
+        ({"Caller-Destination-Number": "callctl-wait", "variable_sip_req_user": "4930555"}, "4930555"),
+        (
+            {
+                "Caller-Destination-Number": "callctl-wait",
+                "variable_sip_req_user": "gw+trunk",
+                "variable_callctl_dialled_number": "4930555",
+            },
+            "4930555",
+        ),
+        ({"Caller-Destination-Number": "callctl-wait"}, ""),
+    ],
+    ids=["destination", "request", "dialplan", "nothing"],
+)
+def test_the_dialled_number_is_that_of_the_caller_and_no_extension_of_ours(
+    headers: dict[str, str], dialled: str
+) -> None:
+    data = Event("CHANNEL_DATA", {"Unique-ID": "uuid", **headers})
+    arrival = arrival_from(data, switch="fs1", default_queue="caller", new_call="new", now=1.0)
+    assert arrival.dialled_number == dialled

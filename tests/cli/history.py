@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from attrs import evolve
+
 from callctl.model import (
     Arrival,
     CallEvent,
@@ -58,7 +60,7 @@ def morning() -> list[Fact]:
     """Ada is answered by 1001 after 1002 was busy, Bob gives up after 30 s, Cyd still waits."""
     ada, bob, cyd = (
         arrival(ADA, NINE, "4930111", "Ada"),
-        arrival(BOB, NINE + 60, "4930222"),
+        evolve(arrival(BOB, NINE + 60, "4930222"), dialled_number="4930555"),
         arrival(CYD, NINE + 120, "4930333", queue="sales"),
     )
     return [

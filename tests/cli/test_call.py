@@ -9,7 +9,16 @@ import trio
 
 from callctl.cli import call
 from callctl.cli.stage import open_stage
-from callctl.model import CallEvent, CallRecord, CallState, OfferRecord, OfferResult, QueueSettings
+from callctl.model import (
+    CallEvent,
+    CallRecord,
+    CallState,
+    OfferRecord,
+    OfferResult,
+    Outcome,
+    QueueSettings,
+    Reason,
+)
 from tests.cli.conftest import Run
 from tests.cli.history import ADA, BOB, CYD, HOSTILE, NINE, arrival, is_harmless, morning, write
 
@@ -27,8 +36,10 @@ def test_calls_are_listed_newest_first(run: Run) -> None:
         "call",
         "queue",
         "number",
+        "dialled",
         "state",
         "reason",
+        "target",
         "agent",
         "wait",
         "talk",
@@ -49,6 +60,7 @@ def test_calls_are_listed_newest_first(run: Run) -> None:
         (["--queue", "sales"], [CYD]),
         (["--agent", "1001"], [ADA]),
         (["--number", "4930222"], [BOB]),
+        (["--dialled", "4930555"], [BOB]),
         (["--outcome", "abandoned"], [BOB]),
         (["--reason", "BRIDGED"], [ADA]),
         (["--from", "2026-11-22T09:01"], [CYD, BOB]),
@@ -211,3 +223,27 @@ async def test_what_a_server_refuses_is_said_in_its_words(run: Run, tmp_path: Pa
     assert ran.code == 1
     assert ADA in ran.err
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.fault(22)
+def test_the_number_that_was_dialled_is_shown(run: Run) -> None:
+    assert "dialled_number 4930555" in run("call", "show", BOB).out
+    [row] = run("call", "list", "--dialled", "4930555", "--json").json
+    assert (row["uuid"], row["dialled_number"]) == (BOB, "4930555")
+
+
+@pytest.mark.fault(30)
+def test_the_end_of_an_overflow_names_its_target(run: Run) -> None:
+    sent_on = CallRecord(
+        arrival=arrival("dddddddd-0000-4000-8000-000000000004", NINE + 180, "4930444"),
+        state=CallState.ENDED,
+        outcome=Outcome.OVERFLOWED,
+        reason=Reason.OVERFLOW,
+        target="voicemail:1000",
+        ended_at=NINE + 190,
+    )
+    write(Path("callctl.db"), [sent_on])
+    assert "ended OVERFLOW, on to voicemail:1000" in run("call", "show", "dddd").out
+    [row] = run("call", "list", "--reason", "OVERFLOW", "--json").json
+    assert row["target"] == "voicemail:1000"
+    assert "OVERFLOW  voicemail:1000" in run("call", "list", "--reason", "OVERFLOW").out

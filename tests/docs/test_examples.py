@@ -128,7 +128,9 @@ def test_the_unit_starts_a_command_that_exists_and_waits_for_its_word() -> None:
 
 @pytest.mark.parametrize("path", sorted((EXAMPLES / "freeswitch").glob("*.xml")), ids=lambda path: path.name)
 def test_the_switchs_configuration_is_well_formed(path: Path) -> None:
-    assert ElementTree.parse(path).getroot().get("name") == f"{path.name.removesuffix('.xml')}"
+    root = ElementTree.parse(path).getroot()
+    # A file of the dialplan has no name of its own.
+    assert root.tag == "include" or root.get("name") == f"{path.name.removesuffix('.xml')}"
 
 
 def test_the_readme_names_every_example() -> None:

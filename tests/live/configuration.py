@@ -16,6 +16,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 DIALPLAN = Path(__file__).parents[2] / "dialplan"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 NEEDED_MODULES = (
     "mod_event_socket",
@@ -86,12 +87,14 @@ def write_configuration(directory: Path, ports: Ports, modules: Path) -> None:
     )
     dialplan = (DIALPLAN / "callctl.xml").read_text()
     (directory / "callctl.xml").write_text(_with_settings(dialplan, ports))
+    (directory / "numbers.xml").write_text((EXAMPLES / "freeswitch" / "numbers.xml").read_text())
 
 
 def _with_settings(dialplan: str, ports: Ports) -> str:
     """Change the settings at the top of the project's dialplan, as a person would."""
     for name, value in {
         "callctl_sockets": f"127.0.0.1:{ports.callctl}",
+        "callctl_numbers": "^(callctl|[+]?49301234[0-9]+)$",
         "callctl_away_music": "tone_stream://%(100,900,440);loops=-1",
         "callctl_away_seconds": str(AWAY_SECONDS),
     }.items():
@@ -226,6 +229,7 @@ _FREESWITCH = """\
     <action application="answer"/>
     <action application="callcenter" data="compared@live"/>
   </condition></extension>
+  <X-PRE-PROCESS cmd="include" data="numbers.xml"/>
   <X-PRE-PROCESS cmd="include" data="callctl.xml"/>
 </context>
 

@@ -220,3 +220,25 @@ async def test_who_asks_for_it_is_called_back_when_an_agent_is_there(
         row = await centre.row(caller, f"callback = 1 AND {IS_OVER}")
         assert (row["reason"], row["agent"]) == ("BRIDGED", "1001")
         assert row.seconds("talk_seconds") > 1
+
+
+@pytest.mark.fault(22)
+async def test_the_dialled_number_leads_to_its_queue_and_stands_in_the_history(
+    freeswitch: FreeSwitch, tmp_path: Path
+) -> None:
+    async with open_centre(
+        freeswitch, tmp_path, "[queue.caller]\n[queue.sales]\n[queue.support]\n"
+    ) as centre:
+        await centre.start()
+        for dialled, queue in (
+            ("+4930123456", "sales"),
+            ("4930123457", "support"),
+            ("4930123499", "caller"),
+            ("visit-sales", "sales"),
+        ):
+            caller = await centre.call(dialled)
+            await centre.row(caller, "state = 'waiting'")
+            await centre.hang_up(caller)
+            row = await centre.row(caller)
+            assert (row["dialled_number"], row["queue"]) == (dialled, queue)
+        await centre.check_all_is_over()
