@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from functools import partial
 from typing import TextIO, cast
 
@@ -85,7 +85,9 @@ def background_logging(settings: LogSettings) -> Iterator[None]:
     with LogWriter(sys.stderr.fileno(), encoding=sys.stderr.encoding) as _writer:
         configure_logging(settings, _writer)
         try:
-            yield
+            # Libraries, and Python itself with its warnings, say what they have to say there.
+            with redirect_stderr(cast(TextIO, _writer)):
+                yield
         finally:
             structlog.configure(**before)
 

@@ -27,6 +27,8 @@ class Refusal(StrEnum):
     """A connection to the listener for calls from outside of `[server] allow`."""
     NOT_A_CALL = "not-a-call"
     """A connection to the listener for calls that turned out to be something else."""
+    SILENT = "silent-connections"
+    """A connection to the listener for calls that said nothing, while as many others did as may."""
     OPEN_FILES = "open-files"
     """No connection can be taken: the system allows no more open files, or has no memory."""
     CALL_EVENTS = "call-events"

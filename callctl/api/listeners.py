@@ -11,6 +11,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import cast
 
@@ -22,17 +23,26 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
 from callctl.config.settings import Address
 from callctl.errors import ConfigError
+from callctl.refusals import Refusal, Refusals
 
 log = structlog.get_logger(__name__)
 
 MOST_CONNECTIONS = 200
-"""On each listener. A wallboard and a monitor need one each; each costs a file, as every call does."""
+"""On each listener. A wallboard and a monitor need one each; each costs a file, as every call does. Where one
+more comes, the one that has been idle for longest is closed, so that `/healthz` always answers."""
+
+FIRST_BYTE_SECONDS = 5.0
+"""How long a new connection may say nothing."""
 
 IDLE_SECONDS = 30.0
 """How long a connection may be without a request; also the time for the head of one."""
+
+STALLED_SECONDS = 1.0
+"""Who has not read a piece of an answer for so long gives way to others where all connections are in use."""
 
 PIECE_BYTES = 64 * 1024
 SEND_SECONDS = 10.0
@@ -113,16 +123,27 @@ def _clear(path: Path) -> None:
 
 async def _serve(app: Starlette, listeners: list[trio.SocketListener]) -> None:
     # Both libraries speak ASGI, with types of their own for the same messages.
-    wrapped = ASGIWrapper(cast(ASGIFramework, app))
+    wrapped = ASGIWrapper(cast(ASGIFramework, _Noticed(app)))
     config, context = _config(), WorkerContext(None)
     streams: set[_PatientStream] = set()
 
     async def handle(accepted: trio.SocketStream) -> None:
         if len(streams) >= MOST_CONNECTIONS:
-            log.warning("connection refused: too many are open", limit=MOST_CONNECTIONS)
-            return
+            gives_way = min(filter(_can_give_way, streams), key=_last_used, default=None)
+            Refusals.of_this_run().note(
+                Refusal.HTTP_CONNECTIONS,
+                log.warning,
+                "too many connections are open",
+                limit=MOST_CONNECTIONS,
+                closed="this one" if gives_way is None else "the one idle for longest",
+            )
+            if gives_way is None:
+                return
+            streams.discard(gives_way)
+            gives_way.close()
         stream = _PatientStream(accepted)
         streams.add(stream)
+        _STREAM.set(stream)
         try:
             # It takes any stream that has a socket, and says that it wants one with TLS.
             connection = _Connection(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
@@ -142,6 +163,39 @@ async def _serve(app: Starlette, listeners: list[trio.SocketListener]) -> None:
         finally:
             for stream in streams:
                 stream.close()
+
+
+_STREAM: ContextVar[_PatientStream] = ContextVar("callctl.api.listeners")
+"""The connection that a task works for."""
+
+
+class _Noticed:
+    """An app that notes on the connection of each request that it is being answered."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        stream = _STREAM.get()
+        stream.requests += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            stream.requests -= 1
+            stream.idle_since = trio.current_time()
+
+
+def _can_give_way(stream: _PatientStream) -> bool:
+    """Say whether closing this connection takes no answer from anybody who reads it."""
+    if stream.sending_since is not None:
+        return trio.current_time() >= stream.sending_since + STALLED_SECONDS
+    return not stream.requests
+
+
+def _last_used(stream: _PatientStream) -> tuple[bool, float]:
+    """Return what orders those that can give way: the idle ones before those who do not read."""
+    return stream.sending_since is not None, stream.sending_since or stream.idle_since
 
 
 def _config() -> HypercornConfig:
@@ -168,17 +222,31 @@ class _PatientStream:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
+        self._is_new = True
         self.socket = stream.socket
+        self.requests = 0
+        """How many requests are being answered."""
+        self.idle_since = trio.current_time()
+        """Since when there has been no request; for a stream without one."""
+        self.sending_since: float | None = None
+        """Since when a piece of an answer waits to be read, if one does."""
 
     async def receive_some(self, max_bytes: int) -> bytes:
-        """Return what comes next; b"" at the end."""
-        return bytes(await self._stream.receive_some(max_bytes))
+        """Return what comes next; b"" at the end, and where a new client says nothing in time."""
+        if not self._is_new:
+            return bytes(await self._stream.receive_some(max_bytes))
+        self._is_new = False
+        with trio.move_on_after(FIRST_BYTE_SECONDS):
+            return bytes(await self._stream.receive_some(max_bytes))
+        return b""
 
     async def send_all(self, data: bytes) -> None:
         """Send everything; raises BrokenResourceError when the client does not take it."""
         for start in range(0, len(data), PIECE_BYTES):
+            self.sending_since = trio.current_time()
             with trio.move_on_after(SEND_SECONDS) as patience:
                 await self._stream.send_all(data[start : start + PIECE_BYTES])
+            self.sending_since = None
             if patience.cancelled_caught:
                 self.close()
                 raise trio.BrokenResourceError("the client does not read")

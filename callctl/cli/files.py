@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import resource
 
-OTHER_FILES = 200
-"""What a process has open besides: the database and its readers, the switches, HTTP and its clients."""
+OTHER_FILES = 500
+"""What a process has open besides: 200 connections each of `[http]` and of the control socket at most, the
+database and its readers, the switches."""
 
 
 def raise_file_limit(calls: int) -> int:

@@ -25,6 +25,10 @@ MAX_HEADER_BYTES = 1024 * 1024
 MAX_HEADER_LINES = 16 * 1024
 """The most lines in one block, as a line costs memory beyond its bytes. 226 were recorded."""
 
+MAX_BLANK_LINES = 1024
+"""The most blank lines in a row where a block should begin. FreeSWITCH sends none; they cost time and say
+nothing."""
+
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """The largest body taken. The answer to `show channels` has some 400 bytes for each channel."""
 
@@ -121,7 +125,7 @@ class Decoder(_Stream):
         """The bounds are in bytes; what is larger is an error as soon as that is known."""
         super().__init__(max_header_bytes, max_body_bytes)
         self._has_begun = False
-        self._searched = self._lines = 0
+        self._searched = self._lines = self._blank_lines = 0
         self._headers: Mapping[str, str] | None = None
         self._length = 0
 
@@ -178,9 +182,13 @@ class Decoder(_Stream):
         Whoever speaks something else may wait for us now, and never send a blank line.
         """
         buffer = self._buffer
-        while buffer.startswith(b"\n"):
+        if buffer.startswith(b"\n"):
             # A blank line where a block should begin is a stray newline, and means nothing.
-            del buffer[:1]
+            blank_lines = len(buffer) - len(buffer.lstrip(b"\n"))
+            del buffer[:blank_lines]
+            self._blank_lines += blank_lines
+            if self._blank_lines > MAX_BLANK_LINES:
+                raise self._fail(f"there are {self._blank_lines} blank lines and no message")
         end = buffer.find(b"\n")
         if (len(buffer) if end < 0 else end + 1) > self._max_header_bytes:
             raise self._too_large()
@@ -190,6 +198,7 @@ class Decoder(_Stream):
             line = buffer[:end].decode("utf-8", "surrogateescape")
             raise self._fail(f"this is not Event Socket: {line[:60]!r}")
         self._has_begun = True
+        self._blank_lines = 0
         return True
 
 

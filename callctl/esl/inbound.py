@@ -37,6 +37,13 @@ MAX_PAUSE_SECONDS = 30.0
 """The longest pause between two attempts."""
 
 
+CUSTOM = "CUSTOM"
+"""What every event is called that has a subclass instead of a name, such as `sofia::register`."""
+
+OTHER_EVENT = "(other)"
+"""Under which those events are counted that nobody asked for: a switch could invent any number of names."""
+
+
 @frozen
 class JobResult:
     """What a background job came to: `text` as FreeSWITCH gave it, without white space around it."""
@@ -361,7 +368,8 @@ class SwitchLink:
     # --- what comes in ---
 
     def _take_event(self, event: Event) -> None:
-        self._counts[event.name] += 1
+        is_ours = event.name in self._events or event.name == CUSTOM
+        self._counts[event.name if is_ours else OTHER_EVENT] += 1
         if event.name != "BACKGROUND_JOB":
             self._on_event(event)
         elif (job := self._jobs.get(event.get("Job-UUID"))) is not None:

@@ -30,6 +30,10 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS = 20.0
 """How long the reply to `connect` may take. FreeSWITCH itself gives a connection up after 25 s."""
 
+MOST_SILENT = 500
+"""How many connections may not have said yet who they are. A call says it within milliseconds, and some 300
+do at once on a saturated switch; what says nothing must not take the files of those that do."""
+
 NO_ROOM_SECONDS = 0.1
 """How soon another call is taken after one that could not be, for want of file descriptors or memory."""
 
@@ -172,6 +176,16 @@ class OutboundListener:
 
     def _lead(self, call: CallSocket, calls: trio.Nursery) -> None:
         """Ask who it is. The call has a task as soon as that is known, and needs none until then."""
+        if len(self._silent) >= MOST_SILENT:
+            longest = next(iter(self._silent))
+            Refusals.of_this_run().note(
+                Refusal.SILENT,
+                log.warning,
+                "too many connections have not said who they are",
+                peer=longest.peer,
+                limit=MOST_SILENT,
+            )
+            longest.give_up(ReplyTimeout(f"no reply to 'connect' before {MOST_SILENT} others came"))
         self._silent[call] = trio.current_time()
         call.connect(self._linger_seconds, partial(self._connected, call, calls))
 

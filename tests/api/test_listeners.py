@@ -6,7 +6,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -40,8 +40,13 @@ async def flood(request: Request) -> Response:
     return Response(b"x" * FLOOD_BYTES)
 
 
+async def slow(request: Request) -> Response:
+    await trio.sleep(1)
+    return Response("slow")
+
+
 def small_app() -> Starlette:
-    return Starlette(routes=[Route("/hello", hello), Route("/flood", flood)])
+    return Starlette(routes=[Route("/hello", hello), Route("/flood", flood), Route("/slow", slow)])
 
 
 @asynccontextmanager
@@ -195,27 +200,64 @@ async def test_a_slow_reader_is_served_to_the_end(monkeypatch: pytest.MonkeyPatc
                     await trio.sleep(0.02)
 
 
-async def test_too_many_connections_are_refused_and_the_next_one_is_welcome(
+@pytest.mark.fault(27)
+async def test_however_many_connections_are_idle_the_next_one_is_served_at_once() -> None:
+    async with served_http() as port, AsyncExitStack() as idle:
+        for _ in range(listeners.MOST_CONNECTIONS + 100):
+            await idle.enter_async_context(await connect(port))
+        with trio.fail_after(1):
+            assert (await get(port, "/hello")).text == "hello"
+
+
+async def test_where_too_many_are_open_the_one_idle_for_longest_gives_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(listeners, "MOST_CONNECTIONS", 2)
-    async with served_http() as port, await connect(port) as first:
-        async with await connect(port) as second, await connect(port) as late:
+    async with served_http() as port, await connect(port) as first, await connect(port) as second:
+        await say_hello(first)
+        await say_hello(second)
+        await say_hello(first)
+        with trio.fail_after(5):
+            async with await connect(port) as third:
+                await say_hello(third)
+                assert await read_to_the_end(second) == 0
             await say_hello(first)
-            await say_hello(second)
+
+
+async def test_who_does_not_read_gives_way_and_a_request_under_way_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listeners, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(listeners, "STALLED_SECONDS", 0.1)
+    async with served_http() as port, await connect(port) as lazy, await connect(port) as working:
+        await working.send_all(GET % b"slow")
+        await lazy.send_all(GET % b"flood")
+        await trio.sleep(0.3)
+        with trio.fail_after(5):
+            assert (await get(port, "/hello")).text == "hello"
+            assert await read_to_the_end(lazy) < FLOOD_BYTES
+            assert (await working.receive_some(1000)).startswith(b"HTTP/1.1 200")
+
+
+async def test_where_all_are_at_work_another_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listeners, "MOST_CONNECTIONS", 1)
+    async with served_http() as port, await connect(port) as working:
+        await working.send_all(GET % b"slow")
+        await trio.sleep(0.1)
+        async with await connect(port) as late:
             assert await read_to_the_end(late) == 0
         with trio.fail_after(5):
-            while await is_refused(port):
-                pass
-        await say_hello(first)
+            assert (await working.receive_some(1000)).startswith(b"HTTP/1.1 200")
 
 
-async def is_refused(port: int) -> bool:
-    try:
-        await get(port, "/hello")
-    except httpx2.HTTPError:
-        return True
-    return False
+async def test_a_connection_that_says_nothing_is_closed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listeners, "FIRST_BYTE_SECONDS", 0.05)
+    async with served_http() as port, await connect(port) as silent, await connect(port) as used:
+        await say_hello(used)
+        with trio.fail_after(5):
+            assert await silent.receive_some(1000) == b""
+        await trio.sleep(0.2)
+        await say_hello(used)
 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET /hello HTT", b"GET /hello HTTP/1.1\r\nHost: x\r\n"])

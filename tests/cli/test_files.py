@@ -47,7 +47,7 @@ def test_the_soft_limit_is_raised(
 
 
 def test_a_server_raises_its_limit_and_says_when_that_is_too_low(tmp_path: Path) -> None:
-    shell = f'ulimit -Sn 300 && ulimit -Hn 500 && exec "{sys.executable}" -m callctl serve'
+    shell = f'ulimit -Sn 300 && ulimit -Hn 800 && exec "{sys.executable}" -m callctl serve'
     anywhere = {"CALLCTL_SERVER__LISTEN": "127.0.0.1:0", "CALLCTL_HTTP__LISTEN": "127.0.0.1:0"}
     with subprocess.Popen(
         ["sh", "-c", shell], cwd=tmp_path, stderr=subprocess.PIPE, env=os.environ | anywhere
@@ -57,6 +57,6 @@ def test_a_server_raises_its_limit_and_says_when_that_is_too_low(tmp_path: Path)
             line = json.loads(process.stderr.readline())
             assert (line["calls"], line["max_calls"]) == (300, 2000)
             assert "LimitNOFILE" in line["event"]
-            assert psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE) == (500, 500)
+            assert psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE) == (800, 800)
         finally:
             process.kill()

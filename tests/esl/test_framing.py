@@ -198,6 +198,15 @@ def test_stray_newlines_between_messages_mean_nothing():
     ]
 
 
+@pytest.mark.fault(27)
+@pytest.mark.parametrize("before", [b"", b"Content-Type: command/reply\n\n"], ids=["at once", "later"])
+def test_newlines_alone_end_the_stream(before):
+    decoder = Decoder()
+    messages_of([before], decoder)
+    with pytest.raises(RemoteProtocolError, match="blank lines"):
+        messages_of([b"\n" * 64] * 100, decoder)
+
+
 def test_a_stream_is_midway_from_the_first_byte_of_a_message_to_its_last():
     decoder = Decoder()
     stream = encode_message({"Content-Type": "api/response"}, b"12345")

@@ -95,6 +95,18 @@ async def settle() -> None:
     await trio.testing.wait_all_tasks_blocked()
 
 
+@pytest.mark.fault(27)
+async def test_events_that_nobody_asked_for_are_counted_together():
+    async with linked() as (link, network, owner):
+        peer = await network.logged_in()
+        for number in range(20):
+            await peer.say(event(f"INVENTED_{number}"))
+        await peer.say(event("HEARTBEAT"), event("CUSTOM"))
+        await settle()
+        assert link.statistics().events == {"(other)": 20, "HEARTBEAT": 1, "CUSTOM": 1}
+        assert len(owner.events) == 22
+
+
 # --- login ---
 
 
@@ -289,7 +301,7 @@ async def test_all_events_but_jobs_go_to_the_owner_and_all_are_counted():
         await peer.say(event("HEARTBEAT"), event("CHANNEL_BRIDGE"), event("BACKGROUND_JOB", Job_UUID="x"))
         await settle()
         assert [item.name for item in owner.events] == ["HEARTBEAT", "CHANNEL_BRIDGE"]
-        assert link.statistics().events == {"HEARTBEAT": 1, "CHANNEL_BRIDGE": 1, "BACKGROUND_JOB": 1}
+        assert link.statistics().events == {"HEARTBEAT": 1, "(other)": 1, "BACKGROUND_JOB": 1}
 
 
 # --- coming back ---

@@ -5,13 +5,14 @@ from __future__ import annotations
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
 from structlog.testing import capture_logs
 
 from callctl.errors import ChannelGone, ConfigError, ConnectionLost, Disconnected, ReplyTimeout
-from callctl.esl import commands
+from callctl.esl import commands, outbound
 from callctl.esl.call_socket import MAX_WAITING_EVENTS, PARKED_SECONDS
 from callctl.esl.outbound import CallSocket, ChannelEnded, OutboundListener, serve_outbound
 from callctl.esl.wire import Event
@@ -386,6 +387,27 @@ async def test_serve_outbound_reports_its_port_when_it_is_ready():
         assert await Peer(stream).lines(1) == ["connect"]
         nursery.cancel_scope.cancel()
         await stream.aclose()
+
+
+@pytest.mark.fault(27)
+async def test_of_too_many_connections_that_say_nothing_the_oldest_is_closed(monkeypatch):
+    monkeypatch.setattr(outbound, "MOST_SILENT", 2, raising=False)
+    listener = OutboundListener(keep_open, allow=["127.0.0.0/8"])
+    async with trio.open_nursery() as nursery:
+        [entrance] = await nursery.start(partial(listener.serve, host="127.0.0.1", port=0))
+        port = entrance.socket.getsockname()[1]
+        first, call, third = [Peer(await trio.open_tcp_stream("127.0.0.1", port)) for _ in range(3)]
+        for peer in (first, call, third):
+            assert await peer.lines(2) == ["connect", "linger 10"]
+        with trio.fail_after(5):
+            assert await first.stream.receive_some() == b""
+        await call.say(connect_reply(), reply("+OK will linger"))
+        late = Peer(await trio.open_tcp_stream("127.0.0.1", port))
+        assert await late.lines(2) == ["connect", "linger 10"]
+        assert listener.statistics().calls_open == 1
+        for peer in (first, call, third, late):
+            await peer.close()
+        nursery.cancel_scope.cancel()
 
 
 async def test_who_has_not_said_who_it_is_when_the_listener_is_closed_is_closed():
