@@ -14,9 +14,11 @@ usage or configuration. A traceback means a defect of ours, never a user's mista
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import click
 
@@ -27,6 +29,9 @@ from callctl.records.printable import printable
 
 WRONG_USAGE = 2
 DID_NOT_WORK = 1
+_OF_THE_OUTPUT = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
+"""What writing says of a stdout that was closed, or of the disk that it goes to."""
+
 INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended: 128 and the number of the signal."""
 
@@ -43,6 +48,7 @@ def callctl() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` (by default those of the process) name; return the exit code."""
+    _open_standard_streams()
     try:
         result = callctl.main(args=arguments, prog_name="callctl", standalone_mode=False)
         sys.stdout.flush()
@@ -56,15 +62,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output, `head` for example, has seen enough. What Python still flushes there at
-        # its end must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output, `head` for example, has seen enough.
+        _give_up_stdout()
+        return DID_NOT_WORK
+    except OSError as error:
+        if error.errno not in _OF_THE_OUTPUT or error.filename is not None:
+            raise
+        _give_up_stdout()
+        _say(f"the output cannot be written: {error.strerror}")
         return DID_NOT_WORK
     except CallctlError as error:
         _say(str(error))
         return WRONG_USAGE if isinstance(error, ConfigError) else DID_NOT_WORK
     except BaseExceptionGroup as group:
         return _report_group(group)
+
+
+def _open_standard_streams() -> None:
+    """Put something in the place of each standard stream that was closed for us, as by `2>&-`.
+
+    Python has None there, and the next file that is opened would get the descriptor: what is meant for
+    stderr would then be written into the database.
+    """
+    for descriptor, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free descriptor is taken, which is this one. Writing to stdout fails there, so that
+            # a command that prints does not seem to have worked.
+            os.open(os.devnull, flags)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  # as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _give_up_stdout() -> None:
+    """Let what Python still flushes to stdout at its end not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_group(group: BaseExceptionGroup[BaseException]) -> int:
@@ -95,4 +130,5 @@ def _hint(error: click.ClickException) -> str:
 
 
 def _say(message: str, hint: str = "") -> None:
-    click.echo(f"callctl: {printable(' '.join(message.split()))}{hint}", err=True)
+    with suppress(OSError):  # nobody reads it, and there is nobody else to tell
+        click.echo(f"callctl: {printable(' '.join(message.split()))}{hint}", err=True)

@@ -58,7 +58,9 @@ def _calls(
 
 def _rows(cursor: sqlite3.Cursor) -> Iterator[tuple[Value, ...]]:
     try:
-        yield from cursor
+        # `yield from` would close the cursor where nobody wants more rows, after its connection was closed.
+        for row in cursor:  # noqa: UP028
+            yield row
     except sqlite3.Error as error:
         raise StoreError(f"the database cannot be read: {error}") from error
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -15,6 +17,7 @@ from callctl.cli import callctl, main
 from callctl.cli.table import COMMANDS
 from callctl.errors import CallctlError, ConfigError
 from tests.cli.conftest import Run
+from tests.cli.history import morning, write
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
@@ -169,3 +172,49 @@ def test_a_shell_can_complete_commands_and_options(typed: str, expected: set[str
         [sys.executable, "-c", code], capture_output=True, text=True, env=environ, timeout=30
     )
     assert {line.partition(",")[2] for line in ran.stdout.splitlines()} == expected
+
+
+def in_shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell in which `callctl` is the command."""
+    words = f'callctl() {{ "{sys.executable}" -m callctl "$@"; }}; {line}'
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", words],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "CALLCTL_CONFIG"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    """A folder with a database of some calls, and a callctl.toml that names it."""
+    (tmp_path / "callctl.toml").write_text('[server]\ndatabase = "callctl.db"\n')
+    write(tmp_path / "callctl.db", morning())
+    return tmp_path
+
+
+@pytest.mark.fault(27)
+@pytest.mark.parametrize("command", ["export", "export --format json", "call list", "config show"])
+def test_a_reader_who_has_seen_enough_is_no_failure_to_speak_of(history: Path, command: str) -> None:
+    assert in_shell(f"callctl {command} | true", history).stderr == ""
+
+
+@pytest.mark.fault(27)
+@pytest.mark.parametrize("command", ["export", "call list", "agent list", "config show", "--help"])
+@pytest.mark.parametrize("to", [">&-", ">/dev/full"])
+def test_an_output_that_cannot_be_written_is_one_line_and_a_failure(
+    history: Path, command: str, to: str
+) -> None:
+    ran = in_shell(f"callctl {command} {to}", history)
+    assert ran.returncode == 1
+    assert re.fullmatch(r"callctl: the output cannot be written: .*\n", ran.stderr)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
+def test_without_stderr_a_command_works_as_with_it(history: Path, closed: str) -> None:
+    ran = in_shell(f"callctl call list {closed}", history)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "4930111" in ran.stdout
+    assert in_shell(f"callctl call show nobody {closed}", history).returncode == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,3 +80,22 @@ async def test_a_configuration_that_cannot_be_read_to_its_end_stops_nothing(
         server.process.send_signal(signal.SIGTERM)
         with trio.fail_after(20):
             assert await server.process.wait() == 0
+
+
+@pytest.mark.fault(27)
+async def test_without_any_standard_stream_it_serves_and_none_of_its_files_takes_their_place(
+    tmp_path: Path, switch_port: int
+) -> None:
+    files = await configuration(tmp_path, switch_port)
+    server = f'exec "{sys.executable}" -m callctl serve --config "{files.config}" <&- >&- 2>&-'
+    process = await trio.lowlevel.open_process(["sh", "-c", server])
+    try:
+        await until_ready(files.http_port)
+        standard = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)]
+        assert standard == [os.devnull] * 3
+        process.terminate()
+        with trio.fail_after(20):
+            assert await process.wait() == 0
+    finally:
+        process.kill()
+        await process.wait()
