@@ -43,6 +43,10 @@ class UnknownCall(CallctlError):
     """No such call is waiting or talking."""
 
 
+class DefinedInFile(CallctlError):
+    """This stands in callctl.toml, and is to be changed there. The text names the file and the line."""
+
+
 class WrongMoment(CallctlError):
     """The call is at a point of its life where this cannot be done with it."""
 

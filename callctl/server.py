@@ -36,6 +36,7 @@ from callctl.call.switch import Switch
 from callctl.call.variables import prelude_of
 from callctl.clock import SteadyClock
 from callctl.config import Config
+from callctl.config.defined import refuse_agent, refuse_tier
 from callctl.errors import StoreError
 from callctl.esl.outbound import serve_outbound
 from callctl.ids import Ids
@@ -130,6 +131,11 @@ class Server:
     def stop(self) -> None:
         """Begin to stop. Safe to call from a signal's task, and more than once."""
         self._stopping.set()
+
+    @property
+    def config(self) -> Config:
+        """The configuration that is in force, since the start or the last reload."""
+        return self._config
 
     @property
     def is_stopping(self) -> bool:
@@ -260,6 +266,8 @@ class Server:
             switches=lambda: map(_view, self.switches.values()),
             is_stopping=self._stopping.is_set,
             healed_leases=lambda: self.dispatcher.healed_leases,
+            refuse_agent=lambda name: refuse_agent(self._config, name),
+            refuse_tier=lambda queue, agent: refuse_tier(self._config, queue, agent),
         )
 
     def _staff(self, known: _Roster) -> Distributor:
@@ -273,9 +281,8 @@ class Server:
         for record in known.agents:
             distributor.put_agent(record, now)
         for tier in known.tiers:
-            if tier.queue in self._config.queues:
-                distributor.put_tier(tier, now)
-            else:
+            distributor.keep_tier(tier, now)
+            if tier.queue not in self._config.queues:
                 log.warning("tier of a queue that is not configured", queue=tier.queue, agent=tier.agent)
         _put_agents(self._config, distributor, now)
         in_store = {record.settings.name: record.settings for record in known.agents}
@@ -285,6 +292,8 @@ class Server:
 
     async def reload(self, config: Config) -> None:
         """Take over the queues, agents and tiers of `config`, without touching a call.
+
+        A queue that was away has its tiers again, those of the database too.
 
         Everything else in it waits for the next start. An agent that callctl.toml names no more stays, as
         does a tier: they may live in the database alone.

@@ -106,6 +106,17 @@ class Distributor:
         self._roster.put_tier(tier, now)
         self._settle(now)
 
+    def keep_tier(self, tier: Tier, now: float) -> None:
+        """Give an agent a place as `put_tier` does, or keep it for when there is such a queue.
+
+        Raises UnknownAgent.
+        """
+        if tier.queue in self._floor.queues:
+            self._roster.put_tier(tier, now)
+        else:
+            self._roster.agent(tier.agent).tiers[tier.queue] = tier
+        self._settle(now)
+
     def remove_tier(self, queue: str, agent: str, now: float) -> None:
         """Take an agent's place in a queue away; a ring or talk goes on. Raises UnknownAgent, UnknownTier."""
         self._roster.remove_tier(queue, agent, now)

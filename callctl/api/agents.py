@@ -34,8 +34,12 @@ class Agents:
         return Answer(agent_shape(self._find(request.path_params["name"])))
 
     async def put(self, request: Request) -> Response:
-        """PUT /agents/{name}: an agent with these settings; what is not given gets its default."""
+        """PUT /agents/{name}: an agent with these settings; what is not given gets its default.
+
+        One that stands in callctl.toml is changed there alone: 409, here as by PATCH and DELETE.
+        """
         name, body = request.path_params["name"], await read_body(request)
+        self._house.refuse_agent(name)
         settings = record_of(AgentSettings, body, name=name)
         try:
             self._find(name)
@@ -47,12 +51,14 @@ class Agents:
     async def patch(self, request: Request) -> Response:
         """PATCH /agents/{name}: these settings; what is not given stays."""
         name, body = request.path_params["name"], await read_body(request)
+        self._house.refuse_agent(name)
         before = body_of(self._find(name).settings)
         return await self._take(record_of(AgentSettings, {**before, **body}, name=name), HTTPStatus.OK)
 
     async def delete(self, request: Request) -> Response:
         """DELETE /agents/{name}: the agent and its tiers; a talk goes on, and the history stays."""
         name = request.path_params["name"]
+        self._house.refuse_agent(name)
         self._house.act(lambda distributor, now: distributor.remove_agent(name, now))
         await self._house.written()
         return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -79,11 +79,17 @@ class SwitchView:
     media_failures: Mapping[str, int] = field(factory=dict)
 
 
+def _stands_in_no_file(*_what: str) -> None:
+    """Without a callctl.toml everything can be changed."""
+
+
 @frozen(kw_only=True)
 class House:
     """The server, as far as the API knows it.
 
     `queues` are those that are configured now. `record` takes facts for the history, without waiting.
+    `refuse_agent` and `refuse_tier` raise DefinedInFile for what stands in callctl.toml: a change of it would
+    be undone at the next reload.
     """
 
     act: Act
@@ -96,6 +102,8 @@ class House:
     switches: Callable[[], Iterable[SwitchView]]
     is_stopping: Callable[[], bool]
     healed_leases: Callable[[], int]
+    refuse_agent: Callable[[str], None] = _stands_in_no_file
+    refuse_tier: Callable[[str, str], None] = _stands_in_no_file
     _readers: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(MOST_READERS), init=False)
 
     async def written(self) -> None:

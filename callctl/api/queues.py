@@ -64,9 +64,13 @@ class Queues:
         return Answer(tier_shape(tier))
 
     async def put_tier(self, request: Request) -> Response:
-        """PUT /queues/{queue}/tiers/{agent}: let the agent serve the queue, or change the place in it."""
+        """PUT /queues/{queue}/tiers/{agent}: let the agent serve the queue, or change the place in it.
+
+        One that stands in callctl.toml is changed there alone: 409, here as by DELETE.
+        """
         queue, agent = request.path_params["queue"], request.path_params["agent"]
         tier = record_of(Tier, await read_body(request), queue=queue, agent=agent)
+        self._house.refuse_tier(queue, agent)
 
         def put(distributor: Distributor, now: float) -> bool:
             is_new = _tier_of(distributor, queue, agent, now) is None
@@ -80,6 +84,7 @@ class Queues:
     async def delete_tier(self, request: Request) -> Response:
         """DELETE /queues/{queue}/tiers/{agent}: the agent serves it no more; a ring or talk goes on."""
         queue, agent = request.path_params["queue"], request.path_params["agent"]
+        self._house.refuse_tier(queue, agent)
         self._house.act(lambda distributor, now: distributor.remove_tier(queue, agent, now))
         await self._house.written()
         return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -13,8 +13,9 @@ from callctl.api.client import path_of
 from callctl.cli.keepers import Roster
 from callctl.cli.options import config_option, json_option, number_pairs_option, one_line, pairs_option
 from callctl.cli.output import print_record, print_rows, say
-from callctl.cli.target import edit_roster, need_server, read_roster, refuse_agent_of_file
+from callctl.cli.target import edit_roster, need_server, read_roster
 from callctl.config import Config
+from callctl.config.defined import refuse_agent
 from callctl.errors import CallctlError
 from callctl.model import AgentRecord, AgentSettings, AgentStatus, Tier
 from callctl.records.contacts import contact_complaint
@@ -154,7 +155,7 @@ def set_(config: Config, name: str, status: str | None, reason: str | None, **se
     with edit_roster(config) as keeper:
         record = keeper.roster().agent(name)
         if given:
-            refuse_agent_of_file(config, name)
+            refuse_agent(config, name)
             agent = evolve(record.settings, **given)
             _refuse_shared_contact(keeper.roster(), agent)
             keeper.set_agent(agent)
@@ -173,7 +174,7 @@ def remove(config: Config, name: str) -> None:
     Example:
       callctl agent remove 1001
     """
-    refuse_agent_of_file(config, name)
+    refuse_agent(config, name)
     with edit_roster(config) as keeper:
         keeper.remove_agent(name)
     say(f"agent {name} removed")

@@ -63,21 +63,6 @@ def read_roster(config: Config) -> Roster:
         return _laid_over(config, Roster(store.load_agents(connection), store.load_tiers(connection)))
 
 
-def refuse_agent_of_file(config: Config, name: str) -> None:
-    """Raise CallctlError if the file says what this agent is: it would win at the next start."""
-    _refuse(config, ("agent", name), f"agent {name}")
-
-
-def refuse_tier_of_file(config: Config, queue: str, agent: str) -> None:
-    """Raise CallctlError if the file says what this tier is."""
-    _refuse(config, ("agent", agent, "tiers", queue), f"the tier of agent {agent} in queue {queue}")
-
-
-def _refuse(config: Config, path: tuple[str, ...], what: str) -> None:
-    if path in config.origins:
-        raise CallctlError(f"{what} stands in {config.origins[path]}; change it there")
-
-
 def _laid_over(config: Config, roster: Roster) -> Roster:
     """Return `roster` with what callctl.toml says of agents and tiers, as a server does at its start."""
     agents = {record.settings.name: record for record in roster.agents}

@@ -9,8 +9,9 @@ from attrs import evolve
 from callctl.cli.options import config_option, json_option
 from callctl.cli.output import print_rows, say
 from callctl.cli.table import did_you_mean
-from callctl.cli.target import edit_roster, read_roster, refuse_tier_of_file
+from callctl.cli.target import edit_roster, read_roster
 from callctl.config import Config
+from callctl.config.defined import refuse_tier
 from callctl.errors import CallctlError, UnknownQueue
 from callctl.model import Tier
 
@@ -83,7 +84,7 @@ def set_(config: Config, queue: str, agent: str, level: int | None, position: in
     """
     if level is None and position is None:
         raise click.UsageError("nothing to set; give --level or --position")
-    refuse_tier_of_file(config, queue, agent)
+    refuse_tier(config, queue, agent)
     with edit_roster(config) as keeper:
         tier = keeper.roster().tier(queue, agent)
         tier = evolve(tier, level=level or tier.level, position=position or tier.position)
@@ -102,7 +103,7 @@ def remove(config: Config, queue: str, agent: str) -> None:
     Example:
       callctl tier remove caller 1001
     """
-    refuse_tier_of_file(config, queue, agent)
+    refuse_tier(config, queue, agent)
     with edit_roster(config) as keeper:
         keeper.remove_tier(queue, agent)
     say(f"agent {agent} no longer serves queue {queue}")

@@ -66,13 +66,18 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     return _checked(document, places, found)
 
 
-def _read(path: Path) -> tuple[Document, Mapping[KeyPath, int]]:
+def read_text(path: Path) -> str:
+    """Return the text of the file, or raise ConfigError."""
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _read(path: Path) -> tuple[Document, Mapping[KeyPath, int]]:
+    text = read_text(path)
     try:
         return tomllib.loads(text), key_lines(text)
     except tomllib.TOMLDecodeError as error:
