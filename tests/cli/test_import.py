@@ -5,13 +5,16 @@ callcenter.conf.xml beside this file is FreeSWITCH's own sample (conf/vanilla of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+from attrs import evolve
 
 from callctl.cli.callcenter import read_file, read_lists, take_over
+from callctl.cli.stage import open_stage
 from callctl.config import load_config
 from callctl.errors import CallctlError
 from callctl.esl.wire import CommandDecoder, encode_message
@@ -109,7 +112,7 @@ def test_freeswitchs_own_sample_is_taken_over_but_for_its_variable() -> None:
 
 
 def test_a_running_one_is_read_by_its_lists() -> None:
-    taken = take_over(read_lists(QUEUE_LIST, AGENT_LIST, TIER_LIST))
+    taken = take_over(read_lists(QUEUE_LIST, AGENT_LIST, TIER_LIST, CONFIGURATION))
     assert taken.queues["support@default"].max_wait_time == 30
     assert taken.agents == {
         "agent1": AgentSettings(name="agent1", contact="user/1001", max_no_answer=3, wrap_up_time=5)
@@ -143,7 +146,7 @@ def test_an_agent_who_holds_the_line_is_left_out_and_so_are_the_tiers(tmp_path: 
             'contact="[leg_timeout=10]user/1000@default"',
             "is agent 1000@default's",
         ),
-        ('level="2"', 'level="0"', "tier of agent 1000@default in queue sales: level: must be at least 1"),
+        ('level="2"', 'level="x"', "tier of agent 1000@default in queue sales: level: cannot read 'x'"),
         (
             'agent="1001@default" queue="sales"',
             'agent="x" queue="sales"',
@@ -163,6 +166,116 @@ def test_what_has_no_counterpart_is_said_and_the_rest_is_taken(
     assert expected in line
     assert taken.queues.keys() == {"sales"}
     assert len(taken.agents) == 2
+
+
+@pytest.mark.fault(28)
+def test_levels_and_positions_below_one_are_raised_together_so_that_their_order_stays(file: Path) -> None:
+    file.write_text(
+        CONFIGURATION.replace('level="2" position="3"', 'level="0" position="0"')
+        .replace('agent="1001@default" queue="sales"', 'agent="1001@default" queue="sales" position="2"')
+        .replace('"tier-rules-apply"', '"tier-rule-wait-multiply-level"')
+    )
+    taken = take_over(read_file(file))
+    assert taken.tiers == (
+        Tier(queue="sales", agent="1000@default", level=1, position=1),
+        Tier(queue="sales", agent="1001@default", level=2, position=3),
+    )
+    assert taken.left_out == ()
+    assert taken.changed == (
+        "queue sales: every level is 1 higher, as the lowest was 0; with tier-rule-wait-multiply-level each "
+        "level opens later than it did",
+        "queue sales: every position is 1 higher, as the lowest was 0",
+    )
+
+
+@pytest.mark.fault(28)
+def test_variables_come_from_the_file_from_vars_xml_and_from_the_command_line(file: Path) -> None:
+    (file.parent.parent / "vars.xml").write_text(
+        '<include><X-PRE-PROCESS cmd="set" data="folder=/music"/>'
+        '<X-PRE-PROCESS cmd="set" data="hold_music=$${folder}/jazz.wav"/></include>'
+    )
+    text = CONFIGURATION.replace('name="sales"', 'name="sales@$${domain}"').replace(
+        '"/sounds/hello.wav"', '"$${us-ring}"'
+    )
+    file.write_text(text.replace('queue="sales"', 'queue="sales@$${domain}"'))
+    taken = take_over(read_file(file))
+    assert taken.queues == {}
+    assert taken.left_out[0] == (
+        "queue 'sales@$${domain}': the variable domain is not known here; give it with --set domain=VALUE"
+    )
+    taken = take_over(read_file(file, {"domain": "example.org", "us-ring": "tone & <tone>"}))
+    queue = taken.queues["sales@example.org"]
+    assert (queue.moh_sound, queue.announce_sound) == ("/music/jazz.wav", ("tone & <tone>",))
+    assert len(taken.tiers) == 2
+    assert taken.left_out == ()
+
+
+@pytest.mark.fault(28)
+def test_a_variable_with_a_dash_in_its_name_is_one(file: Path) -> None:
+    file.write_text(CONFIGURATION.replace("/sounds/hello.wav", "$${us-ring}"))
+    taken = take_over(read_file(file))
+    assert taken.queues["sales"].announce_sound == ()
+    assert "the variable us-ring is not known here" in taken.left_out[0]
+
+
+@pytest.mark.fault(28)
+def test_settings_of_the_module_are_said_as_its_database_may_hold_the_agents(file: Path) -> None:
+    settings = (
+        '<settings><param name="odbc-dsn" value="cc:user:pass"/><param name="debug" value="1"/>'
+        '<param name="agent-originate-timeout" value="15"/></settings><queues>'
+    )
+    file.write_text(CONFIGURATION.replace("<queues>", settings))
+    taken = take_over(read_file(file))
+    assert taken.left_out == (
+        "settings: odbc-dsn; agents and tiers may live there; --from-switch takes them from the running "
+        "module",
+        "settings: agent-originate-timeout '15'; set ring-timeout in the queues",
+    )
+
+
+@pytest.mark.fault(28)
+def test_files_that_are_included_are_taken_over_and_missing_ones_are_said(file: Path) -> None:
+    folder = file.parent / "callcenter"
+    folder.mkdir()
+    (folder / "b.xml").write_text('<include><queue name="two"/><queue name="three"/></include>')
+    (folder / "a.xml").write_text('<queue name="one"/>')
+    include = '<X-PRE-PROCESS cmd="include" data="callcenter/*.xml"/>'
+    gone = '<X-PRE-PROCESS cmd="include" data="gone/*.xml"/>'
+    file.write_text(CONFIGURATION.replace("</queues>", f"{include}{gone}</queues>"))
+    taken = take_over(read_file(file))
+    assert list(taken.queues) == ["sales", "one", "two", "three"]
+    assert taken.left_out == ("include 'gone/*.xml': there is no such file",)
+    (folder / "a.xml").write_text(f"<include>{include.replace('callcenter/', '')}</include>")
+    with pytest.raises(CallctlError, match="is included by a file that it includes"):
+        read_file(file)
+
+
+@pytest.mark.fault(28)
+def test_what_the_lists_of_a_running_one_do_not_tell_comes_from_its_configuration() -> None:
+    configuration = CONFIGURATION.replace("sales", "support@default").replace(
+        "<queues>", "<queues><queue name='loaded-no-more'/>"
+    )
+    taken = take_over(read_lists(QUEUE_LIST, AGENT_LIST, TIER_LIST, configuration))
+    assert list(taken.queues) == ["support@default"]
+    queue = taken.queues["support@default"]
+    assert (queue.announce_sound, queue.max_wait_time) == (("/sounds/hello.wav",), 30)
+    assert taken.left_out == ()
+
+
+@pytest.mark.fault(28)
+def test_a_delay_of_zero_seconds_means_that_none_was_set() -> None:
+    queues = QUEUE_LIST.replace("calls_answered", "ring_progressively_delay").replace("|15|", "|0|")
+    taken = take_over(read_lists(queues, AGENT_LIST, TIER_LIST, CONFIGURATION))
+    assert taken.queues["support@default"].ring_progressively_delay == 10
+    assert taken.left_out == ()
+
+
+@pytest.mark.fault(28)
+def test_a_line_of_a_list_that_cannot_be_read_is_said() -> None:
+    agents = AGENT_LIST.replace("user/1001", "user/1001|user/1002")
+    taken = take_over(read_lists(QUEUE_LIST, agents, TIER_LIST, CONFIGURATION))
+    assert taken.left_out[0].startswith("agent agent1: a value holds a bar, so its line cannot be read: ")
+    assert taken.agents == {}
 
 
 @pytest.mark.fault(17)
@@ -225,6 +338,15 @@ class TestCommand:
             ("1001@default", "Logged Out", ["sales"]),
         ]
 
+    @pytest.mark.fault(28)
+    def test_what_stands_for_a_variable_is_given_by_hand(self, run: Run, file: Path) -> None:
+        file.write_text(CONFIGURATION.replace("/sounds/hello.wav", "$${sounds_dir}/hello.wav"))
+        assert "sounds_dir is not known here" in run("import", str(file), "--dry-run").err
+        ran = run("import", str(file), "--dry-run", "--set", "sounds_dir=/sounds")
+        assert '"/sounds/hello.wav"' in ran.out
+        assert ran.err.endswith("; 0 things could not be taken over\n")
+        assert run("import", str(file), "--set", "sounds_dir").code == 2
+
     def test_a_dry_run_changes_nothing(self, run: Run, file: Path) -> None:
         ran = run("import", str(file), "--dry-run")
         assert 'strategy = "ring-all"' in ran.out
@@ -268,7 +390,12 @@ class TestCommand:
         assert run("agent", "list", "--json").json == []
 
 
-ANSWERS = {"queue": QUEUE_LIST, "agent": AGENT_LIST, "tier": TIER_LIST}
+ANSWERS = {
+    "api callcenter_config queue list": QUEUE_LIST,
+    "api callcenter_config agent list": AGENT_LIST,
+    "api callcenter_config tier list": TIER_LIST,
+    "api xml_locate configuration configuration name callcenter.conf": CONFIGURATION,
+}
 
 
 @pytest.mark.parametrize(
@@ -287,7 +414,7 @@ async def test_a_running_one_is_asked_over_event_socket(
                     reply = {"Content-Type": "command/reply", "Reply-Text": "+OK accepted"}
                     await stream.send_all(encode_message(reply))
                 else:
-                    text = answers[command.line.split()[2]]
+                    text = answers[command.line]
                     await stream.send_all(encode_message({"Content-Type": "api/response"}, text.encode()))
 
     async with trio.open_nursery() as nursery:
@@ -300,3 +427,33 @@ async def test_a_running_one_is_asked_over_event_socket(
         assert [row["name"] for row in run("agent", "list", "--json").json] == ["agent1"]
     else:
         assert "switch fs1 has no mod_callcenter: -ERR no such command" in ran.err
+
+
+def with_a_tier_of_nobody(file: Path) -> None:
+    file.write_text(CONFIGURATION.replace("</tiers>", '<tier agent="gone" queue="sales"/></tiers>'))
+
+
+def with_the_queues_added() -> Mapping[str, QueueSettings]:
+    """Add what was imported to callctl.toml, and return all its queues."""
+    config = Path("callctl.toml")
+    config.write_text("[queue.caller]\n" + Path("callcenter.toml").read_text())
+    return load_config(config, {}).queues
+
+
+@pytest.mark.fault(28)
+async def test_a_running_server_takes_what_it_can_and_the_rest_is_said(run: Run, file: Path) -> None:
+    with_a_tier_of_nobody(file)
+    async with open_stage(Path("callctl.db"), QueueSettings(name="caller"), seed=1) as stage:
+        ran = await trio.to_thread.run_sync(run, "import", str(file))
+        assert ran.code == 1
+        assert "not taken over: tier of agent gone in queue sales: there is no such agent" in ran.err
+        assert "2 tiers wait for queues that the running server does not know yet (sales)" in ran.err
+        rows = (await trio.to_thread.run_sync(run, "agent", "list", "--json")).json
+        assert [(row["name"], row["status"]) for row in rows] == [
+            ("1000@default", "On Break"),
+            ("1001@default", "Logged Out"),
+        ]
+        await stage.server.reload(evolve(stage.server._config, queues=with_the_queues_added()))
+        again = await trio.to_thread.run_sync(run, "import", str(file))
+        assert again.code == 0
+        assert len((await trio.to_thread.run_sync(run, "tier", "list", "--json")).json) == 2

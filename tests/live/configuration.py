@@ -145,7 +145,14 @@ _CALLCENTER = """\
       <param name="time-base-score" value="queue"/>
       <param name="tier-rules-apply" value="false"/>
     </queue>
+    <queue name="imported@live">
+      <param name="announce-sound" value="ivr/one-moment.wav"/>
+      <param name="announce-frequency" value="30"/>
+      <param name="max-wait-time" value="60"/>
+    </queue>
   </queues>
+  <agents><agent name="1001@live" type="callback" contact="user/1001" status="Logged Out"/></agents>
+  <tiers><tier agent="1001@live" queue="imported@live" level="0" position="2"/></tiers>
 </configuration>"""
 
 _FREESWITCH = """\
