@@ -254,12 +254,10 @@ class JsonHeaders(_Headers[HeaderValue]):
         try:
             self._at_once = _READ_AT_ONCE.decode(document)
             self.body: str | None = self._at_once.body
-        except UnicodeDecodeError:
-            headers = _decode_damaged(document)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            headers = _decode_damaged(document, error)
             self.body = _take_body(headers)
             self._all = headers
-        except (msgspec.MsgspecError, RecursionError) as error:
-            raise _unreadable(error) from error
 
     def _find(self, name: str) -> HeaderValue | None:
         attribute = _ATTRIBUTES.get(name)
@@ -272,10 +270,8 @@ class JsonHeaders(_Headers[HeaderValue]):
         """Return all headers; raises RemoteProtocolError where one is no text."""
         try:
             headers = _READ_ALL.decode(self._document)
-        except UnicodeDecodeError:
-            headers = _decode_damaged(self._document)
-        except msgspec.MsgspecError as error:
-            raise _unreadable(error) from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            headers = _decode_damaged(self._document, error)
         _take_body(headers)
         return headers
 
@@ -289,13 +285,27 @@ def _take_body(headers: dict[str, HeaderValue]) -> str | None:
     return body
 
 
-def _decode_damaged(document: bytes) -> dict[str, HeaderValue]:
-    """Decode JSON with bytes that are not UTF-8, which FreeSWITCH passes on as they came from the caller."""
+def _decode_damaged(document: bytes, error: Exception) -> dict[str, HeaderValue]:
+    """Decode JSON with bytes that are not UTF-8, which FreeSWITCH passes on as they came from the caller.
+
+    The document itself says whether it is damaged, as msgspec reports damage by a UnicodeDecodeError in some
+    releases and by a DecodeError in others. Raises RemoteProtocolError, for `error`, where it is not.
+    """
+    if _is_utf8(document):
+        raise _unreadable(error) from error
     try:
         found = json.loads(_text(document))
         return msgspec.convert(found, dict[str, HeaderValue])
     except (ValueError, RecursionError) as error:
         raise _unreadable(error) from error
+
+
+def _is_utf8(document: bytes) -> bool:
+    try:
+        document.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _unreadable(error: Exception) -> RemoteProtocolError:

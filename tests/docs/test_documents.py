@@ -133,6 +133,7 @@ def test_a_lost_database_is_put_back_as_the_readme_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CALLCTL_CONFIG")
     section = README.partition("## If the database is lost\n")[2].partition("\n## ")[0]
     backup, restore, check = re.findall(r"^callctl (.*?)(?:\s+#.*)?$", section, re.MULTILINE)
     place = str(tmp_path / "callctl-backup.db")

@@ -123,6 +123,14 @@ def test_lists_come_as_lists_in_both_formats_and_get_gives_the_first():
         assert event.variable("x") == "one"
 
 
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("name", ["user", "variable_that_nobody_reads_at_once"])
+def test_a_registration_whose_user_is_not_utf8_is_read_with_every_release_of_msgspec(name):
+    event = json_event(b'{"Event-Name":"CUSTOM","%b":"m\xfcller","from-host":"a.example"}' % name.encode())
+    assert event.get(name).encode("utf-8", "surrogateescape") == b"m\xfcller"
+    assert event.get("from-host") == "a.example"
+
+
 def test_json_that_is_not_utf8_is_read_all_the_same():
     event = json_event(b'{"Event-Name":"E","Caller-Caller-ID-Name":"J\xfcrgen","variable_x":["\xff"]}')
     assert event.get("Caller-Caller-ID-Name").encode("utf-8", "surrogateescape") == b"J\xfcrgen"
