@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,20 +43,23 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise StoreError(f"there is no database {path}; callctl serve creates it")
-    try:
-        connection = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode=ro",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA query_only = 1")
-        connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIBIBYTES}")
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.Error as error:
-        raise store_error(path, error) from error
+    with ExitStack() as closing:
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(path.absolute()))}?mode=ro",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            closing.callback(connection.close)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA query_only = 1")
+            connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIBIBYTES}")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.Error as error:
+            raise store_error(path, error) from error
+        closing.pop_all()
     return connection
 
 
