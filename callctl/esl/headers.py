@@ -51,6 +51,7 @@ AT_ONCE = (
     "variable_cc_side",
     "variable_hold_accum_ms",
     "variable_last_bridge_to",
+    "variable_playback_ms",
     "variable_sip_hangup_disposition",
 )
 """What callctl reads of events in JSON. Each name more costs every event 0.1 µs, and a header that is read
