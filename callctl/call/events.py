@@ -59,11 +59,15 @@ class AgentAnswered:
 
 @frozen
 class AgentUnavailable:
-    """Ringing the agent ended without an answer, with FreeSWITCH's `cause`."""
+    """Ringing the agent ended without an answer, with FreeSWITCH's `cause`.
+
+    `reached` says whether a phone rang, answered or refused.
+    """
 
     offer_id: str
     result: OfferResult
     cause: str
+    reached: bool = False
 
 
 @frozen
@@ -396,11 +400,12 @@ class HangUpCaller:
 
 @frozen
 class ReleaseOffer:
-    """Tell the distributor that an agent was not reached."""
+    """Tell the distributor that an agent did not answer; `reached` as in AgentUnavailable."""
 
     offer_id: str
     result: OfferResult
     cause: str
+    reached: bool = False
 
 
 @frozen

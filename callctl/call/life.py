@@ -236,7 +236,7 @@ class CallLife:
 
     def release(self, event: ev.AgentUnavailable, now: float) -> list[Effect]:
         # Also for an offer that was taken back: only now is the agent's phone free.
-        return [ev.ReleaseOffer(event.offer_id, event.result, event.cause)]
+        return [ev.ReleaseOffer(event.offer_id, event.result, event.cause, event.reached)]
 
     def kill_late_leg(self, event: ev.AgentAnswered, now: float) -> list[Effect]:
         return [ev.HangUpLeg(event.leg_uuid, "ORIGINATOR_CANCEL")]

@@ -16,6 +16,9 @@ from callctl.model import OfferResult
 RESULT_SECONDS = 1.0
 """How long the result of an originate may come after the hangup of its leg; they are not in order."""
 
+HANGUP_SECONDS = 0.5
+"""How long the hangup may come after the result; 20 ms are usual. A leg that never had a channel has none."""
+
 ACCEPTED_VARIABLE = "callctl_accepted"
 """The key that an agent pressed to accept a call, on the agent's leg."""
 
@@ -35,18 +38,53 @@ RESULT_OF_CAUSE: Mapping[str, OfferResult] = {
 """Everything else is FAILED."""
 
 
-class AgentUnreached(CallctlError):
-    """An agent's leg was not answered: `result`, and FreeSWITCH's `cause`."""
+REFUSED_BY_PHONE = frozenset({"USER_BUSY", "CALL_REJECTED"})
+"""Only a phone says so, and whether it rang before makes no difference."""
 
-    def __init__(self, result: OfferResult, cause: str) -> None:
+_TOLD_BY_CAUSE = REFUSED_BY_PHONE | {
+    "NORMAL_CIRCUIT_CONGESTION",
+    "USER_NOT_REGISTERED",
+    "SUBSCRIBER_ABSENT",
+    "ORIGINATOR_CANCEL",
+    "LOSE_RACE",
+}
+"""What follows from these does not depend on whether a phone rang."""
+
+_SIGNS_OF_A_PHONE = ("Caller-Channel-Progress-Time", "Caller-Channel-Progress-Media-Time")
+"""When a leg rang (180) and when it had early media (183), in its hangup event; "0" for never."""
+
+
+class AgentUnreached(CallctlError):
+    """An agent's leg was not answered: `result`, FreeSWITCH's `cause`, and whether a phone was reached."""
+
+    def __init__(self, result: OfferResult, cause: str, *, reached: bool = False) -> None:
         super().__init__(f"the agent was not reached: {cause}")
         self.result = result
         self.cause = cause
+        self.reached = reached
 
 
-def unreached(cause: str) -> AgentUnreached:
-    """Return what it means that a leg ended with `cause` before it was answered."""
-    return AgentUnreached(RESULT_OF_CAUSE.get(cause, OfferResult.FAILED), cause)
+def depends_on_phone(cause: str) -> bool:
+    """Say whether it matters for a leg that ended with `cause` whether it had reached a phone."""
+    return cause not in _TOLD_BY_CAUSE
+
+
+def unreached(cause: str, hangup: Event | None) -> AgentUnreached:
+    """Return what it means that a leg ended with `cause` before it was answered.
+
+    `hangup` is the CHANNEL_HANGUP_COMPLETE of the leg, None where none came: of a leg that came to nothing at
+    once, or one whose event was lost. Where nobody answered, the phone is then taken to have rung.
+    """
+    result = RESULT_OF_CAUSE.get(cause, OfferResult.FAILED)
+    if cause in REFUSED_BY_PHONE:
+        reached = True
+    elif hangup is None:
+        reached = result is OfferResult.NO_ANSWER
+    else:
+        reached = any(hangup.get(name, "0") != "0" for name in _SIGNS_OF_A_PHONE)
+    if result is OfferResult.NO_ANSWER and not reached:
+        result = OfferResult.FAILED
+    return AgentUnreached(result, cause, reached=reached)
 
 
 class RingingLeg:
@@ -59,9 +97,23 @@ class RingingLeg:
         self.patience = trio.CancelScope()
         """How long the result of the order is waited for."""
         self.pressed = ""
-        self.hangup_cause = ""
+        self.hangup: Event | None = None
+        """The event that tells how it ended."""
+        self.ended = trio.Event()
         self.has_heard = False
         """Whether any sound was played to it before it was parked."""
+
+    @property
+    def hangup_cause(self) -> str:
+        """Why it ended; "" while it lives."""
+        return "" if self.hangup is None else self.hangup.get("Hangup-Cause")
+
+    async def failure(self, cause: str) -> AgentUnreached:
+        """Return what it means that the leg ended with `cause`, once it is known whether a phone rang."""
+        if depends_on_phone(cause):
+            with trio.move_on_after(HANGUP_SECONDS):
+                await self.ended.wait()
+        return unreached(cause, self.hangup)
 
     def take(self, event: Event) -> None:
         if event.name == "CHANNEL_PARK":
@@ -69,7 +121,8 @@ class RingingLeg:
             self.has_heard = bool(event.variable("playback_ms"))
             self.event.set()
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
-            self.hangup_cause = event.get("Hangup-Cause")
+            self.hangup = event
+            self.ended.set()
             self.event.set()
             # Should the job's result be lost, the hangup has said how it ended.
             self.patience.deadline = trio.current_time() + RESULT_SECONDS

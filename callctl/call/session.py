@@ -370,8 +370,8 @@ class CallSession:
                 self._order(record, template, self._flow.record.arrival, offer)
             case ev.HangUpCaller(cause):
                 self._order(self._hang_up_caller, cause)
-            case ev.ReleaseOffer(offer_id, result, cause):
-                act(lambda d, now: d.offer_failed(offer_id, result, cause, now))
+            case ev.ReleaseOffer(offer_id, result, cause, reached):
+                act(lambda d, now: d.offer_failed(offer_id, result, cause, now, reached=reached))
             case ev.ReportBridged(offer_id):
                 act(lambda d, now: d.bridged(offer_id, now))
             case ev.ReportBridgeFailed(offer_id, caller_gone):
@@ -423,7 +423,8 @@ class CallSession:
             leg_uuid = await answer
         except AgentUnreached as unreached:
             self._log.info("agent not reached", agent=offer.agent, cause=unreached.cause)
-            self.deliver(ev.AgentUnavailable(offer.id, unreached.result, unreached.cause))
+            result, cause, reached = unreached.result, unreached.cause, unreached.reached
+            self.deliver(ev.AgentUnavailable(offer.id, result, cause, reached))
             return
         if leg_uuid != offer.leg_uuid:
             self._listen_to_leg(leg_uuid)

@@ -265,9 +265,9 @@ class Switch:
                 await self._hold_back(offer)
                 leg.dialled = self._dial(offer, arrival, prelude)
             with leg.patience:
-                leg_uuid = await self._result_of(leg.dialled, offer)
+                leg_uuid = await self._result_of(leg, leg.dialled, offer)
             if leg.patience.cancelled_caught:
-                raise unreached(leg.hangup_cause)
+                raise unreached(leg.hangup_cause, leg.hangup)
             if prelude:
                 await self._await_acceptance(leg_uuid, leg, prelude)
                 if prelude.sound and leg.event.is_set() and not leg.has_heard:
@@ -328,7 +328,7 @@ class Switch:
         except CallctlError as error:
             return error
 
-    async def _result_of(self, dialled: PendingJob | CallctlError, offer: Offer) -> str:
+    async def _result_of(self, leg: RingingLeg, dialled: PendingJob | CallctlError, offer: Offer) -> str:
         try:
             if isinstance(dialled, CallctlError):
                 raise dialled
@@ -342,7 +342,7 @@ class Switch:
             self._dialling.discard(offer.leg_uuid)
         if job.ok:
             return job.text.removeprefix("+OK").strip() or offer.leg_uuid
-        raise unreached(job.text.removeprefix("-ERR").strip())
+        raise await leg.failure(job.text.removeprefix("-ERR").strip())
 
     async def _await_acceptance(self, leg_uuid: str, leg: RingingLeg, prelude: Prelude) -> None:
         """Wait until the agent has heard, and pressed, what there is. The agent who does not is not there."""
@@ -350,13 +350,14 @@ class Switch:
             while not await self._has_parked(leg_uuid, leg):
                 log.debug("the agent hears on", leg=leg_uuid)
         if leg.hangup_cause:
-            raise AgentUnreached(OfferResult.NO_ANSWER, leg.hangup_cause)
+            raise AgentUnreached(OfferResult.NO_ANSWER, leg.hangup_cause, reached=True)
         if not prelude.key:
             return
         pressed = leg.pressed if leg.event.is_set() else await self._pressed(leg_uuid)
         if pressed != prelude.key:
             await self.hang_up(leg_uuid, "NO_USER_RESPONSE")
-            raise AgentUnreached(OfferResult.NO_ANSWER, "the agent did not accept the call")
+            why = "the agent did not accept the call"
+            raise AgentUnreached(OfferResult.NO_ANSWER, why, reached=True)
 
     async def _has_parked(self, leg_uuid: str, leg: RingingLeg) -> bool:
         """Wait a while for the end of the prelude, and say whether it has come.

@@ -12,14 +12,11 @@ from attrs import frozen
 
 from callctl.call.events import PastTalk
 from callctl.call.visits import place_variables, with_place
-from callctl.esl.commands import harmless
+from callctl.esl.commands import SET_BY_ORIGINATE, harmless, is_variable_name
 from callctl.esl.wire import Event
 from callctl.model import DEFAULT_ACCOUNT, Arrival, HungUpBy, Offer, QueueSettings, Reason, prelude_seconds
+from callctl.records.caller_id import caller_id_name, caller_id_number
 from callctl.records.names import is_visit_key
-
-_KEPT_IN_COLUMNS = frozenset(
-    {"queue", "caller_uuid", "lead_number", "call_type", "source", "account_id", "widget_id"}
-)
 
 _CALLER_DISPOSITIONS = frozenset({"recv_bye", "recv_cancel", "recv_refuse"})
 """variable_sip_hangup_disposition where the far end, that is the caller, ended the leg."""
@@ -182,9 +179,16 @@ def hand_back_variables(
 
 
 def leg_variables(arrival: Arrival, offer: Offer, owner: str) -> dict[str, str]:
-    """What an agent's leg carries: who it rings for, which callctl rings it, and whom the phone shows."""
-    name = f"{arrival.cid_name_prefix}{arrival.caller_name or arrival.caller_number}"
-    return {
+    """What an agent's leg carries: who it rings for, which callctl rings it, and whom the phone shows.
+
+    Besides these it carries what the dialplan exports (`cc_export_vars`), as with mod_callcenter.
+    """
+    exported = {
+        name: harmless(value)
+        for name, value in arrival.variables.items()
+        if is_variable_name(name) and name not in SET_BY_ORIGINATE
+    }
+    return exported | {
         "cc_side": "agent",
         "cc_queue": offer.queue,
         "cc_agent": offer.agent,
@@ -193,8 +197,10 @@ def leg_variables(arrival: Arrival, offer: Offer, owner: str) -> dict[str, str]:
         "callctl_offer": offer.id,
         "callctl_owner": owner,
         "ignore_early_media": "true",
-        "origination_caller_id_name": harmless(name),
-        "origination_caller_id_number": harmless(arrival.caller_number),
+        "origination_caller_id_name": caller_id_name(
+            f"{arrival.cid_name_prefix}{arrival.caller_name or arrival.caller_number}"
+        ),
+        "origination_caller_id_number": caller_id_number(arrival.caller_number),
     }
 
 
@@ -308,7 +314,7 @@ def hold_seconds(event: Event) -> float:
 
 def _exported(data: Event) -> dict[str, str]:
     names = [name.strip() for name in data.variable("cc_export_vars").split(",")]
-    return {name: _text(data.variable(name)) for name in names if name and name not in _KEPT_IN_COLUMNS}
+    return {name: _text(data.variable(name)) for name in names if name}
 
 
 def _number(text: str) -> float | None:

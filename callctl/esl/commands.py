@@ -205,6 +205,10 @@ _ENTERPRISE = ":_:"
 """Anywhere in the text of an originate, also inside a value, it makes two independent originates of one."""
 
 
+SET_BY_ORIGINATE = ("origination_uuid", "originate_timeout")
+"""The variables of a leg that `originate` sets itself."""
+
+
 def originate(
     *,
     leg_uuid: str,
@@ -224,7 +228,8 @@ def originate(
     """
     if not dialstring.strip():
         raise LocalProtocolError("an originate needs a dial string")
-    fixed = {"origination_uuid": _uuid(leg_uuid), "originate_timeout": str(max(1, math.ceil(timeout)))}
+    values = _uuid(leg_uuid), str(max(1, math.ceil(timeout)))
+    fixed = dict(zip(SET_BY_ORIGINATE, values, strict=True))
     if clash := fixed.keys() & variables.keys():
         raise LocalProtocolError(f"originate sets this variable itself: {', '.join(sorted(clash))}")
     pairs = [_originate_pair(name, value) for name, value in (fixed | dict(variables)).items() if value]
@@ -347,8 +352,13 @@ def _originate_pair(name: str, value: str) -> str:
     return _escaped(f"{_variable_name(name)}={inner}", ",")
 
 
+def is_variable_name(name: str) -> bool:
+    """Say whether a channel variable can be set by this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def _variable_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not is_variable_name(name):
         raise LocalProtocolError(f"not the name of a channel variable: {name[:60]!r}")
     return name
 

@@ -44,6 +44,8 @@ AT_ONCE = (
     "Application-Response",
     "Bridge-A-Unique-ID",
     "Bridge-B-Unique-ID",
+    "Caller-Channel-Progress-Media-Time",
+    "Caller-Channel-Progress-Time",
     "DTMF-Digit",
     "from-user",
     "user",

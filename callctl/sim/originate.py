@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import field, frozen
 
+from callctl.sim.caller_id import cause_of_failure, shown_name, shown_number
 from callctl.sim.channel import Channel, Profile, State
 from callctl.sim.directory import presence_id
-from callctl.sim.people import AgentPhone, Loopback
+from callctl.sim.people import AgentPhone, Endpoint, Loopback
 from callctl.sim.separate import closing_brace, separate
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Originate:
                 variables.setdefault("presence_id", presence_id(dialstring))
             leg = self._leg(dialstring, dialstring.rpartition("/")[2].partition("@")[0], variables)
             if leg is not None:
-                leg.far = AgentPhone(leg, endpoint)
+                self._invite(leg, endpoint)
             return leg, "DESTINATION_OUT_OF_ORDER"
         if dialstring.startswith("user/"):
             return None, "SUBSCRIBER_ABSENT"
@@ -223,6 +224,15 @@ class Originate:
                     self.switch.wire_seconds(), lambda: leg.hang_up("NORMAL_TEMPORARY_FAILURE", "recv_refuse")
                 )
         return leg, "DESTINATION_OUT_OF_ORDER"
+
+    def _invite(self, leg: Channel, endpoint: Endpoint) -> None:
+        """Ring a phone, unless the caller's name or number keeps the INVITE from it."""
+        name, number = leg.profile.caller_id_name, leg.profile.caller_id_number
+        cause = cause_of_failure(name, number)
+        if not cause:
+            leg.far = AgentPhone(leg, endpoint, shown=(shown_name(name), shown_number(number)))
+        elif cause != "NO_ANSWER":
+            self.switch.later(self.switch.wire_seconds(), lambda: leg.hang_up(cause))
 
     def _leg(self, dialstring: str, destination: str, variables: dict[str, str]) -> Channel | None:
         uuid = variables.get("origination_uuid", "")

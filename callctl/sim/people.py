@@ -20,7 +20,9 @@ class Endpoint:
     """How an agent's phone behaves when it is rung. Durations are in seconds, None is never.
 
     It rings `answer_after` and answers, or refuses with a cause of FreeSWITCH (`USER_BUSY`,
-    `CALL_REJECTED`, …). `presses` and `hang_up_after` count from the answer, `talk_seconds` from when
+    `CALL_REJECTED`, …). From one that is not there nothing comes back at all.
+
+    `presses` and `hang_up_after` count from the answer, `talk_seconds` from when
     somebody is heard.
     """
 
@@ -28,6 +30,7 @@ class Endpoint:
     refuse_after: float = 0.0
     refuse_with: str = ""
     is_registered: bool = True
+    is_there: bool = True
     talk_seconds: float | None = None
     hang_up_after: float | None = None
     hold_after: float | None = None
@@ -52,6 +55,11 @@ class Endpoint:
     @classmethod
     def unregistered(cls) -> Endpoint:
         return cls(is_registered=False)
+
+    @classmethod
+    def gone(cls) -> Endpoint:
+        """It is registered, and switched off since."""
+        return cls(is_there=False)
 
 
 @frozen(kw_only=True)
@@ -155,13 +163,16 @@ class TrunkCaller(Person):
 
 
 class AgentPhone(Person):
-    """An agent's phone, rung by the switch."""
+    """An agent's phone, rung by the switch; it shows the caller's name and number as far as they reach it."""
 
-    def __init__(self, channel: Channel, endpoint: Endpoint) -> None:
+    def __init__(self, channel: Channel, endpoint: Endpoint, shown: tuple[str, str] = ("", "")) -> None:
         super().__init__(channel)
         self.endpoint = endpoint
+        self.shown = shown
 
     def invited(self) -> None:
+        if not self.endpoint.is_there:
+            return
         if self.endpoint.refuse_with and self.endpoint.refuse_after <= 0:
             self._soon(self._refuse)
             return

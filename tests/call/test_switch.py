@@ -80,6 +80,56 @@ async def test_a_refusal_is_known_by_the_hangup_where_the_result_is_lost(autojum
         assert trio.current_time() - began < RING_SECONDS / 2
 
 
+@pytest.mark.parametrize(
+    ("phone", "result", "cause", "reached"),
+    [
+        (Endpoint.silent(), OfferResult.NO_ANSWER, "NO_ANSWER", True),
+        (Endpoint.gone(), OfferResult.FAILED, "NO_ANSWER", False),
+        (Endpoint.busy(), OfferResult.BUSY, "USER_BUSY", True),
+        (Endpoint.rejecting(after=0), OfferResult.REJECTED, "CALL_REJECTED", True),
+        (Endpoint(refuse_with="DESTINATION_OUT_OF_ORDER"), OfferResult.FAILED, None, False),
+        (Endpoint(refuse_with="NORMAL_TEMPORARY_FAILURE", refuse_after=1), OfferResult.FAILED, None, True),
+        (Endpoint.unregistered(), OfferResult.UNREACHABLE, "USER_NOT_REGISTERED", False),
+    ],
+    ids=["rings", "is gone", "busy", "declines", "no leg", "rings and fails", "not registered"],
+)
+@pytest.mark.parametrize("lost_jobs", [0, 1], ids=["told", "result lost"])
+async def test_the_hangup_says_whether_a_phone_was_reached(
+    autojump_clock: MockClock,
+    phone: Endpoint,
+    result: OfferResult,
+    cause: str | None,
+    reached: bool,
+    lost_jobs: int,
+) -> None:
+    if lost_jobs and not phone.is_registered:
+        pytest.skip("there is no leg whose hangup could tell")
+    async with world(faults=Faults(lost_jobs=lost_jobs)) as here, connected(here) as switch:
+        here.switch.add_endpoint("user/1001", phone)
+        with pytest.raises(AgentUnreached) as unreached:
+            await switch.ring(OFFER, ARRIVAL, Prelude())
+        assert unreached.value.result is result
+        assert unreached.value.cause == (cause or phone.refuse_with)
+        assert unreached.value.reached is reached
+
+
+async def test_a_leg_that_never_had_a_channel_is_not_waited_for_long(autojump_clock: MockClock) -> None:
+    async with world() as here, connected(here) as switch:
+        began = trio.current_time()
+        with pytest.raises(AgentUnreached) as unreached:
+            await switch.ring(evolve(OFFER, contact="no/such/endpoint"), ARRIVAL, Prelude())
+        assert (unreached.value.cause, unreached.value.reached) == ("CHAN_NOT_IMPLEMENTED", False)
+        assert trio.current_time() - began < 1.0
+
+
+async def test_an_agent_who_does_not_accept_has_a_phone(autojump_clock: MockClock) -> None:
+    async with world() as here, connected(here) as switch:
+        here.switch.add_endpoint("user/1001", Endpoint(answer_after=0.5))
+        with pytest.raises(AgentUnreached) as unreached:
+            await switch.ring(OFFER, ARRIVAL, Prelude(key="1", seconds=3))
+        assert (unreached.value.result, unreached.value.reached) == (OfferResult.NO_ANSWER, True)
+
+
 async def test_an_answer_whose_result_is_lost_is_found_by_asking_within_the_lease(
     autojump_clock: MockClock,
 ) -> None:

@@ -48,6 +48,11 @@ class Theatre:
         with trio.fail_after(10):
             await self.stage.server.reception.wait_empty()
 
+    async def call_beside(self, caller: Caller) -> None:
+        """Place one call beside others, and wait until it has ended."""
+        uuid = self.stage.switch.place_call(caller)
+        await self.until(lambda: not self.stage.switch.is_known(uuid))
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds: for what no event tells of."""
         for _ in range(1000):
