@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -12,16 +12,20 @@ from attrs import evolve
 from callctl.api.client import path_of
 from callctl.cli.keepers import Roster
 from callctl.cli.options import config_option, json_option, number_pairs_option, one_line, pairs_option
-from callctl.cli.output import print_record, print_rows, say
+from callctl.cli.output import clock, day_and_time, print_record, print_rows, say
 from callctl.cli.target import edit_roster, need_server, read_roster
+from callctl.clock import iso_utc
 from callctl.config import Config
 from callctl.config.defined import refuse_agent
 from callctl.errors import CallctlError
-from callctl.model import AgentRecord, AgentSettings, AgentStatus, Tier
+from callctl.model import AgentRecord, AgentSettings, AgentStatus
 from callctl.records.contacts import contact_complaint
 from callctl.records.names import name_complaint
 
-COLUMNS = ("name", "status", "state", "reason", "contact", "queues", "calls_answered", "misses")
+COLUMNS = (
+    *("name", "status", "state", "since", "until", "reason", "registered", "contact", "queues"),
+    *("calls", "talk", "misses"),
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -93,10 +97,10 @@ def list_(config: Config, queue: str | None, as_json: bool) -> None:
       callctl agent list --queue caller
     """
     roster = read_roster(config)
-    rows = [_row(record, roster.tiers) for record in roster.agents]
+    rows = [_row(record, roster) for record in roster.agents]
     if queue is not None:
         rows = [row for row in rows if queue in row["queues"]]
-    print_rows(rows, COLUMNS, as_json=as_json)
+    print_rows(rows if as_json else [_for_people(row) for row in rows], COLUMNS, as_json=as_json)
 
 
 @command.command()
@@ -112,7 +116,7 @@ def show(config: Config, name: str, as_json: bool) -> None:
     """
     roster = read_roster(config)
     record = roster.agent(name)
-    print_record({**_row(record, roster.tiers), **attrs.asdict(record.settings)}, as_json=as_json)
+    print_record({**_row(record, roster), **attrs.asdict(record.settings)}, as_json=as_json)
 
 
 @command.command()
@@ -240,17 +244,32 @@ def _refuse_shared_contact(roster: Roster, settings: AgentSettings) -> None:
             raise CallctlError(f"{min(shared)} is the contact of agent {other.name} already")
 
 
-def _row(record: AgentRecord, tiers: Iterable[Tier]) -> dict[str, Any]:
+def _row(record: AgentRecord, roster: Roster) -> dict[str, Any]:
+    name = record.settings.name
     return {
-        "name": record.settings.name,
+        "name": name,
         "status": record.status.value,
         "state": record.state.value,
+        "since": roster.since.get(name),
+        "until": None if record.status_until is None else iso_utc(record.status_until),
         "reason": record.reason,
+        "registered": roster.registered.get(name),
         "contact": record.settings.contact,
-        "queues": [tier.queue for tier in tiers if tier.agent == record.settings.name],
+        "queues": [tier.queue for tier in roster.tiers if tier.agent == name],
         "calls_answered": record.calls_answered,
         "talk_seconds": record.talk_seconds,
         "misses": record.misses,
+    }
+
+
+def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with times to the second, UTC, and the talk time as a duration."""
+    return {
+        **row,
+        "since": day_and_time(row["since"]),
+        "until": day_and_time(row["until"]),
+        "calls": row["calls_answered"],
+        "talk": clock(row["talk_seconds"]),
     }
 
 

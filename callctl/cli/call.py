@@ -10,7 +10,7 @@ import click
 from callctl.api.client import path_of
 from callctl.api.shapes import Shape, call_shape, offer_shape, step_shape
 from callctl.cli.options import config_option, json_option, time_option
-from callctl.cli.output import print_json, print_rows, say
+from callctl.cli.output import day_and_time, print_json, print_rows, say
 from callctl.cli.story import tell
 from callctl.cli.target import need_server
 from callctl.config import Config
@@ -199,7 +199,7 @@ def _visit(visit: Visit) -> Shape:
 
 def _for_people(row: Shape) -> Shape:
     return {
-        "joined": str(row["joined_at"]).replace("T", " ")[:19],
+        "joined": day_and_time(str(row["joined_at"])),
         "call": str(row["uuid"])[:SHOWN_OF_UUID],
         "queue": row["queue"],
         "number": row["caller_number"],

@@ -18,6 +18,7 @@ Next, on the machine of FreeSWITCH (paths of its own configuration):
   1. In {dialplan}/callctl.xml, set callctl_numbers to the numbers of your trunk.
   2. cp {dialplan}/callctl.xml /etc/freeswitch/dialplan/public/00_callctl.xml
      cp {dialplan}/callctl_test.xml /etc/freeswitch/dialplan/default/00_callctl_test.xml
+     cp {dialplan}/callctl_phrases.xml /etc/freeswitch/lang/en/ivr/callctl_phrases.xml
   3. fs_cli -x reloadxml
 And here:
   4. In {config}, set host and password of [[freeswitch]].
@@ -25,6 +26,7 @@ And here:
      callctl tier add caller 1001 --config {config}
   6. callctl serve --config {config}
 Then dial 9190 from a phone of yours to wait in the queue "caller".
+callctl check says whether all is well, and what callers would not hear.
 """
 
 
@@ -51,6 +53,19 @@ def command(directory: Path, force: bool) -> None:
     click.echo(
         NEXT_STEPS.format(dialplan=directory / "dialplan", config=directory / "callctl.toml"), nl=False
     )
+    if (folder := examples_folder()) is not None:
+        click.echo(f"Examples (a unit for systemd, alert rules, a dashboard, FreeSWITCH's side): {folder}")
+
+
+def examples_folder() -> Path | None:
+    """Return where the examples lie, of the checkout or installed with callctl; None if they do not."""
+    checkout = Path(callctl.__file__).parents[1] / "examples"
+    if (checkout / "README.md").exists():
+        return checkout
+    for file in importlib.metadata.files("callctl") or []:
+        if file.as_posix().endswith("share/callctl/examples/README.md"):
+            return Path(file.locate()).resolve().parent
+    return None
 
 
 def dialplan_files() -> Mapping[str, str]:

@@ -8,20 +8,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from callctl.api.client import ControlClient, path_of
 from callctl.errors import AgentExists, UnknownAgent, UnknownTier
 from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Tier
 from callctl.store import roster as store
+from callctl.store.loading import epoch
 
 
 @frozen
 class Roster:
-    """All agents and tiers, as they stand."""
+    """All agents and tiers, as they stand.
+
+    `since` is when each agent got its present status and state, as UTC text, and `registered` whether its
+    phone is: both only of those of whom it is known.
+    """
 
     agents: Sequence[AgentRecord]
     tiers: Sequence[Tier]
+    since: Mapping[str, str] = field(factory=dict)
+    registered: Mapping[str, bool] = field(factory=dict)
 
     def agent(self, name: str) -> AgentRecord:
         """Return one agent, or raise UnknownAgent."""
@@ -70,6 +77,13 @@ class Keeper(Protocol):
         ...
 
 
+def roster_of(connection: sqlite3.Connection) -> Roster:
+    """Return the agents and tiers that a database holds. Of phones it knows nothing."""
+    return Roster(
+        store.load_agents(connection), store.load_tiers(connection), since=store.load_since(connection)
+    )
+
+
 class DatabaseKeeper:
     """The database, open for a change by `store.roster.editing`."""
 
@@ -78,7 +92,7 @@ class DatabaseKeeper:
 
     def roster(self) -> Roster:
         """Return how it stands."""
-        return Roster(store.load_agents(self._connection), store.load_tiers(self._connection))
+        return roster_of(self._connection)
 
     def add_agent(self, settings: AgentSettings) -> None:
         """Add an agent, logged out; raises AgentExists."""
@@ -122,7 +136,14 @@ class ServerKeeper:
             for queue, place in shape["tiers"].items()
         ]
         order = sorted(tiers, key=lambda tier: (tier.queue, tier.level, tier.position, tier.agent))
-        return Roster(tuple(_record(shape) for shape in shapes), tuple(order))
+        return Roster(
+            tuple(_record(shape) for shape in shapes),
+            tuple(order),
+            since={shape["name"]: shape["since"] for shape in shapes},
+            registered={
+                shape["name"]: shape["registered"] for shape in shapes if shape["registered"] is not None
+            },
+        )
 
     def add_agent(self, settings: AgentSettings) -> None:
         """Add an agent, logged out; raises AgentExists."""
@@ -171,4 +192,5 @@ def _record(shape: Mapping[str, Any]) -> AgentRecord:
         misses=shape["misses"],
         calls_answered=shape["calls_answered"],
         talk_seconds=shape["talk_seconds"],
+        status_until=None if shape["status_until"] is None else epoch(shape["status_until"]),
     )

@@ -104,6 +104,20 @@ def _progress_lines() -> Callable[[str, int, int], None]:
     return show
 
 
+def day_and_time(at: str | None) -> str:
+    """Return a time of the history to the second, as `2026-11-22 15:50:01`; "" for none."""
+    return "" if at is None else at.replace("T", " ")[:19]
+
+
+def clock(seconds: float | None) -> str:
+    """Return a duration as 0:07, 12:34 or 1:02:03; "" for none."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def text_of(value: object) -> str:
     """Return a value as a cell of a table: nothing for None, whole numbers without a point.
 

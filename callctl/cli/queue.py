@@ -10,16 +10,19 @@ import click
 
 from callctl.api.client import path_of
 from callctl.cli.options import config_option, json_option, moment
-from callctl.cli.output import print_json, print_rows
+from callctl.cli.output import day_and_time, print_json, print_rows
 from callctl.cli.target import need_server
 from callctl.config import Config
 from callctl.model import AgentState
 from callctl.store.reports import By, Selection, report_calls
 from callctl.store.schema import open_history
 
-COLUMNS = ("queue", "waiting", "longest_wait", "agents", "free", "service_level_today", "answered_today")
+COLUMNS = (
+    *("queue", "open", "waiting", "longest_wait", "agents", "free"),
+    *("service_level_today", "answered_today"),
+)
 MEMBER_COLUMNS = ("position", "caller_number", "caller_name", "waited", "score", "state", "offered_to")
-AGENT_COLUMNS = ("name", "level", "position", "status", "state", "why_not_free")
+AGENT_COLUMNS = ("name", "level", "position", "status", "state", "since", "registered", "why_not_free")
 
 Shape = Mapping[str, Any]
 
@@ -93,6 +96,7 @@ def _queue_row(shape: Shape) -> Shape:
     agents = shape["agents"]
     return {
         "queue": shape["name"],
+        "open": "removed" if shape["is_removed"] else shape["is_open"],
         "waiting": shape["waiting"],
         "longest_wait": shape["longest_wait_seconds"],
         "agents": {state.value: agents[state.value] for state in AgentState if agents.get(state.value)},
@@ -107,4 +111,4 @@ def _member_row(member: Shape) -> Shape:
 
 
 def _agent_row(agent: Shape, queue: str) -> Shape:
-    return {**agent, **agent["tiers"][queue]}
+    return {**agent, **agent["tiers"][queue], "since": day_and_time(agent["since"])}

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from attrs import evolve
 
 from callctl.api.client import ControlClient
-from callctl.cli.keepers import DatabaseKeeper, Keeper, Roster, ServerKeeper
+from callctl.cli.keepers import DatabaseKeeper, Keeper, Roster, ServerKeeper, roster_of
 from callctl.config import Config
 from callctl.config.paths import control_socket
 from callctl.errors import CallctlError
@@ -60,7 +60,7 @@ def read_roster(config: Config) -> Roster:
     if not config.server.database.exists():
         return _laid_over(config, Roster((), ()))
     with closing(open_history(config.server.database)) as connection:
-        return _laid_over(config, Roster(store.load_agents(connection), store.load_tiers(connection)))
+        return _laid_over(config, roster_of(connection))
 
 
 def _laid_over(config: Config, roster: Roster) -> Roster:
@@ -71,7 +71,7 @@ def _laid_over(config: Config, roster: Roster) -> Roster:
         new = AgentRecord(settings=settings, status=AgentStatus.LOGGED_OUT, state=AgentState.IDLE)
         agents[settings.name] = evolve(known, settings=settings) if known else new
     tiers = {(tier.queue, tier.agent): tier for tier in (*roster.tiers, *config.tiers)}
-    return Roster(tuple(agents.values()), tuple(tiers.values()))
+    return evolve(roster, agents=tuple(agents.values()), tiers=tuple(tiers.values()))
 
 
 def _take_over(config: Config, keeper: Keeper) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import field, frozen
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -16,10 +16,12 @@ from rich.text import Text
 
 from callctl.api.client import ControlClient, path_of
 from callctl.cli.options import config_option
+from callctl.cli.output import clock
 from callctl.cli.target import need_server
 from callctl.config import Config
 from callctl.errors import CallctlError
 from callctl.records.printable import printable
+from callctl.store.loading import epoch
 
 Shape = Mapping[str, Any]
 
@@ -40,11 +42,12 @@ LINES_AROUND = 3
 
 @frozen
 class Snapshot:
-    """What a server said at one moment."""
+    """What a server said at one moment; `at` is that moment, in whole epoch seconds."""
 
     queues: Sequence[Shape]
     agents: Sequence[Shape]
     calls: Sequence[Shape]
+    at: float = field(factory=lambda: float(int(time.time())))
 
     @classmethod
     def take(cls, client: ControlClient) -> Snapshot:
@@ -92,12 +95,13 @@ def _screen(snapshot: Snapshot, height: int) -> Group:
     rest = max(0, height - len(snapshot.queues) - 3 * LINES_AROUND)
     most_calls = min(len(snapshot.calls), max(rest // 2, rest - len(snapshot.agents)))
     most_agents = rest - most_calls
+    agents = _agents(_sorted(snapshot.agents)[:most_agents], snapshot.at)
     return Group(
         _queues(snapshot.queues),
         Text(),
         *_cut(_calls(snapshot.calls[:most_calls]), len(snapshot.calls) - most_calls, "calls"),
         Text(),
-        *_cut(_agents(_sorted(snapshot.agents)[:most_agents]), len(snapshot.agents) - most_agents, "agents"),
+        *_cut(agents, len(snapshot.agents) - most_agents, "agents"),
     )
 
 
@@ -106,15 +110,16 @@ def _cut(table: Table, left_out: int, what: str) -> list[Table | Text]:
 
 
 def _queues(queues: Iterable[Shape]) -> Table:
-    table = _table("queue", "waiting", "longest", "present", "free")
+    table = _table("queue", "open", "waiting", "longest", "present", "free")
     for queue in queues:
         is_alarming = queue["waiting"] and not queue["present"]
         table.add_row(
             _cell(queue["name"]),
+            _cell("yes") if queue["is_open"] else _cell("closed", style="yellow"),
             _cell(
                 str(queue["waiting"]), style="red bold" if is_alarming else "bold" if queue["waiting"] else ""
             ),
-            _cell(_clock(queue["longest_wait_seconds"]) if queue["waiting"] else ""),
+            _cell(clock(queue["longest_wait_seconds"]) if queue["waiting"] else ""),
             _cell(queue["present"]),
             _cell(queue["free"]),
         )
@@ -133,24 +138,42 @@ def _calls(calls: Iterable[Shape]) -> Table:
             _cell(call["state"]),
             _cell(agent),
             _cell(place["position"]),
-            _cell(_clock(place["waited_seconds"])),
+            _cell(clock(place["waited_seconds"])),
         )
     return table
 
 
-def _agents(agents: Iterable[Shape]) -> Table:
-    table = _table("agent", "status", "state", "reason", "queues", "calls", "misses")
+def _agents(agents: Iterable[Shape], at: float) -> Table:
+    """Return the agents at `at`, in epoch seconds; `for` is how long each has been so."""
+    table = _table("agent", "status", "state", "for", "reason", "phone", "queues", "calls", "talk", "misses")
     for agent in agents:
         table.add_row(
             _cell(agent["name"]),
-            _cell(agent["status"]),
+            _cell(_status(agent, at)),
             _cell(agent["state"], style=COLOUR_OF_STATE.get(agent["state"], "")),
+            _cell(clock(max(0.0, at - epoch(agent["since"])))),
             _cell(agent["reason"]),
+            _phone(agent["registered"]),
             _cell(", ".join(agent["tiers"])),
             _cell(agent["calls_answered"]),
+            _cell(clock(agent["talk_seconds"])),
             _cell(agent["misses"] or ""),
         )
     return table
+
+
+def _status(agent: Shape, at: float) -> str:
+    """Return what a person chose, and of a timed pause how long it still takes."""
+    if not agent["status_until"]:
+        return str(agent["status"])
+    return f"{agent['status']}, {clock(max(0.0, epoch(agent['status_until']) - at))} left"
+
+
+def _phone(is_registered: bool | None) -> Text:
+    """Say whether a phone is registered; nothing where that cannot be known, as of a number outside."""
+    if is_registered is None:
+        return Text()
+    return Text("yes") if is_registered else Text("away", style="red")
 
 
 def _sorted(agents: Iterable[Shape]) -> list[Shape]:
@@ -167,12 +190,3 @@ def _table(*columns: str) -> Table:
 def _cell(text: object, style: str = "") -> Text:
     """Return a cell that shows `text`; what in it could steer a terminal is replaced."""
     return Text(printable(str(text)), style=style)
-
-
-def _clock(seconds: float | None) -> str:
-    """Return a duration as 0:07, 12:34 or 1:02:03."""
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

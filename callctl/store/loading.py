@@ -64,6 +64,12 @@ def load_agents(connection: sqlite3.Connection) -> list[AgentRecord]:
     return [agent_of(row) for row in select(connection, "SELECT * FROM agents ORDER BY name")]
 
 
+def load_since(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return since when each agent has had its present status and state, as UTC text."""
+    rows = select(connection, "SELECT agent, started_at FROM agent_spans WHERE ended_at IS NULL")
+    return {row["agent"]: row["started_at"] for row in rows}
+
+
 def load_tiers(connection: sqlite3.Connection) -> list[Tier]:
     """Return all tiers, by queue, level and position."""
     rows = select(

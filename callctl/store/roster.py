@@ -27,7 +27,7 @@ from callctl.model import (
     TierRemoved,
 )
 from callctl.store.connections import ServerLock, connect, store_error, transaction
-from callctl.store.loading import agent_of, load_agents, load_tiers, select
+from callctl.store.loading import agent_of, load_agents, load_since, load_tiers, select
 from callctl.store.rows import CLOSE_EARLIER_SPANS, entries_of
 from callctl.store.schema import migrate
 
@@ -37,6 +37,7 @@ __all__ = [
     "editing",
     "get_agent",
     "load_agents",
+    "load_since",
     "load_tiers",
     "remove_agent",
     "remove_tier",

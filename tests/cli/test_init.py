@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import callctl
-from callctl.cli.init import dialplan_files
+from callctl.cli.init import dialplan_files, examples_folder
 from callctl.config import load_config
 from tests.cli.conftest import Run
 
@@ -83,3 +83,31 @@ def test_an_installed_callctl_finds_its_files_too(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(callctl, "__file__", str(tmp_path / "lib" / "callctl" / "__init__.py"))
     monkeypatch.setattr(importlib.metadata, "files", files)
     assert dialplan_files() == {"callctl.xml": "<include/>"}
+
+
+@pytest.mark.fault(30)
+def test_it_says_where_the_examples_are(run: Run) -> None:
+    folder = examples_folder()
+    assert folder is not None
+    assert (folder / "callctl.service").is_file()
+    assert run("init").out.splitlines()[-1].endswith(f": {folder}")
+
+
+@pytest.mark.fault(30)
+def test_an_installed_callctl_finds_its_examples_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "share" / "callctl" / "examples"
+    place.mkdir(parents=True)
+    (place / "README.md").touch()
+
+    class Installed:
+        def as_posix(self) -> str:
+            return "../../../share/callctl/examples/README.md"
+
+        def locate(self) -> Path:
+            return place / "README.md"
+
+    monkeypatch.setattr(callctl, "__file__", str(tmp_path / "lib" / "callctl" / "__init__.py"))
+    monkeypatch.setattr(importlib.metadata, "files", lambda _name: [Installed()])
+    assert examples_folder() == place
+    monkeypatch.setattr(importlib.metadata, "files", lambda _name: None)
+    assert examples_folder() is None

@@ -34,7 +34,9 @@ async def test_the_queues_of_a_server_are_listed_and_shown(run: Run, tmp_path: P
         ("caller", 0, None),
         ("sales", 0, None),
     ]
-    assert table.out.splitlines()[2].split() == ["sales", "0", "0", "Waiting:", "1", "1", "0", "of", "0"]
+    assert table.out.splitlines()[2].split() == [
+        *("sales", "yes", "0", "0", "Waiting:", "1", "1", "0", "of", "0")
+    ]
     assert [agent["name"] for agent in shown.json["serving"]] == ["1001"]
     assert "1001" in told.out
     assert unknown.code == 1
@@ -47,6 +49,8 @@ def test_no_caller_can_steer_the_terminal(run: Run, monkeypatch: pytest.MonkeyPa
     member = {"position": 1, "caller_number": HOSTILE, "caller_name": HOSTILE, "waited_seconds": 3.0}
     shape = {
         "name": "caller",
+        "is_open": True,
+        "is_removed": False,
         "waiting": 1,
         "longest_wait_seconds": 3.0,
         "agents": {},
@@ -76,6 +80,8 @@ def test_todays_figures_are_those_since_midnight(run: Run, monkeypatch: pytest.M
                 "longest_wait_seconds": 5.5,
                 "agents": {"Waiting": 1, "Idle": 0},
                 "free": 1,
+                "is_open": False,
+                "is_removed": False,
             }
             return {"queues": [{"name": name, **state} for name in ("caller", "sales", "other")]}
 
@@ -88,6 +94,6 @@ def test_todays_figures_are_those_since_midnight(run: Run, monkeypatch: pytest.M
         (None, 0, 0),
     ]
     lines = run("queue", "list").out.splitlines()
-    assert lines[1].split() == ["caller", "2", "5.5", "Waiting:", "1", "1", "50.0%", "1", "of", "2"]
+    assert lines[1].split() == ["caller", "no", "2", "5.5", "Waiting:", "1", "1", "50.0%", "1", "of", "2"]
     monkeypatch.setattr(queue, "moment", lambda _text: NINE + 3600)
     assert [row["offered_today"] for row in run("queue", "list", "--json").json] == [0, 0, 0]

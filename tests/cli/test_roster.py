@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from callctl.store.connections import ServerLock
+from callctl.store.loading import epoch
 from tests.cli.conftest import Run
 
 
@@ -122,6 +123,23 @@ def test_a_table_has_a_line_for_each_agent(run: Run) -> None:
     assert "user/1001" in first
     assert "sofia/gateway/somewhere-far-away-with-a-long-name/1002" in second
     assert run("agent", "list", "--queue", "caller").out.count("\n") == 2
+
+
+@pytest.mark.fault(30)
+def test_the_list_says_since_when_until_when_and_how_long_an_agent_has_talked(run: Run) -> None:
+    run("agent", "add", "1001", "--contact", "user/1001")
+    run("agent", "pause", "1001", "--reason", "lunch", "--minutes", "30")
+    (row,) = run("agent", "list", "--json").json
+    assert 1790 < epoch(row["until"]) - epoch(row["since"]) <= 1800
+    assert (row["talk_seconds"], row["registered"]) == (0, None)
+    head, line = run("agent", "list").out.splitlines()
+    assert head.split() == [
+        *("name", "status", "state", "since", "until", "reason", "registered", "contact", "queues"),
+        *("calls", "talk", "misses"),
+    ]
+    since, until = (row[name].replace("T", " ")[:19] for name in ("since", "until"))
+    assert f"{since}  {until}  lunch" in line
+    assert "0:00" in line
 
 
 class TestAgentsOfTheFile:

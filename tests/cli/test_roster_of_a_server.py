@@ -10,6 +10,7 @@ import trio
 
 from callctl.cli.stage import Stage, open_stage
 from callctl.model import AgentStatus, QueueSettings
+from callctl.store.loading import epoch
 from tests.cli.conftest import Ran, Run
 
 Ask = Callable[..., Awaitable[Ran]]
@@ -106,3 +107,17 @@ async def test_what_was_changed_outlives_the_server(run: Run, tmp_path: Path) ->
         await trio.to_thread.run_sync(run, "tier", "add", "caller", "1001")
     (row,) = run("agent", "list", "--json").json
     assert (row["name"], row["status"], row["queues"]) == ("1001", "Available", ["caller"])
+
+
+@pytest.mark.fault(30)
+async def test_the_list_of_a_server_knows_the_phones_and_the_end_of_a_pause(stage: Stage, ask: Ask) -> None:
+    for name in ("1001", "1002", "1003"):
+        assert (await ask("agent", "add", name, "--contact", f"user/{name}")).code == 0
+    act = stage.server.dispatcher.act
+    act(lambda distributor, now: distributor.set_registered("1001", True, now))
+    act(lambda distributor, now: distributor.set_registered("1002", False, now))
+    assert (await ask("agent", "pause", "1003", "--minutes", "5")).code == 0
+    rows = (await ask("agent", "list", "--json")).json
+    assert [row["registered"] for row in rows] == [True, False, None]
+    assert [row["until"] is not None for row in rows] == [False, False, True]
+    assert 290 < epoch(rows[2]["until"]) - epoch(rows[2]["since"]) <= 300

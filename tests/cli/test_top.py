@@ -16,15 +16,24 @@ import pytest
 import trio
 from rich.console import Console
 
+from callctl.cli.output import clock
 from callctl.cli.stage import open_stage
-from callctl.cli.top import Snapshot, _clock, _screen
+from callctl.cli.top import Snapshot, _screen
 from callctl.model import AgentSettings, QueueSettings
+from callctl.store.loading import epoch
 from tests.cli.conftest import Run
 from tests.cli.history import HOSTILE
 
 
 def queue(name: str, waiting: int = 0) -> dict[str, Any]:
-    return {"name": name, "waiting": waiting, "longest_wait_seconds": 65.4, "present": 2, "free": 1}
+    return {
+        "name": name,
+        "is_open": True,
+        "waiting": waiting,
+        "longest_wait_seconds": 65.4,
+        "present": 2,
+        "free": 1,
+    }
 
 
 def agent(name: str, state: str, status: str = "Available") -> dict[str, Any]:
@@ -33,6 +42,10 @@ def agent(name: str, state: str, status: str = "Available") -> dict[str, Any]:
         "status": status,
         "state": state,
         "reason": "",
+        "since": "2026-11-22T09:00:00.000Z",
+        "status_until": None,
+        "registered": None,
+        "talk_seconds": 65.0,
         "tiers": {"caller": {"level": 1, "position": 1}},
         "calls_answered": 3,
         "misses": 0,
@@ -78,9 +91,33 @@ def test_no_name_can_steer_the_terminal() -> None:
 
 def test_busy_agents_come_first() -> None:
     states = ["Idle", "Waiting", "In a queue call"]
-    lines = drawn(Snapshot([], [agent(f"agent-{state}", state) for state in states], []))
+    lines = drawn(Snapshot([], [agent(f"agent-{state}", state) for state in states], []), width=120)
     order = [line.split("  ")[0] for line in lines if line.startswith("agent-")]
     assert order == ["agent-In a queue call", "agent-Waiting", "agent-Idle"]
+
+
+@pytest.mark.fault(30)
+def test_how_long_an_agent_has_been_so_its_pause_its_phone_and_its_talk_time_are_shown() -> None:
+    at = epoch("2026-11-22T09:12:34.000Z")
+    paused = {
+        **agent("1001", "Idle", "On Break"),
+        "status_until": "2026-11-22T09:30:00.000Z",
+        "registered": False,
+    }
+    lines = drawn(Snapshot([], [paused, {**agent("1002", "Waiting"), "registered": True}], [], at), width=140)
+    there, away = lines[-2], lines[-1]
+    assert away.split() == [
+        *("1001", "On", "Break,", "17:26", "left", "Idle", "12:34", "away", "caller", "3", "1:05")
+    ]
+    assert there.split() == ["1002", "Available", "Waiting", "12:34", "yes", "caller", "3", "1:05"]
+
+
+@pytest.mark.fault(30)
+def test_a_queue_that_is_closed_says_so() -> None:
+    closed = {**queue("night"), "is_open": False}
+    lines = drawn(Snapshot([queue("caller"), closed], [], []))
+    assert lines[1].split()[:2] == ["caller", "yes"]
+    assert lines[2].split()[:2] == ["night", "closed"]
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 12), (200, 60), (20, 5)])
@@ -102,8 +139,8 @@ def test_what_does_not_fit_is_counted() -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(None, ""), (0.4, "0:00"), (59.9, "0:59"), (60, "1:00"), (3723, "1:02:03")]
 )
-def test_a_duration_is_a_clock(seconds: float | None, shown: str) -> None:
-    assert _clock(seconds) == shown
+def test_a_duration_is_aclock(seconds: float | None, shown: str) -> None:
+    assert clock(seconds) == shown
 
 
 def test_elsewhere_than_on_a_terminal_it_says_what_to_do(run: Run) -> None:

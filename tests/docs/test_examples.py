@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -224,3 +225,18 @@ def test_the_program_says_what_it_is_when_imported_and_starts_nothing() -> None:
         [sys.executable, "-c", code], cwd=EXAMPLES, capture_output=True, text=True, timeout=20
     )
     assert ran.stdout.startswith("Answers every call")
+
+
+@pytest.mark.fault(30)
+def test_every_example_is_in_the_wheel() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        data_files = tomllib.load(file)["tool"]["setuptools"]["data-files"]
+    packed = {
+        path
+        for place, patterns in data_files.items()
+        if place.startswith("share/callctl/examples")
+        for pattern in patterns
+        for path in ROOT.glob(pattern)
+        if path.parent == ROOT / place.removeprefix("share/callctl/")
+    }
+    assert packed == {path for path in EXAMPLES.rglob("*") if path.is_file()}
