@@ -55,6 +55,14 @@ class StoreError(CallctlError):
     """The database cannot be used: locked, corrupt, full, newer than this callctl, or not ours."""
 
 
+class DatabaseInUse(StoreError):
+    """A server, or a command that changes the database, has it for itself: the process `pid`, as text."""
+
+    def __init__(self, text: str, pid: str) -> None:
+        super().__init__(text)
+        self.pid = pid
+
+
 class ReportError(CallctlError):
     """What a report was asked for makes no sense, such as a range that ends before it begins."""
 

@@ -1,9 +1,9 @@
 """Puts the rooms together: start, supervision, drain, stop.
 
-Start: the store, the distributor with its agents, the switches and the reconciliation with each, HTTP, and
-last the listener. Stop: the listener first, so that no new call comes; then the agents' phones that ring;
-then the sockets, whereupon every waiting caller goes on in the dialplan with the place kept; and last the
-store, when everything is written.
+Start: the store, the distributor with its agents, the control socket and HTTP, the switches and the
+reconciliation with each, and last the listener. Stop: the listener first, so that no new call comes; then the
+agents' phones that ring; then the sockets, whereupon every waiting caller goes on in the dialplan with the
+place kept; and last the store, when everything is written.
 """
 
 from __future__ import annotations
@@ -219,16 +219,17 @@ class Server:
                 switch.on_other_event = partial(self._phones.take, switch)
                 switch.on_readiness = partial(self._note_readiness, switch.name)
                 self._note_readiness(switch.name, False)
+            if self._outside.serve_api is not None:
+                # Before the switches: one that cannot be reached must not keep people from their server.
+                self.http_port = await nursery.start(
+                    self._outside.serve_api, self._house(), self.metrics, self._config.http.listen
+                )
             self.reception.resume_callbacks()
             for switch in self.switches.values():
                 nursery.start_soon(switch.run)
                 nursery.start_soon(recovery.watch, switch)
                 nursery.start_soon(switch.media.watch, switch, self._queues)
             await self._first_contact()
-            if self._outside.serve_api is not None:
-                self.http_port = await nursery.start(
-                    self._outside.serve_api, self._house(), self.metrics, self._config.http.listen
-                )
             await self._take_calls(nursery, task_status)
             nursery.cancel_scope.cancel()
 
@@ -264,6 +265,7 @@ class Server:
             database=self._config.server.database,
             queues=self._queues,
             switches=lambda: map(_view, self.switches.values()),
+            is_serving=lambda: self._is_serving,
             is_stopping=self._stopping.is_set,
             healed_leases=lambda: self.dispatcher.healed_leases,
             refuse_agent=lambda name: refuse_agent(self._config, name),

@@ -42,6 +42,8 @@ def reasons_not_ready(house: House) -> list[str]:
     reasons = []
     if house.is_stopping():
         reasons.append("callctl is stopping")
+    elif not house.is_serving():
+        reasons.append("callctl is starting, and takes no calls yet")
     switches = list(house.switches())
     if not any(switch.is_ready for switch in switches):
         details = (f"{switch.name} ({switch.last_error or 'not yet'})" for switch in switches)

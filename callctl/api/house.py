@@ -100,6 +100,7 @@ class House:
     database: Path
     queues: Mapping[str, QueueSettings]
     switches: Callable[[], Iterable[SwitchView]]
+    is_serving: Callable[[], bool]
     is_stopping: Callable[[], bool]
     healed_leases: Callable[[], int]
     refuse_agent: Callable[[str], None] = _stands_in_no_file

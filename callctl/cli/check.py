@@ -11,7 +11,7 @@ import trio
 from attrs import frozen
 
 from callctl.acd.check import check_agents
-from callctl.cli.options import config_option, json_option
+from callctl.cli.options import json_option, whole_config_option
 from callctl.cli.output import print_json, say
 from callctl.cli.probe import SwitchAnswers, ask_switch, socket_actions
 from callctl.cli.target import read_roster
@@ -44,7 +44,7 @@ class Finding:
 
 @click.command()
 @json_option
-@config_option
+@whole_config_option
 def command(config: Config, as_json: bool) -> int:
     """Check configuration, database, switches and dialplan.
 

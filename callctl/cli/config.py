@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from callctl.cli.options import config_option
+from callctl.cli.options import whole_config_option
 from callctl.config import Config, show_config
 
 
@@ -14,7 +14,7 @@ def command() -> None:
 
 
 @command.command()
-@config_option
+@whole_config_option
 def show(config: Config) -> None:
     """Print what is in force as TOML, each value with where it came from; passwords are masked.
 

@@ -9,7 +9,7 @@ import trio
 
 from callctl.api.client import RequestRefused
 from callctl.cli.callcenter import Found, Taken, read_file, read_lists, take_over
-from callctl.cli.options import config_option
+from callctl.cli.options import whole_config_option
 from callctl.cli.output import say
 from callctl.cli.probe import ask
 from callctl.cli.target import edit_roster
@@ -35,7 +35,7 @@ QUESTIONS = (
     "--set", "variables", metavar="NAME=VALUE", multiple=True, help="What $${NAME} stands for in the file."
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be taken over, and change nothing.")
-@config_option
+@whole_config_option
 def command(
     config: Config,
     file: Path | None,

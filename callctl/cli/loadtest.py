@@ -18,7 +18,7 @@ from attrs import asdict, frozen
 from callctl.cli.files import raise_file_limit
 from callctl.cli.keepers import DatabaseKeeper, Keeper, ServerKeeper
 from callctl.cli.load import NAME, Load, agent, contact
-from callctl.cli.options import config_option, json_option
+from callctl.cli.options import json_option, whole_config_option
 from callctl.cli.output import progress_bar
 from callctl.cli.process import (
     POLL_SECONDS,
@@ -80,7 +80,7 @@ class Figures:
     "--switches", default=1, show_default=True, type=click.IntRange(1, 20), help="How many switches."
 )
 @click.option("--running", is_flag=True, help="Load the running server, in place of its switches.")
-@config_option
+@whole_config_option
 @json_option
 def command(
     config: Config,

@@ -12,8 +12,12 @@ from typing import Any, TypeVar
 import click
 
 from callctl.acd.check import check_queues
+from callctl.api.client import ControlClient
 from callctl.config import Config, load_config
+from callctl.config.damaged import config_without_file
+from callctl.config.paths import control_socket
 from callctl.errors import ConfigError
+from callctl.records.printable import printable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 TextCheck = Callable[[click.Context, click.Parameter, str | None], str | None]
@@ -39,12 +43,29 @@ def moment(text: str) -> float:
 
 
 def config_option(function: Function) -> Function:
-    """Give a command `--config FILE`, read and checked, as its argument `config`."""
+    """Give a command `--config FILE`, read and checked, as its argument `config`.
+
+    It is for commands that work on a running server or on the database: the files that hold passwords are not
+    read. Where the configuration cannot be used, and a server runs, the command reaches it all the same, with
+    a warning; `config` then says where the database is, and nothing else.
+    """
+    return _config_option(function, _read_config)
+
+
+def whole_config_option(function: Function) -> Function:
+    """Give a command `--config FILE` as `config_option` does, but whole, with passwords, or not at all."""
+    return _config_option(function, _read_whole_config)
+
+
+Read = Callable[[click.Context, click.Parameter, str | None], Config | None]
+
+
+def _config_option(function: Function, read: Read) -> Function:
     return click.option(
         "--config",
         "config",
         metavar="FILE",
-        callback=_read_config,
+        callback=read,
         help="Configuration file  [default: CALLCTL_CONFIG, ./callctl.toml, /etc/callctl/callctl.toml]",
     )(function)
 
@@ -105,18 +126,36 @@ def _number_pairs(
     return numbers or None
 
 
-def _read_config(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Config | None:
+def _read_whole_config(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Config | None:
     if ctx.resilient_parsing:  # a shell asks for completions; it needs no configuration
         return None
-    return checked_config(Path(value) if value is not None else None)
+    return checked_config(_path(value))
 
 
-def checked_config(path: Path | None) -> Config:
+def _read_config(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> Config | None:
+    if ctx.resilient_parsing:
+        return None
+    try:
+        return checked_config(_path(value), passwords=False)
+    except ConfigError as error:
+        config = config_without_file(_path(value), os.environ)
+        if not ControlClient(control_socket(config.server.database)).is_served():
+            raise
+        warning = f"callctl: warning: {error}; the running server goes on with what it read before"
+        click.echo(printable(warning), err=True)
+        return config
+
+
+def _path(value: str | None) -> Path | None:
+    return Path(value) if value is not None else None
+
+
+def checked_config(path: Path | None, *, passwords: bool = True) -> Config:
     """Return the configuration, also checked for what only the distributor knows, such as loops of overflows.
 
-    Raises ConfigError.
+    `passwords` is as for `load_config`. Raises ConfigError.
     """
-    config = load_config(path, os.environ)
+    config = load_config(path, os.environ, passwords=passwords)
     problems = check_queues(config.queues.values())
     if problems:
         raise ConfigError(f"{config.path or 'the environment'}: {'; '.join(problems)}")

@@ -25,9 +25,6 @@ READY_SECONDS = 30.0
 
 POLL_SECONDS = 0.05
 
-LISTENS_AFTER_SECONDS = 0.1
-"""The door for calls opens as the last thing, a moment after the server says that it is ready."""
-
 SAMPLE_SECONDS = 0.1
 
 
@@ -118,7 +115,6 @@ async def until_ready(client: ControlClient, process: subprocess.Popen[bytes] | 
     with trio.move_on_after(READY_SECONDS):
         while process is None or process.poll() is None:
             if await trio.to_thread.run_sync(_is_ready, client):
-                await trio.sleep(LISTENS_AFTER_SECONDS)
                 return
             await trio.sleep(POLL_SECONDS)
     raise CallctlError("the server did not become ready")

@@ -17,7 +17,7 @@ from attrs import evolve
 
 from callctl.cli.files import raise_file_limit
 from callctl.cli.garbage import collect_seldom, start_afresh
-from callctl.cli.options import checked_config, config_option
+from callctl.cli.options import checked_config, whole_config_option
 from callctl.config import Config
 from callctl.config.load import read_text
 from callctl.config.reload import doubt, refuse_empty
@@ -47,7 +47,7 @@ CONFIRM_SECONDS = 60.0
 
 
 @click.command()
-@config_option
+@whole_config_option
 @click.option(
     "--log-numbers",
     type=click.Choice([each.value for each in LogNumbers]),

@@ -6,8 +6,9 @@ status can be changed, but what the file says of them is changed in the file.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from attrs import evolve
 
@@ -15,10 +16,15 @@ from callctl.api.client import ControlClient
 from callctl.cli.keepers import DatabaseKeeper, Keeper, Roster, ServerKeeper, roster_of
 from callctl.config import Config
 from callctl.config.paths import control_socket
-from callctl.errors import CallctlError
+from callctl.errors import CallctlError, DatabaseInUse
 from callctl.model import AgentRecord, AgentState, AgentStatus
 from callctl.store import roster as store
 from callctl.store.schema import open_history
+
+BETWEEN_SECONDS = 5.0
+"""How long a server is waited for that starts or stops: it has the database, and no control socket."""
+
+AGAIN_SECONDS = 0.1
 
 
 def running_server(config: Config) -> ControlClient | None:
@@ -42,14 +48,29 @@ def edit_roster(config: Config) -> Iterator[Keeper]:
     In the database, what the block did stands whole or not at all. Raises StoreError when the database
     cannot be changed.
     """
-    client = running_server(config)
-    if client is not None:
-        yield ServerKeeper(client)
-        return
-    with store.editing(config.server.database) as connection:
-        keeper = DatabaseKeeper(connection)
-        _take_over(config, keeper)
-        yield keeper
+    with ExitStack() as stack:
+        yield _keeper(config, stack)
+
+
+def _keeper(config: Config, stack: ExitStack) -> Keeper:
+    give_up_at = time.monotonic() + BETWEEN_SECONDS
+    while True:
+        client = running_server(config)
+        if client is not None:
+            return ServerKeeper(client)
+        try:
+            connection = stack.enter_context(store.editing(config.server.database))
+        except DatabaseInUse as error:
+            if time.monotonic() >= give_up_at:
+                raise CallctlError(
+                    f"a callctl (pid {error.pid}) starts or stops on {config.server.database}; "
+                    "try again in a moment"
+                ) from error
+            time.sleep(AGAIN_SECONDS)
+        else:
+            keeper = DatabaseKeeper(connection)
+            _take_over(config, keeper)
+            return keeper
 
 
 def read_roster(config: Config) -> Roster:

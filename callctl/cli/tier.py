@@ -9,7 +9,7 @@ from attrs import evolve
 from callctl.cli.options import config_option, json_option
 from callctl.cli.output import print_rows, say
 from callctl.cli.table import did_you_mean
-from callctl.cli.target import edit_roster, read_roster
+from callctl.cli.target import edit_roster, read_roster, running_server
 from callctl.config import Config
 from callctl.config.defined import refuse_tier
 from callctl.errors import CallctlError, UnknownQueue
@@ -58,7 +58,7 @@ def add(config: Config, queue: str, agent: str, level: int | None, position: int
     Example:
       callctl tier add caller 1001 --level 1 --position 1
     """
-    if queue not in config.queues:
+    if running_server(config) is None and queue not in config.queues:
         raise UnknownQueue(f"there is no queue {queue}{did_you_mean(queue, config.queues)}")
     with edit_roster(config) as keeper:
         roster = keeper.roster()

@@ -6,6 +6,7 @@ The way through the rooms:
 - `places`: on which line of the text each key stands, so that an error can point at it.
 - `convert`: plain values become records; a wrong one becomes a `ConfigError` that names its key and line.
 - `load`: where the file is looked for, what the environment changes, and the checks across sections.
+- `damaged`: what a file still says that cannot be used.
 - `reload`: whether a file that is read again can be meant. `defined`: what only the file can change.
 - `show`: what is in force, as TOML, each value with where it came from.
 - `template`: the commented callctl.toml for a beginning.

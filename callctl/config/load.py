@@ -48,11 +48,12 @@ def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return next((each for each in SEARCH if each.is_file()), None)
 
 
-def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+def load_config(path: Path | None, environ: Mapping[str, str], *, passwords: bool = True) -> Config:
     """Return what the file and the environment say together, checked.
 
     `path` is a file that must exist; None looks for one and is content with none. Relative paths in
-    the file start at its directory. Raises ConfigError, in one line, that names key and place.
+    the file start at its directory. Without `passwords` the files that hold one are left alone: most commands
+    need none, and not everybody may read them. Raises ConfigError, in one line, that names key and place.
     """
     found = find_config(path, environ)
     document: Document = {}
@@ -63,7 +64,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     for key_path, line in lines.items():
         places.put(key_path, f"{found}:{line}")
     _apply_environment(document, environ, places)
-    return _checked(document, places, found)
+    return _checked(document, places, found, passwords=passwords)
 
 
 def read_text(path: Path) -> str:
@@ -171,7 +172,7 @@ def _put(document: Document, path: KeyPath, value: object, origin: str, places: 
     places.put(path, origin)
 
 
-def _checked(document: Document, places: Places, found: Path | None) -> Config:
+def _checked(document: Document, places: Places, found: Path | None, *, passwords: bool) -> Config:
     """Return the records that the whole document describes."""
     for section in document:
         if section not in SECTIONS:
@@ -193,7 +194,7 @@ def _checked(document: Document, places: Places, found: Path | None) -> Config:
         path: KeyPath = ("agent", name)
         agents[name] = record(AgentSettings, value, path, places, given={"name": name}, beside=("tiers",))
         tiers += _tiers(name, value, queues, places)
-    switches = _switches(document, places)
+    switches = _switches(document, places, passwords=passwords)
     _check_contacts(agents, switches, places)
     backup = record(BackupSettings, document.get("backup", {}), ("backup",), places)
     if backup.folder is not None:
@@ -231,7 +232,7 @@ def _tiers(
         yield record(Tier, value, (*path, queue), places, given={"queue": queue, "agent": agent})
 
 
-def _switches(document: Document, places: Places) -> tuple[SwitchSettings, ...]:
+def _switches(document: Document, places: Places, *, passwords: bool) -> tuple[SwitchSettings, ...]:
     listed = document.get("freeswitch", [{"name": "fs1"}])
     if not isinstance(listed, list):
         raise places.error(("freeswitch",), "is a list: write [[freeswitch]] in double brackets")
@@ -246,7 +247,9 @@ def _switches(document: Document, places: Places) -> tuple[SwitchSettings, ...]:
         if switch.password_file is not None:
             if "password" in value:
                 raise places.error((*path, "password"), 'give either this or "password-file"')
-            switch = evolve(switch, password=_secret(switch.password_file, (*path, "password-file"), places))
+            if passwords:
+                secret = _secret(places.base / switch.password_file, (*path, "password-file"), places)
+                switch = evolve(switch, password=secret)
         switches.append(switch)
     return tuple(switches)
 

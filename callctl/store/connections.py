@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from callctl.errors import StoreError
+from callctl.errors import DatabaseInUse, StoreError
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another writer: longer than any step of ours holds the database."""
@@ -100,9 +100,10 @@ class ServerLock:
         except OSError as error:
             pid = os.read(file, 20).decode("ascii", "replace").strip() or "unknown"
             os.close(file)
-            raise StoreError(
+            raise DatabaseInUse(
                 f"a callctl (pid {pid}) is using the database {self._path}; stop it first, "
-                "or give this one another database"
+                "or give this one another database",
+                pid,
             ) from error
         os.ftruncate(file, 0)
         os.write(file, f"{os.getpid()}\n".encode())

@@ -111,6 +111,7 @@ async def open_house(database: Path) -> AsyncIterator[Visited]:
         database=database,
         queues=QUEUES,
         switches=lambda: switches,
+        is_serving=lambda: True,
         is_stopping=stopping.is_set,
         healed_leases=lambda: dispatcher.healed_leases,
     )

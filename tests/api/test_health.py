@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+import pytest
 from attrs import evolve
 
+from callctl.api.health import reasons_not_ready
 from tests.api.house import Visited
 
 
@@ -48,6 +50,12 @@ async def test_a_server_that_stops_is_alive_and_not_ready(visited: Visited) -> N
     answer = await visited.public.get("/readyz")
     assert (answer.status_code, answer.json()["reasons"]) == (503, ["callctl is stopping"])
     assert (await visited.public.get("/healthz")).status_code == 200
+
+
+@pytest.mark.fault(28)
+async def test_a_server_that_starts_is_not_ready(visited: Visited) -> None:
+    starting = evolve(visited.house, is_serving=lambda: False)
+    assert reasons_not_ready(starting) == ["callctl is starting, and takes no calls yet"]
 
 
 async def test_monitoring_may_ask_with_head(visited: Visited) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from callctl.cli import target
 from callctl.store.connections import ServerLock
 from callctl.store.loading import epoch
 from tests.cli.conftest import Run
@@ -256,7 +257,10 @@ def test_a_tier_is_added_once(run: Run) -> None:
     assert "serves queue caller already" in run("tier", "add", "caller", "1001").err
 
 
-def test_while_a_server_runs_the_database_refuses_changes_but_can_be_read(run: Run) -> None:
+def test_while_a_server_runs_the_database_refuses_changes_but_can_be_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "BETWEEN_SECONDS", 0.1)
     run("agent", "add", "1001")
     with ServerLock(Path("callctl.db").absolute()):
         ran = run("agent", "login", "1001")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import trio
 
+from callctl.cli import target
 from callctl.cli.stage import Stage, open_stage
 from callctl.model import AgentStatus, QueueSettings
+from callctl.store.connections import ServerLock
 from callctl.store.loading import epoch
 from tests.cli.conftest import Ran, Run
 
@@ -121,3 +124,79 @@ async def test_the_list_of_a_server_knows_the_phones_and_the_end_of_a_pause(stag
     assert [row["registered"] for row in rows] == [True, False, None]
     assert [row["until"] is not None for row in rows] == [False, False, True]
     assert 290 < epoch(rows[2]["until"]) - epoch(rows[2]["since"]) <= 300
+
+
+BROKEN = {
+    "not TOML": '[server]\ndatabase = "callctl.db"\n\n[queue.caller\nstrategy = "top-down"\n',
+    "a key that there is not": '[server]\ndatabase = "callctl.db"\ndatabse = "x"\n',
+    "a value out of range": '[server]\ndatabase = "callctl.db"\n[queue.caller]\nring-timeout = -1\n',
+    "two at once": (
+        '[server]\ndatabase = "callctl.db"\nlisten = 5\n[[freeswitch]]\nname = "fs1"\nport = 0\n'
+    ),
+}
+
+
+@pytest.mark.fault(28)
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+async def test_a_spoilt_file_keeps_nobody_from_the_server_that_runs(
+    stage: Stage, ask: Ask, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "callctl.toml").write_text(text)
+    for command in (
+        ("agent", "add", "1001", "--contact", "user/1001"),
+        ("tier", "add", "caller", "1001"),
+        ("agent", "login", "1001"),
+        ("agent", "list"),
+        ("queue", "show", "caller"),
+        ("call", "list"),
+        ("report",),
+        ("export",),
+        ("backup", "copy.db"),
+    ):
+        ran = await ask(*command)
+        assert (ran.code, command) == (0, command), ran.err
+        assert ran.err.startswith("callctl: warning: "), command
+        assert "callctl.toml" in ran.err
+        assert "goes on with what it read before" in ran.err
+    assert status_of(stage, "1001") is AgentStatus.AVAILABLE
+    unknown = await ask("tier", "add", "nowhere", "1001")
+    assert (unknown.code, "there is no queue" in unknown.err) == (1, True)
+
+
+@pytest.mark.parametrize("command", [("check",), ("config", "show"), ("serve",)])
+async def test_what_looks_at_the_file_itself_still_refuses_a_spoilt_one(
+    ask: Ask, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "callctl.toml").write_text(BROKEN["not TOML"])
+    ran = await ask(*command)
+    assert ran.code == 2 if command != ("check",) else ran.code != 0
+    assert "warning" not in ran.err
+
+
+def test_without_a_server_a_spoilt_file_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "callctl.toml").write_text(BROKEN["not TOML"])
+    ran = run("agent", "list")
+    assert (ran.code, ran.err.startswith("callctl: callctl.toml: not TOML")) == (2, True)
+
+
+async def test_a_password_that_one_may_not_read_is_needed_by_no_command_for_a_server(
+    ask: Ask, tmp_path: Path
+) -> None:
+    text = '[server]\ndatabase = "callctl.db"\n[[freeswitch]]\nname = "fs1"\npassword-file = "not there"\n'
+    (tmp_path / "callctl.toml").write_text(text)
+    assert await ask("agent", "list", "--json") == Ran(0, "[]\n", "")
+    assert "not there cannot be read" in (await ask("config", "show")).err
+
+
+def test_a_server_that_starts_or_stops_is_waited_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the database some time before its control socket, and some time after."""
+    lock = ServerLock(tmp_path / "callctl.db")
+    lock.acquire()
+    monkeypatch.setattr(target, "BETWEEN_SECONDS", 0.2)
+    late = run("agent", "add", "1001")
+    assert (late.code, "starts or stops" in late.err) == (1, True)
+    monkeypatch.setattr(target, "BETWEEN_SECONDS", 20.0)
+    threading.Timer(0.3, lock.release).start()
+    assert run("agent", "add", "1001").code == 0

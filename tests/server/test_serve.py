@@ -7,10 +7,12 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 import trio
 
+from callctl.cli.stage import free_port
 from callctl.config.paths import control_socket
-from tests.server.process import configuration, serving
+from tests.server.process import configuration, serving, started
 
 
 async def test_sigterm_stops_in_good_order_and_exits_0(tmp_path: Path, switch_port: int) -> None:
@@ -58,3 +60,16 @@ async def test_a_series_of_backups_is_made_while_the_server_runs(tmp_path: Path,
         await server.until_logged("backup made")
     [copy] = [name for name in os.listdir(tmp_path / "copies") if name.endswith(".db")]
     assert copy.startswith("callctl-")
+
+
+@pytest.mark.fault(28)
+async def test_the_control_socket_is_there_before_a_switch_that_cannot_be_reached(tmp_path: Path) -> None:
+    files = await configuration(tmp_path, switch_port=await free_port())
+    async with started(files.config) as server:
+        await server.until_logged('"control"')
+        assert b"switch not connected yet" not in server.log
+        added = await trio.run_process(
+            [sys.executable, "-m", "callctl", "agent", "add", "1001", "--config", str(files.config)],
+            capture_stdout=True,
+        )
+        assert added.stdout.startswith(b"agent 1001 added")
