@@ -363,6 +363,10 @@ class Offer:
     lease_until: float
 
 
+CALLBACK_TARGET = "callback"
+"""The target of a caller who hangs up and is to be called back: another visit, which keeps the place."""
+
+
 @frozen(kw_only=True)
 class CallRecord:
     """A row of `calls`: all that is known of one visit to a queue. Times in epoch seconds or None.
@@ -393,6 +397,15 @@ class CallRecord:
     recording: str = ""
     disposition: str = ""
     note: str = ""
+
+    @property
+    def is_offered(self) -> bool:
+        """Say whether this visit counts in the figures.
+
+        Of a caller who asked to be called back the visit of the callback counts, as its end is what became of
+        the call; the one before it does not count besides.
+        """
+        return self.target != CALLBACK_TARGET
 
 
 @frozen(kw_only=True)

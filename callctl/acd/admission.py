@@ -16,7 +16,7 @@ def admit(queue: Queue, now: float) -> None:
         if not settings.closed_target:
             raise QueueClosed(f"the queue {queue.name!r} is closed at this time")
         return
-    if settings.max_callers and len(queue.members) >= settings.max_callers:
-        raise QueueFull(f"{len(queue.members)} callers wait in {queue.name!r} already, no more may")
+    if settings.max_callers and queue.callers >= settings.max_callers:
+        raise QueueFull(f"{queue.callers} callers wait in {queue.name!r} already, no more may")
     if not settings.join_when_empty and not queue.present:
         raise QueueEmpty(f"nobody serves the queue {queue.name!r}")

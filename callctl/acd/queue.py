@@ -51,6 +51,8 @@ class Queue:
     waits: Waits = field(factory=Waits)
     postponed: dict[str, Member] = field(factory=dict)
     """Those of the members who are offered to nobody before a certain time: callbacks to be tried again."""
+    callbacks: int = 0
+    """How many of the members are callbacks: nobody of them is on the line, or hears how long it takes."""
     _order: Ordered[Rank, Member] = field(factory=Ordered)
     _in_place: tuple[Seat, ...] | None = None
     _on_level: Counter[int] = field(factory=Counter)
@@ -58,6 +60,11 @@ class Queue:
 
     def __attrs_post_init__(self) -> None:
         self.free = Benches(KEYS[self.settings.strategy])
+
+    @property
+    def callers(self) -> int:
+        """How many wait on the line: the members without the callbacks."""
+        return len(self.members) - self.callbacks
 
     @property
     def name(self) -> str:
@@ -103,6 +110,7 @@ class Queue:
         """Put `member` where its score belongs. It stands in no line yet."""
         member.rank = member.ranked()
         self.members[member.call] = member
+        self.callbacks += member.arrival.callback
         self._order.add(member.rank, member)
 
     def remove(self, member: Member) -> None:
@@ -110,6 +118,7 @@ class Queue:
         self.lines.put(member, None)
         self.set_postponed(member, False)
         del self.members[member.call]
+        self.callbacks -= member.arrival.callback
         self._order.remove(member.rank)
 
     def set_postponed(self, member: Member, is_postponed: bool) -> None:

@@ -57,11 +57,15 @@ class AgentView:
 
 @frozen(kw_only=True)
 class QueueView:
-    """A queue in numbers: `agents` counts those with a tier by state, `present` those who serve it."""
+    """A queue in numbers: `agents` counts those with a tier by state, `present` those who serve it.
+
+    `waiting`, `trying` and `longest_wait_seconds` are of callers on the line; `callbacks` are promised.
+    """
 
     name: str
     waiting: int
     trying: int
+    callbacks: int
     longest_wait_seconds: float
     expected_wait_seconds: float | None
     agents: Mapping[AgentState, int]
@@ -124,15 +128,16 @@ def expected_wait_of(queue: Queue, now: float) -> float | None:
 
 def queue_view(queue: Queue, now: float) -> QueueView:
     """Return `queue` as it stands at `now`."""
-    states = [member.state for member in queue.members.values()]
-    joined = min((member.arrival.joined_at for member in queue.members.values()), default=now)
+    callers = [member for member in queue.members.values() if not member.arrival.callback]
+    joined = min((member.arrival.joined_at for member in callers), default=now)
     agents = dict.fromkeys(AgentState, 0)
     for seat in queue.seats.values():
         agents[seat.agent.state] += 1
     return QueueView(
         name=queue.name,
-        waiting=len(states),
-        trying=len(states) - states.count(MemberState.WAITING),
+        waiting=len(callers),
+        trying=sum(member.state is not MemberState.WAITING for member in callers),
+        callbacks=queue.callbacks,
         longest_wait_seconds=now - joined,
         expected_wait_seconds=expected_wait_of(queue, now),
         agents=agents,

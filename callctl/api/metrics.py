@@ -137,7 +137,8 @@ class Metrics:
             call.answered_offers = 0
         if record.state is CallState.ENDED and record.reason is not None:
             outcome = record.outcome or Outcome.FAILED
-            self._calls_total.labels(call.queue, outcome.value, record.reason.value).inc()
+            if record.is_offered:
+                self._calls_total.labels(call.queue, outcome.value, record.reason.value).inc()
             del self._calls[key]
             self._ended[key] = None
             if len(self._ended) > ENDED_CALLS:
@@ -215,6 +216,12 @@ class _Gauges:
             "How long the caller has waited who has waited longest.",
             ["queue"],
             ((queue.name, queue.longest_wait_seconds) for queue in queues),
+        )
+        yield _gauge(
+            "callctl_queue_callbacks",
+            "Callers who are to be called back; they do not count as waiting.",
+            ["queue"],
+            ((queue.name, queue.callbacks) for queue in queues),
         )
         states = Tally(agent.state for agent in agents)
         yield _gauge("callctl_agents", "Agents.", ["state"], ((state, states[state]) for state in AgentState))

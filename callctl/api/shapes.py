@@ -66,6 +66,7 @@ def queue_shape(queue: QueueView, settings: QueueSettings | None) -> Shape:
         "strategy": None if settings is None else settings.strategy,
         "waiting": queue.waiting,
         "trying": queue.trying,
+        "callbacks": queue.callbacks,
         "longest_wait_seconds": _seconds(queue.longest_wait_seconds),
         "expected_wait_seconds": _seconds(queue.expected_wait_seconds),
         "agents": {state.value: count for state, count in queue.agents.items()},

@@ -152,10 +152,13 @@ class Bridging(Talking):
             return [*self._bridged_after_all(talk, now), *self.caller_left_talk(event, now)]
         if self._ledger.arrival.callback and not self._hangup_is_ours:
             if isinstance(event, ev.SwitchLost):
-                return [ev.StopTimer(TIMER_BRIDGE), *self._call_again_later("the switch was lost", now)]
+                return [ev.StopTimer(TIMER_BRIDGE), *self._call_again_later("the switch was lost", "", now)]
+            if not self._ledger.arrival.uuid:
+                # The phone is busy, or declines: the result of the order says the same, a moment later.
+                return self._not_reached(event.cause, now)
             if event.by is HungUpBy.SWITCH:
                 # As it does to a caller with no way back, whose agent is gone in the instant of the bridge.
-                return [ev.StopTimer(TIMER_BRIDGE), *self._call_again_later(event.cause, now)]
+                return [ev.StopTimer(TIMER_BRIDGE), *self._call_again_later(event.cause, event.cause, now)]
         self._taken = None
         ended = (
             self.caller_gone(event, now)
@@ -213,14 +216,23 @@ class Bridging(Talking):
     def caller_unreached(self, event: ev.CallerUnreached, now: float) -> list[Effect]:
         if self._taken is None or event.offer_id != self._taken.id:
             return []
-        return self._call_again_later(f"caller not reached: {event.cause}", now)
+        return self._not_reached(event.cause, now)
 
-    def _call_again_later(self, why: str, now: float) -> list[Effect]:
+    def _not_reached(self, cause: str, now: float) -> list[Effect]:
+        return self._call_again_later(f"caller not reached: {cause}", cause, now)
+
+    def _call_again_later(self, why: str, cause: str, now: float) -> list[Effect]:
+        """Offer the callback again after a while; after the last attempt the promise has run out.
+
+        Nobody has hung up then. `why` is for people, `cause` FreeSWITCH's, or "".
+        """
         self._attempts += 1
         is_last = self._attempts >= self._queue.callback_attempts
         failed = self._bridge_failed(why, now, leg_is_gone=False, is_last=is_last)
         if is_last:
-            return [*failed, *self._end_wait(Reason.CALLER_HANGUP, now, by=HungUpBy.CALLER)]
+            given_up = self._ledger.note(now, "callback-given-up", f"attempt {self._attempts}")
+            ended = self._end_wait(Reason.TIMEOUT, now, by=HungUpBy.CALLCTL, hangup_cause=cause)
+            return [*failed, given_up, *ended]
         # Before the agent is free: nobody is to be offered this call in the meantime.
         return [ev.Postpone(self._queue.callback_retry_interval), *failed]
 

@@ -18,7 +18,6 @@ from callctl.call.events import CallHappening, Effect
 from callctl.call.ledger import Ledger
 from callctl.call.stages import (
     BRIDGE_PROOF_SECONDS,
-    CALLBACK,
     FAREWELL_SECONDS,
     RETURN_SECONDS,
     STATE_OF_STAGE,
@@ -33,6 +32,7 @@ from callctl.call.variables import (
     waiting_variables,
 )
 from callctl.model import (
+    CALLBACK_TARGET,
     OUTCOME_OF_REASON,
     Arrival,
     CallRecord,
@@ -108,8 +108,13 @@ class CallLife:
         return self._has_begun
 
     def follow_on(self, before: CallLife) -> None:
-        """Take a caller over from another queue, with a bridge that lapsed there and may yet come."""
-        self._lapsed, self._was_away = before._lapsed, before._was_away
+        """Go on from an earlier visit of this caller: from another queue, or to call back.
+
+        A bridge that lapsed there may yet come, unless the caller has hung up.
+        """
+        self._ledger.change(previous_visit=before.record.arrival.call)
+        if not self._ledger.arrival.callback:
+            self._lapsed, self._was_away = before._lapsed, before._was_away
 
     # --- the caller's socket ---
 
@@ -203,7 +208,7 @@ class CallLife:
         if kind == "hangup":
             return ev.HangUpCaller(name)
         variables = hand_back_variables(reason, now, target=target, exit_key=exit_key)
-        return ev.KeepForCallback(variables) if target == CALLBACK else ev.HandBack(variables)
+        return ev.KeepForCallback(variables) if target == CALLBACK_TARGET else ev.HandBack(variables)
 
     def _end_talk(self, now: float, **what: Any) -> list[Effect]:
         """The two hear each other no more; what is still to come is told in PARTING."""

@@ -188,7 +188,7 @@ class CallSession:
         """Take over from another queue; a caller who `is_away` joins at once, before `run`."""
         if not self._arrival.callback:
             self._caller.stand_like(before._caller)
-            self._flow.follow_on(before._flow)
+        self._flow.follow_on(before._flow)
         if is_away:
             self.join_unled()
 
@@ -477,7 +477,8 @@ class CallSession:
     def _begin_callback(self) -> None:
         """Begin the visit that waits for the callback, with its row there before the end of this one."""
         visit = visit_for_callback(self._arrival, call=self._desk.ids.uuid(), now=self._desk.clock.now())
-        self._desk.record(CallRecord(arrival=visit, state=CallState.WAITING))
+        before = self._arrival.call
+        self._desk.record(CallRecord(arrival=visit, state=CallState.WAITING, previous_visit=before))
         self._next_visit = visit
         self._begin_away(self)
 

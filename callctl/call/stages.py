@@ -21,9 +21,6 @@ A caller who lives on after that was transferred. An agent's leg that lives on i
 LATE_SECONDS = 0.1
 """How late the proof of a bridge must have come for the history to be put right by what a hangup says."""
 
-CALLBACK = "callback"
-"""The target of callers who hang up and are called back; the dialplan tells them so."""
-
 TIMER_EXPIRY = "callback-expiry"
 TIMER_BRIDGE = "bridge"
 TIMER_RETURN = "return"

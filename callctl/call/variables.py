@@ -16,6 +16,7 @@ from callctl.esl.commands import SET_BY_ORIGINATE, harmless, is_variable_name
 from callctl.esl.wire import Event
 from callctl.model import DEFAULT_ACCOUNT, Arrival, HungUpBy, Offer, QueueSettings, Reason, prelude_seconds
 from callctl.records.caller_id import caller_id_name, caller_id_number
+from callctl.records.caller_identity import number_to_dial
 from callctl.records.names import is_visit_key
 
 _CALLER_DISPOSITIONS = frozenset({"recv_bye", "recv_cancel", "recv_refuse"})
@@ -205,8 +206,13 @@ def leg_variables(arrival: Arrival, offer: Offer, owner: str) -> dict[str, str]:
 
 
 def callback_variables(arrival: Arrival, owner: str) -> dict[str, str]:
-    """What the leg of a caller who is called back carries; `owner` is the callctl that calls."""
+    """What the leg of a caller who is called back carries; `owner` is the callctl that calls.
+
+    The phone shows the number that was dialled, unless the dial string says another: FreeSWITCH's own
+    is 0000000000, which nobody answers, and which many carriers refuse.
+    """
     return {
+        "origination_caller_id_number": number_to_dial(arrival.dialled_number),
         "cc_side": "member",
         "callctl_call": arrival.call,
         "callctl_owner": owner,

@@ -8,7 +8,6 @@ from callctl.call import events as ev
 from callctl.call.bridging import Bridging
 from callctl.call.events import Effect
 from callctl.call.stages import (
-    CALLBACK,
     RETURN_SECONDS,
     TIMER_BRIDGE,
     TIMER_EXPIRY,
@@ -17,6 +16,7 @@ from callctl.call.stages import (
 )
 from callctl.call.variables import KEYS_AS_USUAL
 from callctl.model import (
+    CALLBACK_TARGET,
     HungUpBy,
     OfferResult,
     Place,
@@ -194,7 +194,9 @@ class Waiting(Bridging):
         if event.digit == self._queue.callback_key:
             if not can_be_dialled(self._ledger.arrival.caller_number):
                 return [self._ledger.note(now, "callback-refused", "the caller has no number to dial")]
-            return self._end_wait(Reason.EXIT_WITH_KEY, now, by=None, exit_key=event.digit, target=CALLBACK)
+            return self._end_wait(
+                Reason.EXIT_WITH_KEY, now, by=None, exit_key=event.digit, target=CALLBACK_TARGET
+            )
         if event.digit not in (self._ledger.arrival.exit_keys or self._queue.exit_keys):
             return []
         return self._end_wait(Reason.EXIT_WITH_KEY, now, by=None, exit_key=event.digit)

@@ -71,7 +71,10 @@ WORDS: Mapping[type, Mapping[str, str]] = {
         "accept_timeout": "… within this time, which begins when agent-announce has ended",
         "record_template": "Talks are recorded to this file; variables of the call may stand in it",
         "callback_key": "Who presses this one key, none of exit-keys, keeps the place and is called back …",
-        "callback_dialstring": '… by this dial string: "sofia/gateway/trunk/{number}"',
+        "callback_dialstring": (
+            '… by this dial string: "sofia/gateway/trunk/{number}". The phone shows the number dialled,\n'
+            'or the one here: "{origination_caller_id_number=+4930123456}sofia/gateway/trunk/{number}"'
+        ),
         "callback_attempts": "How often a callback is tried …",
         "callback_retry_interval": "… how long apart …",
         "callback_expiry": "… and until when, from the key on",

@@ -141,12 +141,27 @@ def test_a_callback_keeps_its_place_and_is_offered_in_its_turn() -> None:
     centre.join("c1", 5.0, caller_number="030123")
     # The caller hangs up and asks to be called back: the same visit goes on without a caller.
     centre.join("c1", 8.0, joined_at=5.0, caller_number="030123", callback=True)
-    with pytest.raises(QueueFull):
-        centre.join("c2", 9.0)
     centre.d.advance(500.0)
     assert centre.effects() == []
     centre.d.talk_ended(offer.id, 600.0)
     assert centre.pairs() == [("c1", "anna")]
+
+
+@pytest.mark.fault(20)
+def test_callbacks_fill_no_queue_and_do_not_count_as_waiting() -> None:
+    centre = Centre(max_callers=1)
+    for number in range(3):
+        centre.join(f"callback {number}", float(number), callback=True, caller_number=f"03012{number}")
+    view = centre.d.queue("q", 500.0)
+    assert (view.waiting, view.trying, view.longest_wait_seconds) == (0, 0, 0.0)
+    assert centre.join("c1", 500.0) == 4
+    view = centre.d.queue("q", 507.0)
+    assert (view.waiting, view.callbacks, view.longest_wait_seconds) == (1, 3, 7.0)
+    with pytest.raises(QueueFull):
+        centre.join("c2", 508.0)
+    centre.d.leave("callback 0", 509.0)
+    centre.d.set_base_score("callback 1", 10.0, 509.0)
+    assert centre.d.queue("q", 510.0).callbacks == 2
 
 
 def test_never_more_callbacks_are_due_than_agents_are_free() -> None:

@@ -26,6 +26,7 @@ NAMES = {
     "callctl_calls_total": {"queue", "outcome", "reason"},
     "callctl_calls": {"state"},
     "callctl_queue_waiting": {"queue"},
+    "callctl_queue_callbacks": {"queue"},
     "callctl_queue_longest_wait_seconds": {"queue"},
     "callctl_queue_wait_seconds": {"queue"},
     "callctl_agents": {"state"},
@@ -153,6 +154,18 @@ def test_a_callback_counts_and_has_not_waited_on_the_line() -> None:
     metrics = observed(*(evolve(record, arrival=arrival) for record in (WAITING, TALKING, ENDED)))
     assert value(metrics, "callctl_calls_total", queue="caller", outcome="handled", reason="BRIDGED") == 1
     assert value(metrics, "callctl_queue_wait_seconds_count", queue="caller") is None
+
+
+@pytest.mark.fault(20)
+def test_a_caller_who_is_called_back_counts_once() -> None:
+    asked = evolve(
+        ENDED, bridged_at=None, reason=Reason.EXIT_WITH_KEY, outcome=Outcome.OVERFLOWED, target="callback"
+    )
+    called = named(ENDED, "c2")
+    metrics = observed(WAITING, asked, evolve(called, arrival=evolve(called.arrival, callback=True)))
+    assert value(metrics, "callctl_calls_total", queue="caller", outcome="handled", reason="BRIDGED") == 1
+    labels = {"queue": "caller", "outcome": "overflowed", "reason": "EXIT_WITH_KEY"}
+    assert value(metrics, "callctl_calls_total", **labels) is None
 
 
 def test_queues_that_are_not_configured_share_one_label() -> None:

@@ -12,7 +12,6 @@ from callctl.call.entertainment import RINGING_TONE
 from callctl.call.flow import TABLE, CallFlow
 from callctl.call.stages import (
     BRIDGE_PROOF_SECONDS,
-    CALLBACK,
     FAREWELL_SECONDS,
     RETURN_SECONDS,
     TIMER_BRIDGE,
@@ -30,6 +29,7 @@ from callctl.call.variables import (
 )
 from callctl.call.visits import PLACE
 from callctl.model import (
+    CALLBACK_TARGET,
     Arrival,
     CallEvent,
     CallRecord,
@@ -856,7 +856,7 @@ def callback_whose_agent_answered() -> CallFlow:
 
 def test_a_caller_who_presses_the_callback_key_hangs_up_and_keeps_the_place() -> None:
     flow = waiting(WITH_CALLBACK, evolve(ARRIVAL, caller_number="4930123"))
-    variables = hand_back_variables(Reason.EXIT_WITH_KEY, T + 5, target=CALLBACK, exit_key="1")
+    variables = hand_back_variables(Reason.EXIT_WITH_KEY, T + 5, target=CALLBACK_TARGET, exit_key="1")
     assert orders(flow.handle(ev.KeyPressed("1"), T + 5)) == [
         ev.LeaveQueue(abandoned=False),
         ev.KeepForCallback(variables),
@@ -915,7 +915,25 @@ def test_a_caller_who_is_not_reached_is_tried_again_later_and_then_given_up() ->
     given_up = flow.handle(ev.CallerUnreached("offer-1002", "NO_ANSWER"), T + 430)
     assert ev.End() in given_up
     assert ev.ReportBridgeFailed("offer-1002", caller_gone=True) in given_up
-    assert flow.record.outcome is Outcome.ABANDONED
+    # Nobody has hung up: the promise has run out.
+    assert (flow.record.reason, flow.record.outcome) == (Reason.TIMEOUT, Outcome.OVERFLOWED)
+    assert (flow.record.hung_up_by, flow.record.hangup_cause) == (HungUpBy.CALLCTL, "NO_ANSWER")
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("cause", ["USER_BUSY", "CALL_REJECTED"])
+def test_a_phone_that_is_busy_or_declines_is_tried_again(cause: str) -> None:
+    flow = callback_whose_agent_answered()
+    # The switch tells of the leg and of the order, in any order; it is one attempt.
+    first = flow.handle(ev.CallerHungUp(cause, HungUpBy.CALLER), T + 5)
+    assert ev.Postpone(WITH_CALLBACK.callback_retry_interval) in first
+    assert orders(flow.handle(ev.CallerUnreached("offer-1001", cause), T + 5.1)) == []
+    assert (flow.record.state, flow.record.reason) == (CallState.WAITING, None)
+    flow.handle(ev.Offered(an_offer("1002")), T + 400)
+    flow.handle(ev.AgentAnswered("offer-1002", "leg-1002", won=True), T + 402)
+    flow.handle(ev.CallerReached("offer-1002", "new"), T + 405)
+    flow.handle(ev.Bridged("leg-1002"), T + 405)
+    assert flow.record.outcome is Outcome.HANDLED
 
 
 def test_a_bridge_that_lapsed_in_the_queue_before_may_yet_take_the_caller() -> None:

@@ -104,7 +104,7 @@ async def test_a_caller_who_was_just_being_called_back_when_callctl_was_killed_i
     freeswitch: FreeSwitch, tmp_path: Path
 ) -> None:
     phone = "ring1500talk1500"
-    dialstring = freeswitch.phone(phone)
+    dialstring = f"[callback_to={{number}}]{freeswitch.phone(phone)}"
     settings = f'[queue.caller]\ncallback-key = "2"\ncallback-dialstring = "{dialstring}"\n'
     async with open_centre(freeswitch, tmp_path, settings) as centre:
         await centre.start()

@@ -206,10 +206,19 @@ async def test_with_ring_all_the_first_to_answer_wins_and_the_others_stop(
         await centre.row(caller)
 
 
+def with_callback(phone: str, variables: str = "") -> str:
+    """Return the settings of a queue whose callers are called back on this phone, whatever their number."""
+    dialstring = f"{variables}[callback_to={{number}}]{phone}"
+    return (
+        f'callback-key = "2"\ncallback-dialstring = "{dialstring}"\n'
+        "callback-attempts = 2\ncallback-retry-interval = 1"
+    )
+
+
 async def test_who_asks_for_it_is_called_back_when_an_agent_is_there(
     freeswitch: FreeSwitch, tmp_path: Path
 ) -> None:
-    settings = f'callback-key = "2"\ncallback-dialstring = "{freeswitch.phone("ring300talk1500")}"'
+    settings = with_callback(freeswitch.phone("ring300talk1500"))
     async with centre_with(freeswitch, tmp_path, settings) as centre:
         caller = await centre.call()
         await centre.row(caller, "state = 'waiting'")
@@ -220,6 +229,57 @@ async def test_who_asks_for_it_is_called_back_when_an_agent_is_there(
         row = await centre.row(caller, f"callback = 1 AND {IS_OVER}")
         assert (row["reason"], row["agent"]) == ("BRIDGED", "1001")
         assert row.seconds("talk_seconds") > 1
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize(("phone", "cause"), [("busy", "USER_BUSY"), ("reject", "CALL_REJECTED")])
+async def test_a_phone_that_is_busy_or_declines_is_called_again(
+    freeswitch: FreeSwitch, tmp_path: Path, phone: str, cause: str
+) -> None:
+    # Of a phone with a presence ID, as those of the directory have, the switch tells every hangup.
+    settings = with_callback(freeswitch.phone(phone), "{presence_id=1002@live}")
+    async with centre_with(freeswitch, tmp_path, settings) as centre:
+        caller = await centre.call()
+        await centre.row(caller, "state = 'waiting'")
+        await trio.sleep(0.3)
+        await centre.press(caller, "2")
+        await centre.row(caller, "callback = 1")
+        centre.agent("1001", "answer")
+        row = await centre.row(caller, f"callback = 1 AND {IS_OVER}")
+        assert (row["offers"], row["reason"], row["hung_up_by"]) == (2, "TIMEOUT", "callctl")
+        assert row["hangup_cause"] == cause
+        asked = await centre.row(caller, "callback = 0")
+        assert (row["previous_visit"], asked["target"]) == (asked["id"], "callback")
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize(
+    ("variables", "shown"), [("", "+4930123456"), ("{origination_caller_id_number=+4930555}", "+4930555")]
+)
+async def test_a_callback_shows_the_number_that_was_dialled(
+    freeswitch: FreeSwitch, tmp_path: Path, variables: str, shown: str
+) -> None:
+    settings = with_callback(freeswitch.phone("ring1000talk500"), variables)
+    async with open_centre(freeswitch, tmp_path, f"[queue.caller]\n[queue.sales]\n{settings}\n") as centre:
+        await centre.start()
+        caller = await centre.call("+4930123456")
+        await centre.row(caller, "state = 'waiting'")
+        await trio.sleep(0.3)
+        await centre.press(caller, "2")
+        await centre.row(caller, "callback = 1")
+        await until(centre.has_no_channels)
+        centre.agent("1001", "answer", queue="sales")
+        numbers: set[str] = set()
+
+        async def rings() -> bool:
+            channels = await centre.console.channels()
+            numbers.update(each["cid_num"] for each in channels if each["dest"] == "ring1000talk500")
+            return bool(numbers)
+
+        await until(rings)
+        assert numbers == {shown}
+        assert (await centre.row(caller, f"callback = 1 AND {IS_OVER}"))["reason"] == "BRIDGED"
+        await centre.check_all_is_over()
 
 
 @pytest.mark.fault(22)

@@ -244,10 +244,63 @@ async def test_a_caller_who_asks_for_a_callback_is_called_when_an_agent_is_there
         await t.stage.server.reception.wait_empty()
         assert not t.stage.server.switches["fs1"].listened(), "not even the leg that was busy"
     asked, called = t.rows("calls")
+    assert (called["previous_visit"], asked["target"]) == (asked["id"], "callback")
     assert (asked["reason"], asked["outcome"]) == ("EXIT_WITH_KEY", "overflowed")
     assert (called["reason"], called["callback"], called["agent"]) == ("BRIDGED", 1, "1001")
     assert [row["result"] for row in t.rows("offers")] == ["failed", "answered"]
     assert called["hung_up_by"] in ("caller", "agent")
+
+
+@pytest.mark.fault(20)
+async def test_a_phone_that_is_never_reached_was_hung_up_by_nobody(theatre) -> None:
+    queue = QueueSettings(
+        name="caller",
+        callback_key="1",
+        callback_dialstring="trunk/{number}",
+        callback_retry_interval=0.1,
+        callback_attempts=2,
+    )
+    async with theatre(queue) as t:
+        t.stage.switch.add_endpoint("trunk/4930123", Endpoint.busy)
+        t.stage.switch.place_call(Caller(number="4930123", presses=((0.2, "1"),)))
+        await t.until(lambda: len(t.stage.switch.channels()) > 0)
+        await t.until(lambda: not t.stage.switch.channels())
+        t.hire("1001", Endpoint(answer_after=0.05))
+        with trio.fail_after(10):
+            await t.stage.server.reception.wait_empty()
+    _, called = t.rows("calls")
+    assert (called["reason"], called["hung_up_by"], called["hangup_cause"]) == (
+        "TIMEOUT",
+        "callctl",
+        "USER_BUSY",
+    )
+    assert (called["offers"], called["outcome"]) == (2, "overflowed")
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize(
+    ("dialstring", "shown"),
+    [("trunk/{number}", "4930999"), ("{origination_caller_id_number=4930555}trunk/{number}", "4930555")],
+)
+async def test_a_callback_shows_the_number_that_was_dialled(theatre, dialstring: str, shown: str) -> None:
+    queue = QueueSettings(name="caller", callback_key="1", callback_dialstring=dialstring)
+    numbers: list[str] = []
+    async with theatre(queue) as t:
+        t.stage.switch.add_endpoint("trunk/4930123", lambda: Endpoint(answer_after=0.3, talk_seconds=0.1))
+        variables = {"callctl_dialled_number": "+49 30 999", "queue": "caller"}
+        t.stage.switch.place_call(Caller(number="4930123", presses=((0.2, "1"),), variables=variables))
+        await t.until(lambda: len(t.stage.switch.channels()) > 0)
+        await t.until(lambda: not t.stage.switch.channels())
+        t.hire("1001", Endpoint(answer_after=0.05))
+
+        def rings() -> bool:
+            legs = [each for each in t.stage.switch.channels() if each.variable("cc_side") == "member"]
+            numbers[:] = [each.profile.caller_id_number for each in legs]
+            return bool(legs)
+
+        await t.until(rings)
+        await t.stage.server.reception.wait_empty()
+    assert numbers == [shown.replace("4930999", "+4930999")]
 
 
 @pytest.mark.fault(4)

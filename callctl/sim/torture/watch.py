@@ -12,10 +12,9 @@ import trio
 
 from callctl.acd.distributor import Distributor
 from callctl.acd.views import AgentView, MemberView
-from callctl.call.stages import CALLBACK
 from callctl.call.switch import CALLER_RING_SECONDS
 from callctl.clock import SteadyClock
-from callctl.model import AgentState, AgentStatus, prelude_seconds
+from callctl.model import CALLBACK_TARGET, AgentState, AgentStatus, prelude_seconds
 from callctl.server import Server
 from callctl.sim.channel import Channel
 from callctl.sim.switch import Switch
@@ -142,7 +141,7 @@ class Watch:
     def _note_promised_callback(self, story: Story) -> None:
         server = self._house.server
         is_kept = not self._disk.is_full if server is None else self._is_kept(server)
-        if story.channel.variable("callctl_target") == CALLBACK and is_kept:
+        if story.channel.variable("callctl_target") == CALLBACK_TARGET and is_kept:
             self.promised_callbacks.add(story.uuid)
 
     def _check_acceptance(self, leg: Leg | None, at: float) -> None:
