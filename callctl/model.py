@@ -423,6 +423,9 @@ class OfferRecord:
     cause: str = ""
 
 
+DOWN = "callctl was down"
+"""The reason of the spans in which no callctl ran: they count as nobody's time."""
+
 HEALED = "healed"
 """The timeline's word for a state that was found wrong, and put right."""
 

@@ -9,7 +9,7 @@ import click
 
 from callctl.api.client import path_of
 from callctl.api.shapes import Shape, call_shape, offer_shape, step_shape
-from callctl.cli.options import config_option, json_option, time_option
+from callctl.cli.options import Period, config_option, json_option, period_options
 from callctl.cli.output import day_and_time, print_json, print_rows, say
 from callctl.cli.story import tell
 from callctl.cli.target import need_server
@@ -44,8 +44,7 @@ def command() -> None:
     "--outcome", type=click.Choice([each.value for each in Outcome]), help="Only with this outcome."
 )
 @click.option("--reason", type=click.Choice([each.value for each in Reason]), help="Only with this reason.")
-@time_option("--from", "since", "Joined at this time or later: 2026-11-22, today.")
-@time_option("--to", "until", "Joined before this time.")
+@period_options("Joined at this time or later: 2026-11-22, today.", "Joined before this time.")
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1, MOST_CALLS), help="At most so many."
 )
@@ -60,8 +59,7 @@ def list_(
     dialled: str,
     outcome: str | None,
     reason: str | None,
-    since: float | None,
-    until: float | None,
+    period: Period,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -78,8 +76,8 @@ def list_(
         dialled_number=dialled,
         outcome=Outcome(outcome) if outcome else None,
         reason=Reason(reason) if reason else None,
-        since=since,
-        until=until,
+        since=period.since,
+        until=period.until,
         live=is_live or None,
     )
     with closing(open_history(config.server.database)) as connection:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime, time, timedelta
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
+from attrs import frozen
 
 from callctl.acd.check import check_queues
 from callctl.api.client import ControlClient
@@ -24,22 +25,76 @@ TextCheck = Callable[[click.Context, click.Parameter, str | None], str | None]
 """Returns a text that was given, or raises click.BadParameter."""
 
 
-def time_option(flag: str, name: str, help: str) -> Callable[[Function], Function]:
-    """Give a command an option for a moment, as seconds since the epoch; None if it is not given."""
-    return click.option(flag, name, metavar="TIME", type=moment, help=help)
+@frozen
+class Moment:
+    """A moment as a person gave it: a time, with or without its zone, or a day as people call it.
+
+    `today` and `yesterday` are days of this machine's time zone, as the person who says so lives there. A
+    time without a zone is UTC, like those in the database, unless the command is told to use local time.
+    """
+
+    at: datetime
+    is_local_day: bool = False
+
+    def epoch(self, *, local_time: bool = False) -> float:
+        """Return the moment in seconds since the epoch."""
+        if self.at.tzinfo is not None or local_time:
+            return self.at.timestamp()
+        return self.at.replace(tzinfo=UTC).timestamp()
 
 
-def moment(text: str) -> float:
-    """Return the moment that `text` names, in seconds since the epoch; without a time zone it is UTC."""
-    now = datetime.now(UTC)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    words = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}
+@frozen
+class Period:
+    """From when to when, in seconds since the epoch, and whether its days are local ones."""
+
+    since: float | None
+    until: float | None
+    local_time: bool
+
+
+def period_options(from_help: str, to_help: str) -> Callable[[Function], Function]:
+    """Give a command `--from`, `--to` and `--local-time`, as its argument `period`."""
+
+    def decorate(function: Function) -> Function:
+        @wraps(function)
+        def command(since: Moment | None, until: Moment | None, local_time: bool, **arguments: Any) -> object:
+            local_time = local_time or any(each and each.is_local_day for each in (since, until))
+            begin = None if since is None else since.epoch(local_time=local_time)
+            end = None if until is None else until.epoch(local_time=local_time)
+            return function(period=Period(begin, end, local_time), **arguments)
+
+        options = (
+            click.option("--from", "since", metavar="TIME", type=moment, help=from_help),
+            click.option("--to", "until", metavar="TIME", type=moment, help=to_help),
+            click.option(
+                "--local-time",
+                is_flag=True,
+                help="Days, hours and times without a zone are this machine's, not UTC; so with today and "
+                "yesterday.",
+            ),
+        )
+        for option in reversed(options):
+            command = option(command)
+        return cast(Function, command)
+
+    return decorate
+
+
+def moment(text: str) -> Moment:
+    """Return the moment that `text` names; raises BadParameter."""
+    now = datetime.now().astimezone()
+    if text.lower() == "now":
+        return Moment(now)
+    days = {"today": 0, "yesterday": 1}
+    if (ago := days.get(text.lower())) is not None:
+        # Without a zone, so that midnight is found anew on a day when the clocks change.
+        day = datetime.combine(now.date() - timedelta(days=ago), time())
+        return Moment(day.astimezone(), is_local_day=True)
     try:
-        at = words.get(text.lower()) or datetime.fromisoformat(text)
+        return Moment(datetime.fromisoformat(text))
     except ValueError:
         examples = "2026-11-22, 2026-11-22T15:30Z, today or yesterday"
         raise click.BadParameter(f"{text!r} is no time; write {examples}") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def config_option(function: Function) -> Function:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -36,7 +37,7 @@ def command() -> None:
 @json_option
 @config_option
 def list_(config: Config, as_json: bool) -> None:
-    """List the queues: who waits, which agents are there, and the service level today (UTC).
+    """List the queues: who waits, which agents are there, and the service level today (local time).
 
     \b
     Example:
@@ -78,9 +79,10 @@ _NO_CALLS: Shape = {"service_level_today": None, "offered_today": 0, "answered_t
 
 
 def _today(config: Config) -> Mapping[str, Shape]:
-    """Return each queue's figures since midnight, UTC, by the thresholds of its configuration."""
+    """Return each queue's figures since midnight, local time, by the thresholds of its configuration."""
     with closing(open_history(config.server.database)) as connection:
-        figures = report_calls(connection, Selection(since=moment("today")), by=By.QUEUE)
+        today = Selection(since=moment("today").epoch())
+        figures = report_calls(connection, today, now=time.time(), by=By.QUEUE)
     return {
         each.group: {
             "service_level_today": each.service_level,

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import click
 
-from callctl.cli.options import config_option, json_option, time_option
+from callctl.cli.options import Period, config_option, json_option, period_options
 from callctl.cli.output import print_json, print_rows, text_of
 from callctl.config import Config
 from callctl.records.printable import csv_cell
@@ -18,7 +18,9 @@ from callctl.store.metrics import (
     ABANDONMENT_WORDS,
     AHT_WORDS,
     ASA_WORDS,
+    NOT_COUNTED_WORDS,
     OCCUPANCY_WORDS,
+    PERCENTILE_WORDS,
     UTILISATION_WORDS,
     AgentFigures,
     CallFigures,
@@ -36,8 +38,7 @@ Row = Mapping[str, object]
 @click.option("--queue", default="", help="Only this queue.")
 @click.option("--agent", default="", help="Only calls that this agent answered.")
 @click.option("--account", default="", help="Only this account.")
-@time_option("--from", "since", "From this time on: 2026-11-22, 2026-11-22T15:00Z, today.")
-@time_option("--to", "until", "Before this time.")
+@period_options("From this time on: 2026-11-22, 2026-11-22T15:00Z, today.", "Before this time.")
 @click.option(
     "--by",
     default="nothing",
@@ -58,7 +59,6 @@ Row = Mapping[str, object]
     type=click.FloatRange(0),
     help="T of the service level, in seconds  [default: each queue's]",
 )
-@click.option("--local-time", is_flag=True, help="Days and hours of this machine's time zone, not UTC.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @json_option
 @config_option
@@ -67,12 +67,10 @@ def command(
     queue: str,
     agent: str,
     account: str,
-    since: float | None,
-    until: float | None,
+    period: Period,
     by: str,
     formula: str,
     threshold: float | None,
-    local_time: bool,
     as_csv: bool,
     as_json: bool,
 ) -> None:
@@ -82,18 +80,22 @@ def command(
     Example:
       callctl report --from today --by queue --service-level ignore-abandons --threshold 30
     """
-    selection = Selection(since=since, until=until, queue=queue, agent=agent, account_id=account)
+    now = time.time()
+    selection = Selection(
+        since=period.since, until=period.until, queue=queue, agent=agent, account_id=account
+    )
     with closing(open_history(config.server.database)) as connection:
         if by == BY_AGENT:
-            rows = [agent_row(figures) for figures in report_agents(connection, selection, now=time.time())]
+            rows = [agent_row(figures) for figures in report_agents(connection, selection, now=now)]
         else:
             figures_of_calls = report_calls(
                 connection,
                 selection,
+                now=now,
                 by=By(by),
                 formula=Formula(formula),
                 t_seconds=threshold,
-                local_time=local_time,
+                local_time=period.local_time,
             )
             rows = [call_row(figures) for figures in figures_of_calls]
     _print(rows, as_csv=as_csv, as_json=as_json)
@@ -121,7 +123,9 @@ def call_row(figures: CallFigures) -> Row:
         "aht_seconds": figures.aht_seconds,
         "abandonment_rate": figures.abandonment_rate,
         "short_abandons": figures.short_abandons,
+        "closed": figures.closed,
         **{f"wait_p{percent}": wait for percent, wait in figures.wait_percentile_seconds.items()},
+        "wait_percentiles_of": "answered",
         "longest_wait_seconds": figures.longest_wait_seconds,
     }
 
@@ -164,8 +168,8 @@ def _for_people(row: Row) -> Row:
     """Return a row with short names and percentages; the formula stands below the table."""
     shown: dict[str, object] = {}
     for name, value in row.items():
-        if name == "formula":
-            continue
+        if name in ("formula", "wait_percentiles_of"):
+            continue  # Said below the table.
         is_ratio = name in RATIOS and isinstance(value, float)
         shown[name.removesuffix("_seconds")] = f"{value:.1%}" if is_ratio else text_of(value)
     return shown
@@ -181,6 +185,8 @@ def _legend(is_by_agent: bool, formula: Formula) -> list[str]:
             "asa": ASA_WORDS,
             "aht": AHT_WORDS,
             "abandonment_rate": ABANDONMENT_WORDS,
+            "wait_p50 … p99": PERCENTILE_WORDS,
+            "Not counted": NOT_COUNTED_WORDS,
         }
     )
     return ["", *(f"{name} = {words}" for name, words in formulas.items()), "Durations are in seconds."]

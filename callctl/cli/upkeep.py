@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from callctl.cli.options import config_option, time_option
+from callctl.cli.options import Period, config_option, period_options
 from callctl.cli.output import progress_bar
 from callctl.config import Config
 from callctl.store import backup as store_backup
@@ -101,19 +101,16 @@ def prune(config: Config, days: float) -> None:
 )
 @click.option("--queue", default="", help="Only this queue.")
 @click.option("--agent", default="", help="Only calls that this agent answered.")
-@time_option("--from", "since", "From this time on: 2026-11-22, today.")
-@time_option("--to", "until", "Before this time.")
+@period_options("From this time on: 2026-11-22, today.", "Before this time.")
 @config_option
-def export(
-    config: Config, form: str, queue: str, agent: str, since: float | None, until: float | None
-) -> None:
+def export(config: Config, form: str, queue: str, agent: str, period: Period) -> None:
     """Export calls as CSV, JSON or Asterisk's queue_log, to stdout.
 
     \b
     Example:
       callctl export --format queue-log --from 2026-11-01 > queue_log
     """
-    selection = Selection(since=since, until=until, queue=queue, agent=agent)
+    selection = Selection(since=period.since, until=period.until, queue=queue, agent=agent)
     exports = {"csv": export_csv, "json": export_json, "queue-log": export_queue_log}
     with closing(open_history(config.server.database)) as connection:
         lines: Iterator[str] = exports[form](connection, selection)

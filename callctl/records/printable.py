@@ -55,7 +55,8 @@ def csv_cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = printable(value)
-    if text.startswith(tuple(_FORMULA_BEGINNINGS)) and not _TELEPHONE_NUMBER.fullmatch(text):
+    # Some programs leave blanks at the beginning out, and what a tab became is one.
+    if text.lstrip().startswith(tuple(_FORMULA_BEGINNINGS)) and not _TELEPHONE_NUMBER.fullmatch(text):
         return f"'{text}"
     return text
 

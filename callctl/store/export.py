@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from callctl.errors import StoreError
+from callctl.records.printable import csv_cell, printable_json
 from callctl.store.reports import Selection
 from callctl.store.rows import Value
 
@@ -19,12 +20,13 @@ JSON_COLUMNS = ("skills", "variables", "came_through")
 def export_csv(connection: sqlite3.Connection, selection: Selection) -> Iterator[str]:
     """Yield the selected calls as lines of CSV (RFC 4180), oldest first: every column of `calls`, by name.
 
-    Raises what `Selection.check` raises, and StoreError.
+    What callers and agents chose is made safe for people and spreadsheets (`csv_cell`). Raises what
+    `Selection.check` raises, and StoreError.
     """
     columns, rows = _calls(connection, selection)
     yield _csv_line(columns)
     for row in rows:
-        yield _csv_line(row)
+        yield _csv_line(map(csv_cell, row))
 
 
 def export_json(connection: sqlite3.Connection, selection: Selection) -> Iterator[str]:
@@ -35,7 +37,7 @@ def export_json(connection: sqlite3.Connection, selection: Selection) -> Iterato
     columns, rows = _calls(connection, selection)
     opening = "["
     for row in rows:
-        yield opening + "\n" + _json_object(dict(zip(columns, row, strict=True)))
+        yield opening + "\n" + printable_json(_json_object(dict(zip(columns, row, strict=True))))
         opening = ","
     yield "\n]\n" if opening == "," else "[]\n"
 
@@ -65,7 +67,7 @@ def _rows(cursor: sqlite3.Cursor) -> Iterator[tuple[Value, ...]]:
         raise StoreError(f"the database cannot be read: {error}") from error
 
 
-def _csv_line(values: Iterable[Value]) -> str:
+def _csv_line(values: Iterable[object]) -> str:
     line = io.StringIO(newline="")
     csv.writer(line).writerow(values)
     return line.getvalue()

@@ -8,7 +8,6 @@ replaces an earlier one that still waits, so an outage costs memory for rows and
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable
 from functools import partial
 from itertools import islice
@@ -25,6 +24,7 @@ from callctl.model import AgentRemoved, CallRecord, CallState, Fact, TierRemoved
 from callctl.refusals import Refusal, Refusals
 from callctl.store.connections import BUSY_SECONDS, ServerLock
 from callctl.store.rows import coalescing_key
+from callctl.store.views import ALIVE_SECONDS
 from callctl.store.writer import Kept, Writer
 
 log = structlog.get_logger(__name__)
@@ -99,6 +99,7 @@ class Journal:
         self._is_stuck = False
         self._retry_seconds = 0.0
         self._retry_at = 0.0
+        self._kept_at = clock.now()
         self._spilled_rows = self._rejected_rows = self._lost_rows = self._commits = 0
         self._last_commit_seconds = 0.0
         self._work = trio.Event()
@@ -167,6 +168,7 @@ class Journal:
             self._spilled_rows = await self._call(self._open)
             try:
                 await self._write_what_was_left()
+                await self._call(partial(self._writer.settle_downtime, self._clock.now()))
                 task_status.started()
                 while True:
                     await self._wait_for_work()
@@ -197,6 +199,8 @@ class Journal:
     async def _keep_the_rest(self) -> None:
         """Write what waits, or spill it after the first failure, or give up after the second."""
         try_database = True
+        if not self._pending and self._error is None:
+            await self._keep_batch(try_database=True)  # That we were alive until now.
         while self._pending and (try_database or not self._is_stuck):
             await self._keep_batch(try_database=try_database)
             try_database = self._error is None
@@ -214,8 +218,9 @@ class Journal:
             # The rest of the spill, portion by portion, so that others get at the database in between.
             await trio.lowlevel.checkpoint()
             return
-        retry = math.inf if self._error is None else self._clock.deadline(self._retry_at)
-        with trio.move_on_at(retry):
+        # Without an error it is time to write that we are alive, even if nothing else is to be written.
+        due_at = self._retry_at if self._error is not None else self._kept_at + ALIVE_SECONDS
+        with trio.move_on_at(self._clock.deadline(due_at)):
             if self._is_stuck:
                 await self._hurry.wait()
             await self._work.wait()
@@ -235,9 +240,11 @@ class Journal:
         if len(self._pending) >= BATCH_ROWS:
             self._enough.set()
         self._attempts += 1
+        self._kept_at = self._clock.now()
         facts = [fact for _, fact in batch.values()]
         with trio.CancelScope(shield=True):
-            kept = await self._call(partial(self._writer.keep, facts, try_database=try_database))
+            keep = partial(self._writer.keep, facts, try_database=try_database, now=self._kept_at)
+            kept = await self._call(keep)
         if not kept.is_safe:
             newer = self._pending
             self._pending = {

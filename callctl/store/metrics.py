@@ -33,12 +33,16 @@ _WORDS: Mapping[Formula, str] = {
     Formula.ANSWERED_ONLY: "answered in T / answered",
 }
 
+NOT_COUNTED_WORDS = (
+    "short abandons and calls outside opening hours (CLOSED) count in no rate, and a caller who still waits "
+    "within T not in the service level"
+)
 ASA_WORDS = "mean of (bridged - joined) over answered calls"
-AHT_WORDS = "(talk + hold + wrap-up) / answered"
-ABANDONMENT_WORDS = "abandoned / offered, both without short abandons"
+AHT_WORDS = "(talk + hold + wrap-up) / answered calls that have ended"
+ABANDONMENT_WORDS = "abandoned / offered"
 OCCUPANCY_WORDS = "(talk + hold + wrap-up) / (the same + available)"
 UTILISATION_WORDS = "(talk + hold + wrap-up) / logged in, breaks included"
-PERCENTILE_WORDS = "the wait that so many percent of the answered calls did not exceed"
+PERCENTILE_WORDS = "the wait that so many percent of the answered calls did not exceed; others do not count"
 
 
 def ratio(part: float, whole: float) -> float | None:
@@ -71,8 +75,11 @@ class CallFigures:
     """The calls of one period or queue, named by `group`; durations in seconds.
 
     offered = handled + abandoned + overflowed + refused + failed + unfinished. `answered` are those whose
-    two sides were bridged. `t_seconds` is the threshold T of the service level, and
-    `short_abandon_seconds` what an abandon must last to count; None where the queues in it differ.
+    two sides were bridged, `completed` those of them whose talk and wrap-up are over, of which
+    `handling_seconds` is. `t_seconds` is the threshold T of the service level, and `short_abandon_seconds`
+    what an abandon must last to count; None where the queues in it differ. Abandons that were shorter
+    (`short_abandons`) and calls outside opening hours (`closed`) count in no rate, and `waiting_in_t`, who
+    still wait and may be answered in time, not in the service level. The percentiles are of answered calls.
     """
 
     group: str
@@ -90,6 +97,9 @@ class CallFigures:
     abandoned_in_t: int
     short_abandon_seconds: float | None
     short_abandons: int
+    closed: int
+    waiting_in_t: int
+    completed: int
     asa_seconds: float | None
     handling_seconds: float
     longest_wait_seconds: float | None
@@ -100,7 +110,7 @@ class CallFigures:
         """The service level by `formula`."""
         return service_level(
             self.formula,
-            offered=self.offered,
+            offered=self._counted - self.waiting_in_t,
             answered=self.answered,
             answered_in_t=self.answered_in_t,
             abandoned_in_t=self.abandoned_in_t,
@@ -108,28 +118,35 @@ class CallFigures:
 
     @property
     def aht_seconds(self) -> float | None:
-        """The average handling time: talk, hold and wrap-up of an answered call."""
-        return ratio(self.handling_seconds, self.answered)
+        """The average handling time: talk, hold and wrap-up of an answered call that has ended."""
+        return ratio(self.handling_seconds, self.completed)
 
     @property
     def abandonment_rate(self) -> float | None:
-        """The part that gave up waiting; short abandons count neither as abandoned nor as offered."""
-        return ratio(self.abandoned - self.short_abandons, self.offered - self.short_abandons)
+        """The part that gave up waiting."""
+        return ratio(self.abandoned - self.short_abandons, self._counted)
+
+    @property
+    def _counted(self) -> int:
+        return self.offered - self.short_abandons - self.closed
 
 
 @frozen(kw_only=True)
 class AgentFigures:
     """One agent's work in a period; durations in seconds.
 
-    `answered`, `talk_seconds`, `hold_seconds` and `wrap_up_seconds` are of the calls that entered in it;
-    `offered` and `missed` of the offers made in it. The spans are cut at its ends: `busy_seconds` is talk,
-    hold and wrap-up in it, `available_seconds` ready for a call or being offered one.
+    `answered`, `talk_seconds`, `hold_seconds` and `wrap_up_seconds` are of the calls that entered in it,
+    `handling_seconds` of those that are `completed`: talk and wrap-up are over. `offered` and `missed` are of
+    the offers made in it. The spans are cut at its ends: `busy_seconds` is talk, hold and wrap-up in it,
+    `available_seconds` ready for a call or being offered one. Time while no callctl ran counts as neither.
     """
 
     agent: str
     offered: int
     missed: int
     answered: int
+    completed: int
+    handling_seconds: float
     talk_seconds: float
     hold_seconds: float
     wrap_up_seconds: float
@@ -140,8 +157,8 @@ class AgentFigures:
 
     @property
     def aht_seconds(self) -> float | None:
-        """The average handling time: talk, hold and wrap-up of an answered call."""
-        return ratio(self.talk_seconds + self.hold_seconds + self.wrap_up_seconds, self.answered)
+        """The average handling time: talk, hold and wrap-up of an answered call that has ended."""
+        return ratio(self.handling_seconds, self.completed)
 
     @property
     def occupancy(self) -> float | None:

@@ -127,3 +127,26 @@ CREATE TABLE agent_spans (
   PRIMARY KEY (agent, started_at)
 ) STRICT, WITHOUT ROWID
 """
+
+INDEXES = (
+    "CREATE INDEX calls_by_time ON calls (joined_at)",
+    "CREATE INDEX calls_by_queue ON calls (queue, joined_at)",
+    "CREATE INDEX calls_by_uuid ON calls (uuid)",
+    "CREATE INDEX calls_by_caller ON calls (caller_number, joined_at)",
+    "CREATE INDEX calls_reached ON calls (caller_number, bridged_at) WHERE bridged_at IS NOT NULL",
+    "CREATE INDEX leads_reached ON calls (lead_number, bridged_at) "
+    "WHERE lead_number <> '' AND bridged_at IS NOT NULL",
+    "CREATE INDEX calls_by_agent ON calls (agent, joined_at) WHERE agent <> ''",
+    "CREATE INDEX calls_by_account ON calls (account_id, joined_at) WHERE account_id <> ''",
+    "CREATE INDEX calls_abandoned ON calls (caller_number, ended_at) WHERE outcome = 'abandoned'",
+    "CREATE INDEX calls_open ON calls (joined_at) WHERE ended_at IS NULL",
+    "CREATE INDEX offers_by_call ON offers (call_id)",
+    "CREATE INDEX offers_by_time ON offers (offered_at, agent, result)",
+    "CREATE INDEX offers_open ON offers (id) WHERE ended_at IS NULL",
+    "CREATE INDEX spans_by_time ON agent_spans (started_at)",
+    "CREATE INDEX spans_open ON agent_spans (agent) WHERE ended_at IS NULL",
+    "CREATE INDEX spans_over_midnight ON agent_spans (started_at) "
+    "WHERE substr(started_at, 1, 10) <> substr(coalesce(ended_at, ''), 1, 10)",
+    "CREATE INDEX wrap_ups_by_call ON agent_spans (call_id) WHERE state = 'Wrap-up'",
+    "CREATE INDEX decisions_by_call ON decisions (call_id)",
+)

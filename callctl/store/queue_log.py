@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from callctl.errors import StoreError
+from callctl.records.printable import printable
 from callctl.store.loading import epoch
 from callctl.store.reports import Selection
 from callctl.store.rows import Value
@@ -38,8 +39,8 @@ def export_queue_log(connection: sqlite3.Connection, selection: Selection) -> It
 
 
 def _field(value: Value) -> str:
-    # Neither a separator nor a new line may come from a caller's name or an agent's reason.
-    return str(value).replace("|", " ").replace("\n", " ").replace("\r", " ")
+    # Neither a separator nor a new line, nor what steers a terminal, may come from a caller or a reason.
+    return printable(str(value)).replace("|", " ")
 
 
 def _sql(selection: Selection) -> str:

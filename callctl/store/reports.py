@@ -15,12 +15,18 @@ from attrs import frozen
 
 from callctl.clock import iso_utc
 from callctl.errors import ReportError, UnknownAgent, UnknownQueue
+from callctl.model import DOWN
 from callctl.store.loading import select
 from callctl.store.metrics import AgentFigures, CallFigures, Formula, percentile
 from callctl.store.rows import Value
 from callctl.store.views import (
     DEFAULT_SERVICE_LEVEL_SECONDS,
     DEFAULT_SHORT_ABANDON_SECONDS,
+    IS_CLOSED,
+    IS_COMPLETED,
+    IS_SHORT_ABANDON,
+    is_within_t,
+    open_span_end,
 )
 
 PERCENTILES = (50, 80, 95, 99)
@@ -109,6 +115,7 @@ def report_calls(
     connection: sqlite3.Connection,
     selection: Selection,
     *,
+    now: float,
     by: By = By.NOTHING,
     formula: Formula = Formula.ABANDONS_AGAINST,
     t_seconds: float | None = None,
@@ -117,11 +124,12 @@ def report_calls(
 ) -> list[CallFigures]:
     """Return the figures of the selected calls, one for each group that has calls, in order.
 
-    A threshold that is None is each queue's own. Days and hours are UTC, or with `local_time` those of
-    this machine's time zone. Raises what `Selection.check` raises, and StoreError.
+    `now` (epoch seconds) says who still waits within T, and may be answered in time. A threshold that is
+    None is each queue's own. Days and hours are UTC, or with `local_time` those of this machine's time zone.
+    Raises what `Selection.check` raises, and StoreError.
     """
     selection.check(connection)
-    parameters = selection.parameters | {"t": t_seconds, "short": short_abandon_seconds}
+    parameters = selection.parameters | {"t": t_seconds, "short": short_abandon_seconds, "now": iso_utc(now)}
     rows = select(connection, _calls_sql(selection, by, local_time=local_time), parameters)
     return [_call_figures(row, formula) for row in rows]
 
@@ -129,11 +137,13 @@ def report_calls(
 def report_agents(connection: sqlite3.Connection, selection: Selection, *, now: float) -> list[AgentFigures]:
     """Return the figures of each agent who was there in the selected time, by name.
 
-    `now` (epoch seconds) is where stretches end that have not ended yet. A queue or an account restricts
-    calls and offers, not the agents' time. Raises what `Selection.check` raises, and StoreError.
+    `now` (epoch seconds) is where stretches end that have not ended yet, unless the server died before. A
+    queue or an account restricts calls and offers, not the agents' time. Raises what `Selection.check`
+    raises, and StoreError.
     """
     selection.check(connection)
-    parameters = selection.parameters | {"now": iso_utc(now)}
+    [[seen_until]] = select(connection, f"SELECT {open_span_end(':now')}", {"now": iso_utc(now)})
+    parameters = selection.parameters | {"now": seen_until}
     return [AgentFigures(**dict(row)) for row in select(connection, _agents_sql(selection), parameters)]
 
 
@@ -165,23 +175,28 @@ SELECT "group",
   count(*) FILTER (WHERE outcome = 'failed') AS failed,
   count(*) FILTER (WHERE outcome IS NULL) AS unfinished,
   count(*) FILTER (WHERE is_answered AND wait_seconds <= t) AS answered_in_t,
-  count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds <= t) AS abandoned_in_t,
-  count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds < short) AS short_abandons,
+  count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds <= t AND NOT is_short) AS abandoned_in_t,
+  count(*) FILTER (WHERE is_short) AS short_abandons,
+  count(*) FILTER (WHERE {IS_CLOSED}) AS closed,
+  count(*) FILTER (WHERE {is_within_t(":now")}) AS waiting_in_t,
+  count(*) FILTER (WHERE is_completed) AS completed,
   CASE WHEN min(t) = max(t) THEN t END AS t_seconds,
   CASE WHEN min(short) = max(short) THEN short END AS short_abandon_seconds,
   avg(wait_seconds) FILTER (WHERE is_answered) AS asa_seconds,
-  total(handling_seconds) AS handling_seconds,
+  total(talk_seconds + hold_seconds + wrap_up_seconds) FILTER (WHERE is_completed) AS handling_seconds,
   max(wait_seconds) AS longest_wait_seconds,
   json_group_array(CAST(round(1000 * wait_seconds) AS INTEGER)) FILTER (WHERE is_answered) AS waits
 FROM (
-  SELECT {_group(by, local_time=local_time)} AS "group",
-    outcome, wait_seconds, bridged_at IS NOT NULL AS is_answered,
-    coalesce(:t, service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS t,
-    coalesce(:short, short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS short,
-    CASE WHEN bridged_at IS NOT NULL THEN coalesce(talk_seconds, 0) + hold_seconds + wrap_up_seconds
-      END AS handling_seconds
-  FROM calls LEFT JOIN queue_targets USING (queue)
-  WHERE {selection.conditions("joined_at")}
+  SELECT *, {IS_SHORT_ABANDON} AS is_short
+  FROM (
+    SELECT {_group(by, local_time=local_time)} AS "group",
+      outcome, reason, joined_at, bridged_at, wait_seconds, talk_seconds, hold_seconds, wrap_up_seconds,
+      bridged_at IS NOT NULL AS is_answered, {IS_COMPLETED} AS is_completed,
+      coalesce(:t, service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS t,
+      coalesce(:short, short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS short
+    FROM calls LEFT JOIN queue_targets USING (queue)
+    WHERE {selection.conditions("joined_at")}
+  )
 )
 GROUP BY "group" ORDER BY "group"
 """
@@ -223,7 +238,7 @@ def _agents_sql(selection: Selection) -> str:
     # Read in the order of the table, so that nothing needs to be sorted.
     whole = (
         "agent_spans WHERE agent IN (SELECT agent FROM names) AND started_at >= :since"
-        " AND started_at < :until AND ended_at <= min(:until, :now)"
+        f" AND started_at < :until AND ended_at <= min(:until, :now) AND reason <> '{DOWN}'"
     )
     return f"""
 WITH RECURSIVE
@@ -239,7 +254,7 @@ cut (agent, status, state, seconds) AS (  -- of each agent the stretches that re
   WHERE started_at IN (
       (SELECT max(started_at) FROM agent_spans WHERE agent = names.agent AND started_at < :since),
       (SELECT max(started_at) FROM agent_spans WHERE agent = names.agent AND started_at < :until))
-    AND (started_at < :since OR ended_at IS NULL OR ended_at > min(:until, :now))
+    AND reason <> '{DOWN}' AND (started_at < :since OR ended_at IS NULL OR ended_at > min(:until, :now))
 ),
 times AS (
   SELECT agent, total(logged_in) AS logged_in, total(available) AS available, total(busy) AS busy,
@@ -248,7 +263,8 @@ times AS (
 ),
 talks AS (
   SELECT agent, count(*) AS answered, total(talk_seconds) AS talk, total(hold_seconds) AS hold,
-    total(wrap_up_seconds) AS wrap_up
+    total(wrap_up_seconds) AS wrap_up, count(*) FILTER (WHERE {IS_COMPLETED}) AS completed,
+    total(talk_seconds + hold_seconds + wrap_up_seconds) FILTER (WHERE {IS_COMPLETED}) AS handling
   FROM calls WHERE bridged_at IS NOT NULL AND {selection.conditions("joined_at")}
   GROUP BY agent
 ),
@@ -262,6 +278,8 @@ SELECT agent,
   coalesce(offered, 0) AS offered,
   coalesce(missed, 0) AS missed,
   coalesce(answered, 0) AS answered,
+  coalesce(completed, 0) AS completed,
+  coalesce(handling, 0) AS handling_seconds,
   coalesce(talk, 0) AS talk_seconds,
   coalesce(hold, 0) AS hold_seconds,
   coalesce(wrap_up, 0) AS wrap_up_seconds,

@@ -16,6 +16,7 @@ from attrs import evolve
 from callctl.clock import iso_utc
 from callctl.errors import AgentExists, UnknownAgent, UnknownTier
 from callctl.model import (
+    DOWN,
     AgentRecord,
     AgentRemoved,
     AgentSettings,
@@ -151,13 +152,14 @@ def _get_tier(connection: sqlite3.Connection, queue: str, agent: str) -> None:
 
 
 def _span(record: AgentRecord, now: float) -> AgentSpan:
+    # Whatever the status, nobody is available while no server runs.
     return AgentSpan(
         agent=record.settings.name,
         started_at=now,
         ended_at=None,
         status=record.status,
-        state=record.state,
-        reason=record.reason,
+        state=AgentState.IDLE,
+        reason=DOWN if record.state is AgentState.WAITING else record.reason,
     )
 
 

@@ -37,6 +37,7 @@ from callctl.model import (
     Tier,
     TierRemoved,
 )
+from callctl.records.caller_identity import person_of
 
 Value = str | int | float | None
 Row = Mapping[str, Value]
@@ -145,9 +146,30 @@ def as_of_now(entry: Entry) -> Entry:
     """Return a row that an older callctl left in the spill, with what this one would have put into it."""
     if entry.table != "calls" or entry.action is not Action.PUT or "account" in entry.row:
         return entry
-    account = entry.row.get("account_id") or DEFAULT_ACCOUNT
-    return Entry(entry.action, entry.table, {**entry.row, "account": account})
+    added: Row = {
+        "account": entry.row.get("account_id") or DEFAULT_ACCOUNT,
+        "person": person_of(str(entry.row.get("caller_number", ""))),
+    }
+    return Entry(entry.action, entry.table, {**entry.row, **added})
 
+
+SETTLE_DOWNTIME = (
+    """
+INSERT INTO agent_spans (agent, started_at, ended_at, status, state, reason, call_id)
+SELECT agent, max(started_at, :died_at), NULL, status, 'Idle', :reason, '' FROM agent_spans
+WHERE ended_at IS NULL AND status <> 'Logged Out' AND state <> 'In a queue call'
+ON CONFLICT (agent, started_at) DO UPDATE
+  SET state = excluded.state, reason = excluded.reason, call_id = excluded.call_id
+""",
+    """
+UPDATE agent_spans SET ended_at = :died_at
+WHERE ended_at IS NULL AND status <> 'Logged Out' AND state <> 'In a queue call' AND started_at < :died_at
+""",
+)
+"""While no callctl ran, nobody was available, at work or on a break as far as it is concerned.
+
+A talk goes on without it, and nobody who is logged out comes to any time.
+"""
 
 CLOSE_EARLIER_SPANS = """
 UPDATE agent_spans
@@ -200,6 +222,7 @@ def _call(fact: CallRecord) -> dict[str, Value]:
         "queue": arrival.queue,
         "dialled_number": arrival.dialled_number,
         "caller_number": arrival.caller_number,
+        "person": person_of(arrival.caller_number),
         "caller_name": arrival.caller_name,
         "lead_number": arrival.lead_number,
         "base_score": arrival.base_score,

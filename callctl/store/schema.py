@@ -17,6 +17,7 @@ from sqlite_utils.migrations import Migrations
 
 from callctl.errors import StoreError
 from callctl.model import DEFAULT_ACCOUNT
+from callctl.records.caller_identity import person_of
 from callctl.store import old_tables
 from callctl.store.connections import beside, connect, open_reader, store_error
 from callctl.store.tables import (
@@ -58,7 +59,7 @@ def steps(progress: Progress = no_progress) -> Migrations:
         rebuilt = (old_tables.CALLS, old_tables.OFFERS, old_tables.AGENTS, old_tables.AGENT_SPANS)
         for statement in (*rebuilt, CALL_EVENTS, TIERS, DECISIONS, QUEUE_TARGETS, META):
             database.execute(statement.strip())
-        for statement in (*INDEXES, *TRIGGERS):
+        for statement in (*old_tables.INDEXES, *TRIGGERS):
             database.execute(statement)
         database.execute(
             "INSERT INTO meta (key, value) VALUES ('created_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
@@ -76,6 +77,7 @@ def steps(progress: Progress = no_progress) -> Migrations:
         for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall():
             if name in VIEWS:
                 database.execute(f"DROP VIEW {name}")
+        database.conn.create_function("person_of", 1, person_of, deterministic=True)
         # Otherwise views that people have added would be led to the old tables by the renaming.
         database.execute("PRAGMA legacy_alter_table = 1")
         try:
@@ -94,25 +96,28 @@ def _version(connection: sqlite3.Connection, number: int) -> None:
     connection.execute(f"PRAGMA user_version = {number}")
 
 
-_NEW_VALUES = {"account": f"coalesce(nullif(account_id, ''), '{DEFAULT_ACCOUNT}')"}
-"""What the rows of an old table get in a new column, where that is not the column's default.
-
-Tokens of an account saw the calls that the dialplan had sent with its `account_id`, and go on seeing them.
-"""
+_NEW_VALUES = {
+    # Tokens of an account saw the calls that the dialplan had sent with its `account_id`, and still do.
+    "account": f"coalesce(nullif(account_id, ''), '{DEFAULT_ACCOUNT}')",
+    "person": "person_of(caller_number)",
+}
+"""What the rows of an old table get in a new column, where that is not the column's default."""
 
 
 def _rebuild(connection: sqlite3.Connection, table: str, progress: Progress) -> None:
     """Make `table` as it is now, and copy its rows; its indexes and triggers are kept, also added ones."""
-    kept = connection.execute(
+    found = connection.execute(
         "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND type IN ('index', 'trigger') AND sql <> ''",
         (table,),
     ).fetchall()
+    kept = [statement for (statement,) in found if statement not in old_tables.INDEXES]
+    kept += [statement for statement in INDEXES if f" ON {table} (" in statement]
     old = f"{table}_of_version_2"
     connection.execute(f"ALTER TABLE {table} RENAME TO {old}")
     connection.execute(REBUILT[table].strip())
     _copy_rows(connection, old, table, progress)
     connection.execute(f"DROP TABLE {old}")
-    for number, (statement,) in enumerate(kept):
+    for number, statement in enumerate(kept):
         progress(f"indexing {table}", number, len(kept))
         connection.execute(statement)
     progress(f"indexing {table}", len(kept), len(kept))

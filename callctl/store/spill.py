@@ -38,6 +38,8 @@ class Spill:
         self._replayed_bytes = 0
         self._rows_left = 0
         self._size = 0
+        self.written_at: float | None = None
+        """When an earlier process wrote to the file last, in epoch seconds; None if there was none."""
 
     @property
     def rows_left(self) -> int:
@@ -49,6 +51,7 @@ class Spill:
         self._replayed_bytes = self._rows_left = self._size = 0
         if not self.path.exists():
             return
+        self.written_at = self.path.stat().st_mtime
         with self.path.open("r+b") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - TORN_LINE_BYTES))

@@ -27,7 +27,8 @@ CREATE TABLE calls (
   direction TEXT NOT NULL DEFAULT 'incoming',  -- incoming, or outgoing: an agent called
   queue TEXT NOT NULL,                      -- the queue that was visited
   dialled_number TEXT NOT NULL DEFAULT '',  -- the number that the caller dialled
-  caller_number TEXT NOT NULL,              -- who calls
+  caller_number TEXT NOT NULL,              -- who calls, as the network says
+  person TEXT NOT NULL DEFAULT '',          -- that number in one spelling; '' = it identifies nobody
   caller_name TEXT NOT NULL,                -- who calls, as the network says
   lead_number TEXT NOT NULL,                -- the lead's number, from the dialplan
   base_score REAL NOT NULL,                 -- cc_base_score: seconds ahead of others
@@ -180,7 +181,7 @@ CREATE TABLE queue_targets (
 META = """
 CREATE TABLE meta (
   -- What is to be known about this file itself.
-  key TEXT NOT NULL PRIMARY KEY,  -- created_at; opened_at: by the last server
+  key TEXT NOT NULL PRIMARY KEY,  -- created_at; opened_at: by the last server; alive_at: it ran until then
   value TEXT NOT NULL             -- a time in UTC
 ) STRICT, WITHOUT ROWID
 """
@@ -195,12 +196,12 @@ INDEXES = (
     "CREATE INDEX calls_by_queue ON calls (queue, joined_at)",
     "CREATE INDEX calls_by_uuid ON calls (uuid)",
     "CREATE INDEX calls_by_caller ON calls (caller_number, joined_at)",
-    "CREATE INDEX calls_reached ON calls (caller_number, bridged_at) WHERE bridged_at IS NOT NULL",
+    "CREATE INDEX calls_reached ON calls (person, bridged_at) WHERE bridged_at IS NOT NULL",
     "CREATE INDEX leads_reached ON calls (lead_number, bridged_at) "
     "WHERE lead_number <> '' AND bridged_at IS NOT NULL",
     "CREATE INDEX calls_by_agent ON calls (agent, joined_at) WHERE agent <> ''",
     "CREATE INDEX calls_by_account ON calls (account_id, joined_at) WHERE account_id <> ''",
-    "CREATE INDEX calls_abandoned ON calls (caller_number, ended_at) WHERE outcome = 'abandoned'",
+    "CREATE INDEX calls_abandoned ON calls (person, ended_at) WHERE outcome = 'abandoned'",
     "CREATE INDEX calls_open ON calls (joined_at) WHERE ended_at IS NULL",
     "CREATE INDEX offers_by_call ON offers (call_id)",
     "CREATE INDEX offers_by_time ON offers (offered_at, agent, result)",

@@ -1,18 +1,55 @@
 """The views: what a person asks the database for with `sqlite3`, without having to know the tables.
 
 Their figures are computed from the raw rows, with the formulas of `reports` and each queue's thresholds
-in `queue_targets`; where a queue has none there, the defaults stand. Days and half-hours are UTC.
+in `queue_targets`; where a queue has none there, the defaults stand. Days and half-hours are UTC. What
+views and reports must judge alike stands here as SQL, once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from callctl.model import DOWN
+
 DEFAULT_SERVICE_LEVEL_SECONDS = 20.0
 """The threshold T of a queue that says nothing else (`service-level-seconds`)."""
 
 DEFAULT_SHORT_ABANDON_SECONDS = 6.0
 """Abandoned sooner is a wrong number, for a queue that says nothing else (`short-abandon-seconds`)."""
+
+ALIVE_SECONDS = 10.0
+"""How often a server writes that it is alive (`meta.alive_at`), if it has nothing else to write."""
+
+IS_SHORT_ABANDON = "outcome IS 'abandoned' AND wait_seconds < short"
+"""A wrong number: it counts in no ratio, neither as abandoned nor as offered. `short` is the threshold."""
+
+IS_CLOSED = "reason IS 'CLOSED'"
+"""Nobody was to serve the call, so it counts in no ratio. (`reason` is NULL while a call goes on.)"""
+
+
+def is_within_t(now: str) -> str:
+    """Return as SQL whether a caller waits who may still be answered in `t` seconds; `now` is SQL, too."""
+    return f"outcome IS NULL AND bridged_at IS NULL AND 86400 * (julianday({now}) - julianday(joined_at)) < t"
+
+
+IS_COMPLETED = (
+    "bridged_at IS NOT NULL AND ended_at IS NOT NULL"
+    " AND id NOT IN (SELECT call_id FROM agent_spans WHERE ended_at IS NULL AND state = 'Wrap-up')"
+)
+"""The talk is over, and so is the wrap-up: how long it was handled is known."""
+
+
+def open_span_end(now: str) -> str:
+    """Return as SQL until when a span lasts that has not ended: `now` (a time as SQL), or the server's death.
+
+    A server that died, or was stopped, left the spans open; it is known to have lived until `alive_at`.
+    """
+    alive = (
+        f"strftime('%Y-%m-%dT%H:%M:%fZ', (SELECT value FROM meta WHERE key = 'alive_at'),"
+        f" '+{2 * ALIVE_SECONDS:g} seconds')"
+    )
+    return f"min({now}, coalesce({alive}, {now}))"
+
 
 HISTORY = """
 CREATE VIEW history AS
@@ -35,10 +72,15 @@ FROM calls
 ORDER BY joined_at DESC
 """
 
+_NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+
 QUEUE_INTERVALS = f"""
 CREATE VIEW queue_intervals AS
   -- Half-hours per queue, newest first. A call counts where it entered. Service level: answered in T /
-  -- offered (abandons-against). Abandonment: without those who gave up sooner than short_abandon_seconds.
+  -- offered (abandons-against). Abandonment: abandoned / offered. In both, short abandons (sooner than
+  -- short_abandon_seconds) and calls outside opening hours count not at all, and in the service level
+  -- neither do callers who still wait within T; it is NULL where nobody counts. AHT: of answered calls that
+  -- have ended. abandoned_in_t is without short abandons.
 SELECT
   interval, queue,
   count(*) AS offered,
@@ -48,48 +90,55 @@ SELECT
   count(*) FILTER (WHERE outcome = 'refused') AS refused,
   count(*) FILTER (WHERE outcome = 'failed') AS failed,
   count(*) FILTER (WHERE outcome IS NULL) AS unfinished,
-  count(*) FILTER (WHERE is_answered AND wait_seconds <= T) AS answered_in_t,
-  count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds <= T) AS abandoned_in_t,
-  T AS t_seconds,
-  round(100.0 * count(*) FILTER (WHERE is_answered AND wait_seconds <= T) / count(*), 1)
+  count(*) FILTER (WHERE is_answered AND wait_seconds <= t) AS answered_in_t,
+  count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds <= t AND NOT is_short) AS abandoned_in_t,
+  t AS t_seconds,
+  round(100.0 * count(*) FILTER (WHERE is_answered AND wait_seconds <= t)
+    / nullif(count(*) FILTER (WHERE NOT (is_short OR is_closed OR is_within_t)), 0), 1)
     AS service_level_percent,
   round(avg(wait_seconds) FILTER (WHERE is_answered), 1) AS asa_seconds,
-  round(total(handling_seconds) / nullif(count(*) FILTER (WHERE is_answered), 0), 1) AS aht_seconds,
-  count(*) FILTER (WHERE is_short_abandon) AS short_abandons,
-  round(100.0 * count(*) FILTER (WHERE outcome = 'abandoned' AND NOT is_short_abandon)
-    / nullif(count(*) - count(*) FILTER (WHERE is_short_abandon), 0), 1) AS abandonment_percent,
-  max(wait_seconds) AS longest_wait_seconds
+  round(avg(talk_seconds + hold_seconds + wrap_up_seconds) FILTER (WHERE is_completed), 1) AS aht_seconds,
+  count(*) FILTER (WHERE is_short) AS short_abandons,
+  round(100.0 * count(*) FILTER (WHERE outcome = 'abandoned' AND NOT is_short)
+    / nullif(count(*) FILTER (WHERE NOT (is_short OR is_closed)), 0), 1) AS abandonment_percent,
+  max(wait_seconds) AS longest_wait_seconds,
+  count(*) FILTER (WHERE is_closed) AS closed
 FROM (
-  SELECT queue, outcome, wait_seconds, bridged_at IS NOT NULL AS is_answered,
-    replace(substr(joined_at, 1, 14), 'T', ' ')
-      || CASE WHEN substr(joined_at, 15, 2) < '30' THEN '00' ELSE '30' END AS interval,
-    coalesce(service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS T,
-    outcome = 'abandoned'
-      AND wait_seconds < coalesce(short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS is_short_abandon,
-    CASE WHEN bridged_at IS NOT NULL THEN coalesce(talk_seconds, 0) + hold_seconds + wrap_up_seconds
-      END AS handling_seconds
-  FROM calls LEFT JOIN queue_targets USING (queue)
+  SELECT *, bridged_at IS NOT NULL AS is_answered,
+    {IS_SHORT_ABANDON} AS is_short, {IS_CLOSED} AS is_closed, {is_within_t(_NOW)} AS is_within_t,
+    {IS_COMPLETED} AS is_completed
+  FROM (
+    SELECT calls.*,
+      replace(substr(joined_at, 1, 14), 'T', ' ')
+        || CASE WHEN substr(joined_at, 15, 2) < '30' THEN '00' ELSE '30' END AS interval,
+      coalesce(service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS t,
+      coalesce(short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS short
+    FROM calls LEFT JOIN queue_targets USING (queue)
+  )
 )
 GROUP BY interval, queue
 ORDER BY interval DESC, queue
 """
 
-AGENT_DAYS = """
+AGENT_DAYS = f"""
 CREATE VIEW agent_days AS
   -- Each agent's days, newest first, in seconds; a stretch over midnight is cut there. in_calls: talk and
   -- hold. available: ready for a call, or being offered one. occupancy = (in calls + wrap-up) / (the same +
-  -- available); utilisation = (in calls + wrap-up) / logged in, breaks included.
+  -- available); utilisation = (in calls + wrap-up) / logged in, breaks included. While callctl was down,
+  -- nobody was any of these but in a call.
 WITH RECURSIVE
 crossing (agent, status, state, started_at, ended_at) AS (
-  SELECT agent, status, state, started_at, coalesce(ended_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-  FROM agent_spans WHERE substr(started_at, 1, 10) <> substr(coalesce(ended_at, ''), 1, 10)
+  SELECT agent, status, state, started_at, coalesce(ended_at, {open_span_end(_NOW)})
+  FROM agent_spans WHERE reason <> '{DOWN}'
+    AND substr(started_at, 1, 10) <> substr(coalesce(ended_at, ''), 1, 10)
   UNION ALL
   SELECT agent, status, state, date(started_at, '+1 day') || 'T00:00:00.000Z', ended_at
   FROM crossing WHERE date(started_at, '+1 day') || 'T00:00:00.000Z' < ended_at
 ),
 pieces (day, agent, status, state, seconds) AS (
   SELECT substr(started_at, 1, 10), agent, status, state, seconds
-  FROM agent_spans WHERE substr(started_at, 1, 10) = substr(coalesce(ended_at, ''), 1, 10)
+  FROM agent_spans WHERE reason <> '{DOWN}'
+    AND substr(started_at, 1, 10) = substr(coalesce(ended_at, ''), 1, 10)
   UNION ALL
   SELECT substr(started_at, 1, 10), agent, status, state,
     86400 * max(0, julianday(min(ended_at, date(started_at, '+1 day') || 'T00:00:00.000Z'))
@@ -121,8 +170,9 @@ ORDER BY day DESC, agent
 ABANDONED_CALLERS = """
 CREATE VIEW abandoned_callers AS
   -- Who gave up waiting and has not talked with an agent since, by whomever the call was made. Newest first.
+  -- A withheld, anonymous or empty number identifies nobody: of those callers nobody can say it.
 SELECT
-  caller_number,
+  caller_number,                      -- of the last time
   caller_name,
   queue,                              -- of the last time
   count(*) AS times,
@@ -130,13 +180,13 @@ SELECT
   wait_seconds,                       -- the last time
   uuid                                -- the last time
 FROM calls AS given_up
-WHERE outcome = 'abandoned' AND caller_number <> ''
+WHERE outcome = 'abandoned' AND person <> ''
   AND NOT EXISTS (SELECT 1 FROM calls AS reached
-    WHERE reached.caller_number = given_up.caller_number AND reached.bridged_at > given_up.ended_at)
+    WHERE reached.person = given_up.person AND reached.bridged_at > given_up.ended_at)
   AND NOT EXISTS (SELECT 1 FROM calls AS reached
-    WHERE reached.lead_number = given_up.caller_number AND reached.lead_number <> ''
+    WHERE reached.lead_number IN (given_up.caller_number, given_up.person) AND reached.lead_number <> ''
       AND reached.bridged_at > given_up.ended_at)
-GROUP BY caller_number
+GROUP BY person
 ORDER BY abandoned_at DESC
 """
 

@@ -7,6 +7,7 @@ go to `<database>.rejected.jsonl` with the reason, so that one bad row holds up 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import time
@@ -16,10 +17,12 @@ from pathlib import Path
 import structlog
 from attrs import frozen
 
+from callctl.clock import iso_utc
 from callctl.errors import StoreError
-from callctl.model import Fact
+from callctl.model import DOWN, Fact
 from callctl.store.connections import BUSY_SECONDS, beside, connect, store_error, transaction
-from callctl.store.rows import CLOSE_EARLIER_SPANS, Action, Entry, Row, Value, entries_of
+from callctl.store.loading import epoch
+from callctl.store.rows import CLOSE_EARLIER_SPANS, SETTLE_DOWNTIME, Action, Entry, Row, Value, entries_of
 from callctl.store.schema import Progress, migrate, version_of
 from callctl.store.spill import Spill
 
@@ -35,8 +38,15 @@ WAL_LIMIT_BYTES = 64 << 20
 
 log = structlog.get_logger(__name__)
 
+ALIVE_NOTED_SECONDS = 1.0
+"""`meta.alive_at` is at most so much behind what else is written: not every batch needs to change it."""
+
 _OPENED = (
     "INSERT INTO meta (key, value) VALUES ('opened_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+_ALIVE = (
+    "INSERT INTO meta (key, value) VALUES ('alive_at', ?)"
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
 
@@ -67,17 +77,37 @@ class Writer:
         self._rejects_path = beside(path, ".rejected.jsonl")
         self._connection: sqlite3.Connection | None = None
         self._settled: set[str] = set()
+        self._alive_noted_at = -math.inf
+        self._died_at: float | None = None
 
     def open(self) -> int:
         """Open and migrate the database; returns how many rows wait in the spill. Raises StoreError."""
         try:
-            self._connect()
+            self._died_at = _alive_at(self._connect())
             self._spill.open()
+            if self._died_at is not None and self._spill.written_at is not None:
+                self._died_at = max(self._died_at, self._spill.written_at)
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error
         except OSError as error:
             raise StoreError(f"cannot read {self._spill.path}: {error.strerror}") from error
         return self._spill.rows_left
+
+    def settle_downtime(self, now: float) -> None:
+        """End what the agents did when an earlier run died or was stopped; `now` is in epoch seconds.
+
+        To be called once what that run left in the spill is written. Raises StoreError.
+        """
+        if self._died_at is None:
+            return  # A new database, or one of an older callctl, which did not say.
+        values = {"died_at": iso_utc(min(self._died_at, now)), "reason": DOWN}
+        try:
+            connection = self._connect()
+            with transaction(connection):
+                for statement in SETTLE_DOWNTIME:
+                    connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise store_error(self._path, error) from error
 
     def close(self) -> None:
         """Close the connection; SQLite then tidies its files up."""
@@ -86,11 +116,12 @@ class Writer:
             self._connection = None
             self._settled.clear()
 
-    def keep(self, facts: Sequence[Fact], *, try_database: bool) -> Kept:
+    def keep(self, facts: Sequence[Fact], *, try_database: bool, now: float) -> Kept:
         """Write `facts`, after all that waits in the spill, or add them to it. Never raises for the disk.
 
         With `try_database` false they go to the spill at once, as the database failed just before. One
-        call replays REPLAY_ROWS of the spill at most; `spilled_rows` says what is left of it.
+        call replays REPLAY_ROWS of the spill at most; `spilled_rows` says what is left of it. Even without
+        facts it is written that we are alive `now` (epoch seconds).
         """
         error: Exception | None = None
         rejected: tuple[str, ...] = ()
@@ -98,7 +129,7 @@ class Writer:
             entries, rejected = self._entries(facts)
             if try_database and not self._spill.rows_left:
                 try:
-                    return self._committed(entries, rejected)
+                    return self._committed(entries, rejected, now)
                 except (sqlite3.Error, StoreError) as caught:
                     error = caught
             if entries:
@@ -108,7 +139,7 @@ class Writer:
             return Kept(is_safe=False, spilled_rows=self._spill.rows_left, error=self._words(error or caught))
         if error is None and try_database:
             try:
-                return self._replayed(rejected)
+                return self._replayed(rejected, now)
             except (sqlite3.Error, StoreError, OSError) as caught:
                 error = caught
         return Kept(
@@ -128,14 +159,14 @@ class Writer:
                 rejected.append(self._reject(f"{type(fact).__name__}: {error}", repr(fact)))
         return entries, tuple(rejected)
 
-    def _committed(self, entries: Sequence[Entry], rejected: tuple[str, ...]) -> Kept:
-        seconds, more = self._commit(entries, self._settled)
+    def _committed(self, entries: Sequence[Entry], rejected: tuple[str, ...], now: float) -> Kept:
+        seconds, more = self._commit(entries, self._settled, now)
         return Kept(is_safe=True, spilled_rows=0, commit_seconds=seconds, rejected=rejected + more)
 
-    def _replayed(self, rejected: tuple[str, ...]) -> Kept:
+    def _replayed(self, rejected: tuple[str, ...], now: float) -> Kept:
         portion = self._spill.read(REPLAY_ROWS)
         # Rows of an earlier run may be among them, and leave a span open once more.
-        seconds, more = self._commit(portion.entries, set())
+        seconds, more = self._commit(portion.entries, set(), now)
         unreadable = tuple(self._reject("unreadable line in the spill", line) for line in portion.unreadable)
         self._spill.mark_replayed(portion)
         return Kept(
@@ -164,7 +195,9 @@ class Writer:
             self._connection = connection
         return self._connection
 
-    def _commit(self, entries: Sequence[Entry], settled: set[str]) -> tuple[float, tuple[str, ...]]:
+    def _commit(
+        self, entries: Sequence[Entry], settled: set[str], now: float
+    ) -> tuple[float, tuple[str, ...]]:
         """Write all in one transaction; a failure closes the connection, as it may be of no more use.
 
         `settled` are the agents of whom no span was left open by an earlier run; it learns more of them.
@@ -176,6 +209,9 @@ class Writer:
             try:
                 with transaction(connection):
                     agents = _write(connection, entries, settled)
+                    if now >= self._alive_noted_at + ALIVE_NOTED_SECONDS:
+                        connection.execute(_ALIVE, (iso_utc(now),))
+                        self._alive_noted_at = now
                 settled |= agents
             except Exception as error:
                 if not _is_the_rows_fault(error):
@@ -215,6 +251,11 @@ class Writer:
         if isinstance(error, OSError):
             return f"cannot write {error.filename or self._spill.path}: {error.strerror}"
         return str(error)
+
+
+def _alive_at(connection: sqlite3.Connection) -> float | None:
+    row = connection.execute("SELECT value FROM meta WHERE key = 'alive_at'").fetchone()
+    return None if row is None else epoch(str(row[0]))
 
 
 def _log_progress() -> Progress:

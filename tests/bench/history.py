@@ -53,10 +53,10 @@ class MeasuredWriter(Writer):
     rows = 0
     cpu_seconds = 0.0
 
-    def keep(self, facts: Sequence[Fact], *, try_database: bool) -> Kept:
+    def keep(self, facts: Sequence[Fact], *, try_database: bool, now: float) -> Kept:
         """Write, and take the time."""
         begun = time.thread_time()
-        kept = super().keep(facts, try_database=try_database)
+        kept = super().keep(facts, try_database=try_database, now=now)
         self.cpu_seconds += time.thread_time() - begun
         self.rows += len(facts)
         return kept

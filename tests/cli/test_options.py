@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 import pytest
@@ -24,13 +25,29 @@ from tests.cli.conftest import Run
     ],
 )
 def test_a_time_is_read_as_utc_unless_it_says_otherwise(text: str, expected: datetime) -> None:
-    assert moment(text) == expected.timestamp()
+    assert moment(text).epoch() == expected.timestamp()
 
 
-def test_today_is_a_day_after_yesterday_and_before_now() -> None:
-    assert moment("today") - moment("yesterday") == 86_400
-    assert moment("Today") <= moment("now")
-    assert datetime.fromtimestamp(moment("today"), UTC).hour == 0
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-22", datetime(2026, 11, 21, 23, tzinfo=UTC)),
+        ("2026-07-22T15:30", datetime(2026, 7, 22, 13, 30, tzinfo=UTC)),
+        ("2026-11-22T15:30Z", datetime(2026, 11, 22, 15, 30, tzinfo=UTC)),
+    ],
+)
+def test_or_as_local_time_if_that_is_asked_for(text: str, expected: datetime) -> None:
+    assert moment(text).epoch(local_time=True) == expected.timestamp()
+
+
+@pytest.mark.usefixtures("berlin")
+def test_today_is_the_local_day_after_yesterday_and_before_now() -> None:
+    today, yesterday = (moment(word).epoch() for word in ("Today", "yesterday"))
+    assert today <= moment("now").epoch()
+    for at in (today, yesterday):
+        assert datetime.fromtimestamp(at, ZoneInfo("Europe/Berlin")).hour == 0
+    assert 82_000 < today - yesterday < 91_000  # A day on which the clocks change has 23 or 25 hours.
 
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "22.11.2026", "2026-13-01", "2026-02-30", "12:00", "1e9"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import trio
 
 from callctl.cli import queue
+from callctl.cli.options import Moment
 from callctl.cli.stage import open_stage
 from callctl.model import AgentSettings, QueueSettings
 from tests.cli.conftest import Run
@@ -86,7 +88,7 @@ def test_todays_figures_are_those_since_midnight(run: Run, monkeypatch: pytest.M
             return {"queues": [{"name": name, **state} for name in ("caller", "sales", "other")]}
 
     monkeypatch.setattr(queue, "need_server", lambda _config: Server())
-    monkeypatch.setattr(queue, "moment", lambda _text: NINE)
+    monkeypatch.setattr(queue, "moment", lambda _text: Moment(datetime.fromtimestamp(NINE, UTC)))
     rows = run("queue", "list", "--json").json
     assert [(row["service_level_today"], row["answered_today"], row["offered_today"]) for row in rows] == [
         (0.5, 1, 2),
@@ -95,5 +97,5 @@ def test_todays_figures_are_those_since_midnight(run: Run, monkeypatch: pytest.M
     ]
     lines = run("queue", "list").out.splitlines()
     assert lines[1].split() == ["caller", "no", "2", "5.5", "Waiting:", "1", "1", "50.0%", "1", "of", "2"]
-    monkeypatch.setattr(queue, "moment", lambda _text: NINE + 3600)
+    monkeypatch.setattr(queue, "moment", lambda _text: Moment(datetime.fromtimestamp(NINE + 3600, UTC)))
     assert [row["offered_today"] for row in run("queue", "list", "--json").json] == [0, 0, 0]

@@ -65,7 +65,7 @@ def test_people_see_percentages_and_the_formulas_below(run: Run) -> None:
     assert lines[0].split()[:4] == ["group", "offered", "answered", "handled"]
     assert "50.0%" in lines[1]
     assert "service_level = abandons-against: answered in T / offered; T is the threshold" in lines
-    assert "aht = (talk + hold + wrap-up) / answered" in lines
+    assert "aht = (talk + hold + wrap-up) / answered calls that have ended" in lines
 
 
 def test_agents_figures_name_their_formulas(run: Run) -> None:

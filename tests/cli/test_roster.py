@@ -81,7 +81,7 @@ def test_each_status_is_a_span_of_the_history(run: Run) -> None:
         spans = connection.execute(
             "SELECT status, reason, ended_at IS NULL FROM agent_spans ORDER BY started_at"
         )
-        assert list(spans)[-2:] == [("Available", "", 0), ("On Break", "lunch", 1)]
+        assert list(spans)[-2:] == [("Available", "callctl was down", 0), ("On Break", "lunch", 1)]
     connection.close()
 
 

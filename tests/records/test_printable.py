@@ -68,7 +68,8 @@ def test_json_means_the_same_when_its_hidden_characters_are_spelt_out(value: obj
         ("@SUM(1)", "'@SUM(1)"),
         ("＝1", "'＝1"),  # noqa: RUF001 (the wide form)
         ("\N{ZERO WIDTH JOINER}=1", "'=1"),
-        ("\t=1", " =1"),
+        ("\t=1", "' =1"),
+        (" =1", "' =1"),
         ("a=1", "a=1"),
         ("+493012345", "+493012345"),
         ("Ada\x1b[0m", "Ada�[0m"),

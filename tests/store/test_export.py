@@ -49,7 +49,7 @@ def test_csv_carries_every_column_and_awkward_names(path: Path) -> None:
     database_with(path, named(ended("a", wait=9.5), AWKWARD), ended("b", wait=1, joined_at=NOON + 1))
     rows = list(csv.DictReader(io.StringIO(exported(path, export_csv), newline="")))
     assert [row["id"] for row in rows] == ["a", "b"]
-    assert rows[0]["caller_name"] == AWKWARD
+    assert rows[0]["caller_name"] == AWKWARD.replace("\n", " ")
     assert rows[0]["wait_seconds"] == "9.5"
     assert rows[0]["bridged_at"] == ""
 
@@ -61,6 +61,37 @@ def test_json_is_one_list_with_values_where_the_columns_hold_json(path: Path) ->
     assert rows[0]["caller_name"] == AWKWARD
     assert rows[0]["skills"] == {"english": 2}
     assert rows[0]["bridged_at"] is None
+
+
+HOSTILE = "\x1b]0;owned\x07\x9b2J\nforged\x85line\u202e"
+"""A name that sets a terminal's title, clears it, forges a line, and turns text around."""
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("export", [export_csv, export_json, export_queue_log])
+def test_no_export_steers_a_terminal_or_forges_a_line(path: Path, export: Export) -> None:
+    call = named(ended("a", wait=9.5, number=HOSTILE), HOSTILE)
+    database_with(path, call, span("1001", NOON, NOON + 1), span("1001", NOON + 1, NOON + 2))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        pause = "UPDATE agent_spans SET status = 'On Break', reason = ? WHERE started_at LIKE '%:01.000Z'"
+        connection.execute(pause, (HOSTILE,))
+    out = exported(path, export)
+    assert "owned" in out
+    assert "forged" in out
+    assert all(line.isprintable() for line in out.replace("\r\n", "\n").split("\n"))
+    assert [line for line in out.splitlines() if line.startswith("forged")] == []
+    if export is export_json:
+        [row] = json.loads(out)
+        assert row["caller_name"] == HOSTILE  # A program reads it as it was.
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("name", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", " =1+1"])
+def test_no_cell_of_an_export_is_a_formula(path: Path, name: str) -> None:
+    database_with(path, named(ended("a", wait=9.5, number="+4930123"), name))
+    [row] = csv.DictReader(io.StringIO(exported(path, export_csv), newline=""))
+    assert row["caller_name"] == "'" + name.replace("\t", " ").replace("\r", " ")
+    assert row["caller_number"] == "+4930123"
 
 
 def test_an_export_of_nothing_is_well_formed(path: Path) -> None:

@@ -23,10 +23,11 @@ from hypothesis import strategies as st
 
 from callctl.clock import SteadyClock
 from callctl.errors import StoreError
-from callctl.model import AgentRemoved, AgentState, CallEvent, Fact, Tier, TierRemoved
+from callctl.model import AgentRemoved, AgentState, AgentStatus, CallEvent, Fact, Tier, TierRemoved
 from callctl.store.connections import connect
 from callctl.store.journal import BATCH_ROWS, BATCH_SECONDS, LAST_RETRY_SECONDS, Journal
 from callctl.store.loading import load_agents, load_open_calls, load_tiers, open_reader
+from callctl.store.upkeep import integrity
 from callctl.store.writer import REPLAY_ROWS, Kept, Writer
 from tests.store.samples import NOON, agent, database_with, handled, no_file_grows_beyond, span, waiting
 
@@ -198,7 +199,7 @@ def test_agents_and_tiers_come_out_as_if_each_fact_were_written_alone(steps: lis
 
 
 async def test_a_span_that_a_crash_left_open_ends_where_the_next_begins(path: Path) -> None:
-    await write(path, span("1001", NOON, None, AgentState.WAITING))
+    await write(path, span("1001", NOON, None, AgentState.IN_A_QUEUE_CALL))
     await write(path, span("1001", NOON + 60, None, AgentState.IDLE))
     found = rows(path, "SELECT started_at, ended_at, seconds FROM agent_spans ORDER BY started_at")
     assert found == [
@@ -315,7 +316,7 @@ async def test_a_start_that_cannot_write_what_was_left_is_refused(
             nursery.cancel_scope.cancel()
             await trio.lowlevel.checkpoint_if_cancelled()
 
-    def fail(self: Writer, facts: Sequence[Fact], *, try_database: bool) -> Kept:
+    def fail(self: Writer, facts: Sequence[Fact], *, try_database: bool, now: float) -> Kept:
         return Kept(is_safe=True, spilled_rows=1, error="the disk is full")
 
     with monkeypatch.context() as patch:
@@ -455,11 +456,11 @@ async def test_a_fact_that_comes_while_the_writer_fails_is_newer_than_the_one_it
         keep = Writer.keep
 
         def keep_while_something_happens(
-            writer: Writer, facts: Sequence[Fact], *, try_database: bool
+            writer: Writer, facts: Sequence[Fact], *, try_database: bool, now: float
         ) -> Kept:
             journal.record(evolve(waiting("a"), offers=2))
             monkeypatch.setattr(Writer, "keep", keep)
-            return keep(writer, facts, try_database=try_database)
+            return keep(writer, facts, try_database=try_database, now=now)
 
         with no_file_grows_beyond(0):
             monkeypatch.setattr(Writer, "keep", keep_while_something_happens)
@@ -519,6 +520,7 @@ import sys, trio
 from pathlib import Path
 from callctl.clock import SteadyClock
 from callctl.store.journal import Journal
+from callctl.store.upkeep import integrity
 from callctl.store.writer import REPLAY_ROWS, Kept, Writer
 from tests.store.samples import waiting
 
@@ -557,3 +559,52 @@ def test_what_a_killed_writer_acknowledged_is_there(path: Path, pytestconfig: py
         assert {f"call-{number}" for number in range(1, acknowledged + 1)} <= found
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.fault(23)
+@pytest.mark.parametrize(("status", "column"), [("Available", "available"), ("On Break", "on_break")])
+async def test_while_callctl_is_down_nobody_is_available_or_on_a_break(
+    path: Path, autojump_clock: trio.testing.MockClock, status: str, column: str
+) -> None:
+    state = AgentState.WAITING if status == "Available" else AgentState.IDLE
+
+    async def live(since: float, seconds: float, *facts: Fact) -> None:
+        journal = Journal(path, clock=SteadyClock(since), in_thread=False)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(journal.run)
+            journal.record(*facts)
+            await trio.sleep(seconds)
+            nursery.cancel_scope.cancel()
+
+    begin = span("1001", NOON, None, state, AgentStatus(status))
+    await live(NOON, 100, begin)
+    again = NOON + 100 + 3600
+    await live(again, 0, span("1001", again, None, state, AgentStatus(status)))
+    await live(again + 60, 20, span("1001", again + 60, again + 70, state, AgentStatus(status)))
+    [(seconds, logged_in)] = rows(path, f"SELECT {column}, logged_in FROM agent_days")
+    # It writes every ten seconds that it is alive.
+    assert 100 <= seconds <= 100 + 10 + 10 + 10
+    assert logged_in == seconds
+    assert integrity(path) == []
+
+
+async def test_a_talk_goes_on_while_callctl_is_down_and_nobody_comes_to_any_time_who_is_logged_out(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    for since, name, state, status in (
+        (NOON, "1001", AgentState.IN_A_QUEUE_CALL, AgentStatus.AVAILABLE),
+        (NOON, "1002", AgentState.IDLE, AgentStatus.LOGGED_OUT),
+        (NOON + 3600, "1001", AgentState.WAITING, AgentStatus.AVAILABLE),
+    ):
+        journal = Journal(path, clock=SteadyClock(since), in_thread=False)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(journal.run)
+            journal.record(span(name, since, None, state, status))
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+    spans = rows(path, "SELECT agent, state, seconds FROM agent_spans ORDER BY agent, started_at")
+    assert spans == [
+        ("1001", "In a queue call", 3600),
+        ("1001", "Waiting", None),
+        ("1002", "Idle", None),
+    ]

@@ -20,6 +20,9 @@ from callctl.store.reports import By, Selection, report_agents, report_calls
 from tests.store.samples import NOON, database_with, ended, handled, offer, span, waiting
 
 HALF_HOUR = 1800
+NOW = NOON + 86_400 * 9
+"""Long after all calls of these tests."""
+
 DAY = 86_400
 
 
@@ -49,26 +52,26 @@ def view(path: Path, sql: str) -> list[dict[str, object]]:
     [(Formula.IGNORE_ABANDONS, 77.8), (Formula.ABANDONS_AGAINST, 70.0), (Formula.ABANDONS_FOR, 80.0)],
 )
 def test_the_example_of_the_vocabulary(reader: sqlite3.Connection, formula: Formula, percent: float) -> None:
-    (figures,) = report_calls(reader, Selection(), formula=formula)
+    (figures,) = report_calls(reader, Selection(), now=NOW, formula=formula)
     assert figures.service_level is not None
     assert round(100 * figures.service_level, 1) == percent
     assert (figures.formula, figures.t_seconds) == (formula, 20)
 
 
 def test_the_mean_wait_counts_answered_calls_only(reader: sqlite3.Connection) -> None:
-    (figures,) = report_calls(reader, Selection())
+    (figures,) = report_calls(reader, Selection(), now=NOW)
     assert figures.asa_seconds == pytest.approx((70 * 10 + 20 * 40) / 90)
 
 
 def test_the_percentiles_are_waits_that_occurred(reader: sqlite3.Connection) -> None:
-    (figures,) = report_calls(reader, Selection())
+    (figures,) = report_calls(reader, Selection(), now=NOW)
     # Of 90 answered calls 70 (77.8 %) waited 10 s, the others 40 s.
     assert figures.wait_percentile_seconds == {50: 10, 80: 40, 95: 40, 99: 40}
 
 
 def test_a_threshold_that_is_changed_afterwards_changes_the_past(reader: sqlite3.Connection) -> None:
-    (strict,) = report_calls(reader, Selection(), t_seconds=9)
-    (lax,) = report_calls(reader, Selection(), t_seconds=40)
+    (strict,) = report_calls(reader, Selection(), now=NOW, t_seconds=9)
+    (lax,) = report_calls(reader, Selection(), now=NOW, t_seconds=40)
     assert (strict.answered_in_t, strict.abandoned_in_t, strict.service_level) == (0, 10, 0.0)
     assert (lax.answered_in_t, lax.service_level) == (90, 0.9)
 
@@ -82,8 +85,8 @@ def test_short_abandons_count_neither_as_abandoned_nor_as_offered(path: Path) ->
         handled("b", wait=1, talk=1),
     )
     with closing(open_reader(path)) as reader:
-        (figures,) = report_calls(reader, Selection())
-        (other,) = report_calls(reader, Selection(), short_abandon_seconds=0)
+        (figures,) = report_calls(reader, Selection(), now=NOW)
+        (other,) = report_calls(reader, Selection(), now=NOW, short_abandon_seconds=0)
     assert (figures.abandoned, figures.short_abandons, figures.abandonment_rate) == (2, 1, 1 / 3)
     assert figures.short_abandon_seconds == 6
     assert other.abandonment_rate == 0.5
@@ -98,7 +101,7 @@ def test_handling_time_is_talk_hold_and_wrap_up_of_the_call(path: Path) -> None:
         span("1001", NOON + 155, NOON + 999, AgentState.WAITING),
     )
     with closing(open_reader(path)) as reader:
-        (figures,) = report_calls(reader, Selection())
+        (figures,) = report_calls(reader, Selection(), now=NOW)
     assert figures.aht_seconds == (100 + 20 + 30 + 60) / 2
 
 
@@ -110,7 +113,7 @@ def test_offered_is_the_sum_of_all_outcomes_and_of_the_unfinished(path: Path) ->
         waiting("w"),
     )
     with closing(open_reader(path)) as reader:
-        (figures,) = report_calls(reader, Selection())
+        (figures,) = report_calls(reader, Selection(), now=NOW)
     parts = (figures.handled, figures.abandoned, figures.overflowed, figures.refused, figures.failed)
     assert parts == (1, 1, 6, 3, 3)
     assert figures.unfinished == 1
@@ -125,9 +128,10 @@ def test_a_call_counts_in_the_half_hour_in_which_it_entered(path: Path) -> None:
     )
     with closing(open_reader(path)) as reader:
         groups = {
-            figures.group: figures.offered for figures in report_calls(reader, Selection(), by=By.HALF_HOUR)
+            figures.group: figures.offered
+            for figures in report_calls(reader, Selection(), now=NOW, by=By.HALF_HOUR)
         }
-        first = report_calls(reader, Selection(since=NOON, until=NOON + HALF_HOUR))
+        first = report_calls(reader, Selection(since=NOON, until=NOON + HALF_HOUR), now=NOW)
     assert groups == {"2026-11-22 12:00": 1, "2026-11-22 12:30": 1}
     assert [figures.longest_wait_seconds for figures in first] == [HALF_HOUR]
 
@@ -150,7 +154,7 @@ def test_calls_are_grouped(path: Path, by: By, groups: list[str]) -> None:
         ended("c", wait=9, joined_at=NOON + DAY),
     )
     with closing(open_reader(path)) as reader:
-        assert [figures.group for figures in report_calls(reader, Selection(), by=by)] == groups
+        assert [figures.group for figures in report_calls(reader, Selection(), now=NOW, by=by)] == groups
 
 
 def test_the_days_can_be_those_of_the_time_zone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,8 +163,8 @@ def test_the_days_can_be_those_of_the_time_zone(path: Path, monkeypatch: pytest.
     time.tzset()
     try:
         with closing(open_reader(path)) as reader:
-            (utc,) = report_calls(reader, Selection(), by=By.DAY)
-            (local,) = report_calls(reader, Selection(), by=By.DAY, local_time=True)
+            (utc,) = report_calls(reader, Selection(), now=NOW, by=By.DAY)
+            (local,) = report_calls(reader, Selection(), now=NOW, by=By.DAY, local_time=True)
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -176,8 +180,8 @@ def test_queues_are_measured_by_their_own_thresholds(path: Path) -> None:
         QueueTargets(queue="support", service_level_seconds=60, short_abandon_seconds=3),
     )
     with closing(open_reader(path)) as reader:
-        caller, support = report_calls(reader, Selection(), by=By.QUEUE)
-        (both,) = report_calls(reader, Selection())
+        caller, support = report_calls(reader, Selection(), now=NOW, by=By.QUEUE)
+        (both,) = report_calls(reader, Selection(), now=NOW)
     assert (caller.t_seconds, caller.service_level) == (20, 0.0)
     assert (support.t_seconds, support.service_level) == (60, 1.0)
     assert (both.t_seconds, both.service_level) == (None, 0.5)
@@ -190,9 +194,9 @@ def test_a_selection_restricts_to_queue_agent_and_account(path: Path) -> None:
         handled("b", wait=1, talk=1, queue="support", agent="bob"),
     )
     with closing(open_reader(path)) as reader:
-        (of_queue,) = report_calls(reader, Selection(queue="support"), by=By.QUEUE)
-        (of_agent,) = report_calls(reader, Selection(agent="anna"), by=By.QUEUE)
-        of_account = report_calls(reader, Selection(account_id="other"))
+        (of_queue,) = report_calls(reader, Selection(queue="support"), now=NOW, by=By.QUEUE)
+        (of_agent,) = report_calls(reader, Selection(agent="anna"), now=NOW, by=By.QUEUE)
+        of_account = report_calls(reader, Selection(account_id="other"), now=NOW)
         agents = report_agents(reader, Selection(queue="support"), now=NOON)
     assert (of_queue.group, of_queue.offered) == ("support", 1)
     assert (of_agent.group, of_agent.offered) == ("caller", 1)
@@ -202,11 +206,11 @@ def test_a_selection_restricts_to_queue_agent_and_account(path: Path) -> None:
 
 def test_what_makes_no_sense_is_refused(reader: sqlite3.Connection) -> None:
     with pytest.raises(ReportError, match="before it begins"):
-        report_calls(reader, Selection(since=NOON, until=NOON - 1))
+        report_calls(reader, Selection(since=NOON, until=NOON - 1), now=NOW)
     with pytest.raises(ReportError):
-        report_calls(reader, Selection(since=float("nan")))
+        report_calls(reader, Selection(since=float("nan")), now=NOW)
     with pytest.raises(UnknownQueue, match="'nowhere'"):
-        report_calls(reader, Selection(queue="nowhere"))
+        report_calls(reader, Selection(queue="nowhere"), now=NOW)
     with pytest.raises(UnknownAgent, match="'nobody'"):
         report_agents(reader, Selection(agent="nobody"), now=NOON)
 
@@ -309,7 +313,7 @@ def test_queue_intervals_agrees_with_the_report_of_each_half_hour(path: Path) ->
     by_key = {(row["queue"], row["interval"]): row for row in intervals}
     with closing(open_reader(path)) as reader:
         for queue in "ab":
-            for figures in report_calls(reader, Selection(queue=queue), by=By.HALF_HOUR):
+            for figures in report_calls(reader, Selection(queue=queue), now=NOW, by=By.HALF_HOUR):
                 row = by_key.pop((queue, figures.group))
                 for name in (
                     "offered",

@@ -74,7 +74,7 @@ def test_a_status_is_a_new_span_and_ends_the_one_before(path: Path) -> None:
         assert get_agent(connection, "anna").status_until == NOON + 1800
     assert spans(path) == [
         ("anna", "Logged Out", "Idle", "", 10.0),
-        ("anna", "Available", "Waiting", "", 60.0),
+        ("anna", "Available", "Idle", "callctl was down", 60.0),
         ("anna", "On Break", "Idle", "lunch", None),
     ]
 

@@ -109,5 +109,17 @@ def test_a_second_attempt_that_failed_as_well_is_not_reached(path: Path) -> None
     assert abandoned_callers(path, gave_up, refused) == [("0301", 1)]
 
 
-def test_callers_without_a_number_cannot_be_called_back(path: Path) -> None:
-    assert abandoned_callers(path, ended("a", wait=10)) == []
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("number", ["", "anonymous", "Restricted", "unavailable", "0000000000", "+266696687"])
+def test_callers_whose_number_identifies_nobody_are_not_taken_for_one_person(path: Path, number: str) -> None:
+    gave_up = [ended(f"a{n}", wait=10, number=number, joined_at=NOON + n) for n in range(2)]
+    assert abandoned_callers(path, *gave_up, ended("b", wait=10, number="0301")) == [("0301", 1)]
+
+
+@pytest.mark.fault(4)
+def test_a_person_is_one_in_every_spelling_of_the_number(path: Path) -> None:
+    first = ended("a", wait=10, number="+49 (0)30 1234")
+    second = ended("b", wait=10, number="+49301234", joined_at=NOON + 60)
+    assert abandoned_callers(path, first, second) == [("+49301234", 2)]
+    reached = handled("c", wait=1, talk=1, number="+49-30-1234", joined_at=NOON + 120)
+    assert abandoned_callers(path, reached) == []

@@ -69,9 +69,9 @@ class MortalWriter(Writer):
         """Write nothing any more, as a process that was killed."""
         self._is_dead = True
 
-    def keep(self, facts: Sequence[Fact], *, try_database: bool) -> Kept:
+    def keep(self, facts: Sequence[Fact], *, try_database: bool, now: float) -> Kept:
         """Write as the disk allows."""
         if self._is_dead:
             return Kept(is_safe=True, spilled_rows=0)
         with self._disk.room():
-            return super().keep(facts, try_database=try_database)
+            return super().keep(facts, try_database=try_database, now=now)
