@@ -35,7 +35,7 @@ from callctl.call.recovery import Recovery
 from callctl.call.switch import Switch
 from callctl.call.variables import prelude_of
 from callctl.clock import SteadyClock
-from callctl.config import Config
+from callctl.config import BackupSettings, Config
 from callctl.config.defined import refuse_agent, refuse_tier
 from callctl.errors import StoreError
 from callctl.esl.outbound import serve_outbound
@@ -102,6 +102,7 @@ class Server:
         self._owner = self._outside.ids.owner or _owner(config.server.database)
         self._ids = self._outside.ids.of_owner(self._owner)
         self._stopping = trio.Event()
+        self._reloaded = trio.Event()
         self._is_serving = False
         self._queues: dict[str, QueueSettings] = dict(config.queues)
         self.metrics = Metrics(self._queues)
@@ -222,7 +223,11 @@ class Server:
             if self._outside.serve_api is not None:
                 # Before the switches: one that cannot be reached must not keep people from their server.
                 self.http_port = await nursery.start(
-                    self._outside.serve_api, self._house(), self.metrics, self._config.http.listen
+                    self._outside.serve_api,
+                    self._house(),
+                    self.metrics,
+                    self._config.http.listen,
+                    self._config.server.control_group,
                 )
             self.reception.resume_callbacks()
             for switch in self.switches.values():
@@ -301,8 +306,8 @@ class Server:
         does a tier: they may live in the database alone.
         """
         before, self._config = self._config, config
-        if (before.server, before.switches, before.http) != (config.server, config.switches, config.http):
-            log.warning("the servers and switches of the new configuration count from the next start on")
+        if _fixed(before) != _fixed(config):
+            log.warning("the servers, switches and log of the new configuration count from the next start on")
         self._queues.clear()
         self._queues.update(config.queues)
 
@@ -323,6 +328,7 @@ class Server:
                 has_preludes=any(map(prelude_of, self._queues.values())),
                 watches_phones=_watches_phones(self._queues),
             )
+        self._reloaded.set()
         log.info("configuration reloaded", queues=len(config.queues), agents=len(config.agents))
 
     async def _first_contact(self) -> None:
@@ -335,15 +341,30 @@ class Server:
                 log.error("switch not connected yet", switch=switch.name, why=switch.link.last_error)
 
     async def _back_up(self) -> None:
-        """Copy the database whenever `[backup]` says so; one that fails is tried again at the next time."""
-        database = self._config.server.database
-        while (folder := self._config.backup.folder) is not None:
-            every_seconds = self._config.backup.every_hours * 3600
-            due = await trio.to_thread.run_sync(next_due, folder, every_seconds, self.clock.now())
-            await trio.sleep_until(self.clock.deadline(due))
-            copy = partial(back_up_into, keep=self._config.backup.keep, now=self.clock.now())
+        """Copy the database as `[backup]` says, also after a reload that changes it."""
+        while True:
+            settings = self._config.backup
+            async with trio.open_nursery() as nursery:
+                if settings.folder is not None:
+                    nursery.start_soon(self._back_up_into, settings.folder, settings)
+                while self._config.backup == settings:
+                    self._reloaded = trio.Event()
+                    await self._reloaded.wait()
+                nursery.cancel_scope.cancel()
+
+    async def _back_up_into(self, folder: Path, settings: BackupSettings) -> None:
+        """Copy the database again and again; what fails is tried again at the next time.
+
+        A folder on a disk that hangs must not keep the server from stopping: the thread is left behind.
+        """
+        every_seconds = settings.every_hours * 3600
+        aside = partial(trio.to_thread.run_sync, abandon_on_cancel=True)
+        while True:
             try:
-                target = await trio.to_thread.run_sync(copy, folder, database)
+                due = await aside(partial(next_due, folder, every_seconds, self.clock.now()))
+                await trio.sleep_until(self.clock.deadline(due))
+                copy = partial(back_up_into, keep=settings.keep, now=self.clock.now())
+                target = await aside(partial(copy, folder, self._config.server.database))
             except StoreError as error:
                 log.error("no backup made", why=str(error), again_in_hours=every_seconds / 3600)
                 await trio.sleep(every_seconds)
@@ -397,6 +418,11 @@ def _put_agents(config: Config, distributor: Distributor, now: float) -> None:
         distributor.put_agent(agent, now)
     for tier in config.tiers:
         distributor.put_tier(tier, now)
+
+
+def _fixed(config: Config) -> tuple[object, ...]:
+    """Return what of a configuration counts from a start on."""
+    return config.server, config.switches, config.http, config.log
 
 
 def _watches_phones(queues: Mapping[str, QueueSettings]) -> bool:

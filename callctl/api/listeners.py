@@ -6,6 +6,7 @@ be cancelled, and one such client would keep the server from ever stopping.
 
 from __future__ import annotations
 
+import grp
 import os
 import socket
 import stat
@@ -50,14 +51,18 @@ SEND_SECONDS = 10.0
 
 
 async def serve_control(
-    app: Starlette, path: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    app: Starlette,
+    path: Path,
+    group: str = "",
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve on the Unix socket at `path`, which only its owner may open, until cancelled.
+    """Serve on the Unix socket at `path`, which only its owner and the `group` may open, until cancelled.
 
     What a dead server left there is replaced, and nothing is left at the end. Raises ConfigError if there
-    cannot be a socket.
+    cannot be a socket, or it cannot be given to the group.
     """
-    with _bound(path) as listening:
+    with _bound(path, group) as listening:
         listening.listen()
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         task_status.started()
@@ -80,8 +85,11 @@ async def serve_http(
 
 
 @contextmanager
-def _bound(path: Path) -> Iterator[socket.socket]:
-    """Give a socket bound to `path`, with permissions 0600 from the first instant, and remove it after."""
+def _bound(path: Path, group: str) -> Iterator[socket.socket]:
+    """Give a socket bound to `path`, with permissions 0600 from the first instant, and remove it after.
+
+    With a group it has 0660 as soon as it is the group's.
+    """
     _clear(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     umask = os.umask(0o177)
@@ -95,10 +103,26 @@ def _bound(path: Path) -> Iterator[socket.socket]:
     finally:
         os.umask(umask)
     try:
+        if group:
+            _give_to(path, group)
         yield listening
     finally:
         path.unlink(missing_ok=True)
         listening.close()
+
+
+def _give_to(path: Path, group: str) -> None:
+    """Let the members of a group open the socket; raises ConfigError."""
+    try:
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        path.chmod(0o660)
+    except KeyError:
+        raise ConfigError(f"server.control-group: there is no group {group!r} on this machine") from None
+    except OSError as error:
+        raise ConfigError(
+            f"server.control-group: {path} cannot be given to the group {group!r}: {error.strerror}; the "
+            f"user that runs callctl must be in it (under systemd: SupplementaryGroups={group})"
+        ) from error
 
 
 def _clear(path: Path) -> None:
@@ -110,11 +134,15 @@ def _clear(path: Path) -> None:
     if not is_socket:
         raise ConfigError(f"server.database: {path} is in the way of the control socket; move it away")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # A server that is stuck takes nobody, and must not keep us waiting.
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return
+        except BlockingIOError:
+            pass  # Somebody listens, and as many wait as may.
     raise ConfigError(
         f"server.database: another server has the control socket {path}; "
         "two databases in one folder need names that differ before the dot"

@@ -109,6 +109,7 @@ class ServerSettings:
     allow: tuple[str, ...] = ("127.0.0.0/8", "::1")
     database: Path = Path("callctl.db")
     drain_timeout: float = 0
+    control_group: str = ""
     default_queue: str = "caller"
     max_calls: int = 2000
 

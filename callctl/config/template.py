@@ -26,6 +26,7 @@ WORDS: Mapping[type, Mapping[str, str]] = {
         "allow": "Addresses and networks that may connect there",
         "database": "The history and the agents, one SQLite file; relative to this file",
         "drain_timeout": "How long callers are served on after SIGTERM; then they go back to their dialplan",
+        "control_group": "A group of the system whose members may use the control socket as well",
         "default_queue": "The queue of a call that names none, or one that is not there",
         "max_calls": "Calls beyond it stay in their dialplan, and come again",
     },

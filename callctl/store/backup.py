@@ -6,11 +6,13 @@ come to their end under load. It gets its name only when it has been checked and
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from callctl.clock import iso_utc
@@ -64,27 +66,45 @@ def back_up_into(folder: Path, path: Path, *, keep: int, now: float) -> Path:
     Returns the new file. Raises StoreError as `backup` does; the older ones all stay then.
     """
     target = folder / f"callctl-{_compact(now)}.db"
-    try:
+    with _folder_of_backups(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {folder} for backups: {error.strerror}") from error
-    backup(path, target)
-    series = sorted(file for file in folder.iterdir() if _IN_SERIES.fullmatch(file.name))
-    for file in series[: max(0, len(series) - keep)]:
-        file.unlink(missing_ok=True)
+        backup(path, target)
+        series = sorted(file for file in folder.iterdir() if _IN_SERIES.fullmatch(file.name))
+        for file in series[: max(0, len(series) - keep)]:
+            file.unlink(missing_ok=True)
+        for file in folder.iterdir():
+            if _UNFINISHED.fullmatch(file.name):
+                file.unlink(missing_ok=True)  # of a process that ended in the midst of it
     return target
 
 
 def next_due(folder: Path, every_seconds: float, now: float) -> float:
-    """Return when the series in `folder` wants its next backup: at once, if it has none."""
-    if not folder.is_dir():
-        return now
-    made = [file.stat().st_mtime for file in folder.iterdir() if _IN_SERIES.fullmatch(file.name)]
-    return max(now, max(made, default=0.0) + every_seconds)
+    """Return when the series in `folder` wants its next backup: at once, if it has none.
+
+    Raises StoreError where the folder cannot be looked at.
+    """
+    with _folder_of_backups(folder):
+        if not folder.is_dir():
+            return now
+        made = [file.stat().st_mtime for file in folder.iterdir() if _IN_SERIES.fullmatch(file.name)]
+        return max(now, max(made, default=0.0) + every_seconds)
 
 
 _IN_SERIES = re.compile(r"callctl-\d{8}T\d{9}Z\.db")
+_UNFINISHED = re.compile(r"callctl-\d{8}T\d{9}Z\.db\.unfinished")
 """The names that `back_up_into` gives; no other file in the folder is ever touched."""
+
+
+@contextmanager
+def _folder_of_backups(folder: Path) -> Iterator[None]:
+    """Raise StoreError for what goes wrong with the folder in the block, and say what to do."""
+    try:
+        yield
+    except OSError as error:
+        todo = ""
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            todo = f"; callctl must be able to write there (under systemd: ReadWritePaths={folder})"
+        raise StoreError(f"no backups in {folder}: {error.strerror or error}{todo}") from error
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import grp
 import os
 import socket
 import stat
@@ -103,6 +105,33 @@ async def test_only_its_owner_may_open_the_control_socket_and_nothing_is_left_of
     finally:
         os.umask(umask)
     assert os.listdir(tmp_path) == []
+
+
+async def test_the_members_of_a_group_may_open_the_control_socket_too(tmp_path: Path) -> None:
+    path = tmp_path / "callctl.sock"
+    group = next(each for each in grp.getgrall() if each.gr_gid in {os.getegid(), *os.getgroups()})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_control, small_app(), path, group.gr_name)
+        assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_gid) == (0o660, group.gr_gid)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_group_that_there_is_not_leaves_no_socket(tmp_path: Path) -> None:
+    path = tmp_path / "callctl.sock"
+    with pytest.raises(ConfigError, match=r"server\.control-group: there is no group 'nobody at all'"):
+        await serve_control(small_app(), path, "nobody at all")
+    assert not path.exists()
+
+
+async def test_a_group_in_which_we_are_not_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, owner: int, group: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    monkeypatch.setattr(os, "chown", refuse)
+    with pytest.raises(ConfigError, match="SupplementaryGroups=root"):
+        await serve_control(small_app(), tmp_path / "callctl.sock", "root")
 
 
 async def test_the_socket_of_a_dead_server_is_replaced(tmp_path: Path) -> None:

@@ -127,6 +127,16 @@ def test_the_unit_starts_a_command_that_exists_and_waits_for_its_word() -> None:
     assert int(unit["Service"]["WatchdogSec"]) >= 10
 
 
+@pytest.mark.fault(29)
+def test_the_unit_starts_it_again_however_often_it_ends_and_lets_it_write_its_backups() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # systemd's keys have capitals
+    unit.read(EXAMPLES / "callctl.service")
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert unit["Service"]["ProtectSystem"] == "strict"
+    assert unit["Service"]["ReadWritePaths"] == "-/var/backups/callctl"
+
+
 @pytest.mark.parametrize("path", sorted((EXAMPLES / "freeswitch").glob("*.xml")), ids=lambda path: path.name)
 def test_the_switchs_configuration_is_well_formed(path: Path) -> None:
     root = ElementTree.parse(path).getroot()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import signal
+import stat
 import sys
 from pathlib import Path
 
@@ -53,10 +55,18 @@ async def test_sighup_reloads_and_refuses_a_bad_file_whole(tmp_path: Path, switc
         assert server.process.returncode is None
 
 
-async def test_a_series_of_backups_is_made_while_the_server_runs(tmp_path: Path, switch_port: int) -> None:
+@pytest.mark.parametrize("is_reloaded", [False, True], ids=["from the start on", "after a reload"])
+async def test_a_series_of_backups_is_made_while_the_server_runs(
+    tmp_path: Path, switch_port: int, is_reloaded: bool
+) -> None:
     config = (await configuration(tmp_path, switch_port)).config
-    config.write_text(config.read_text() + '\n[backup]\nfolder = "copies"\n')
+    text = config.read_text() + '\n[backup]\nfolder = "copies"\n'
+    if not is_reloaded:
+        config.write_text(text)
     async with serving(config) as server:
+        if is_reloaded:
+            config.write_text(text)
+            server.process.send_signal(signal.SIGHUP)
         await server.until_logged("backup made")
     [copy] = [name for name in os.listdir(tmp_path / "copies") if name.endswith(".db")]
     assert copy.startswith("callctl-")
@@ -73,3 +83,14 @@ async def test_the_control_socket_is_there_before_a_switch_that_cannot_be_reache
             capture_stdout=True,
         )
         assert added.stdout.startswith(b"agent 1001 added")
+
+
+@pytest.mark.fault(29)
+async def test_a_group_may_use_the_control_socket(tmp_path: Path, switch_port: int) -> None:
+    files = await configuration(tmp_path, switch_port)
+    group = grp.getgrgid(os.getegid())
+    text = files.config.read_text()
+    files.config.write_text(text.replace("[server]\n", f'[server]\ncontrol-group = "{group.gr_name}"\n'))
+    async with serving(files.config):
+        status = control_socket(files.database).stat()
+        assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, group.gr_gid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from contextlib import closing
@@ -177,6 +178,32 @@ def test_a_series_that_fails_keeps_the_old_ones(path: Path, tmp_path: Path) -> N
     with pytest.raises(StoreError, match="damaged"):
         back_up_into(folder, path, keep=1, now=NOON + 60)
     assert list(folder.iterdir()) == [first]
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EIO])
+def test_a_folder_that_cannot_be_used_is_said_with_what_to_do(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError(code, os.strerror(code), str(folder))
+
+    database_with(path, waiting("a"))
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    todo = "" if code == errno.EIO else f".*ReadWritePaths={tmp_path}"
+    with pytest.raises(StoreError, match=f"no backups in {tmp_path}: {os.strerror(code)}{todo}"):
+        next_due(tmp_path, 3600, now=NOON)
+    with pytest.raises(StoreError, match=f"no backups in {tmp_path}: {os.strerror(code)}{todo}"):
+        back_up_into(tmp_path, path, keep=1, now=NOON)
+
+
+def test_what_an_interrupted_backup_left_in_the_folder_goes_with_the_next(path: Path, tmp_path: Path) -> None:
+    database_with(path, waiting("a"))
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    (folder / "callctl-20260101T000000000Z.db.unfinished").touch()
+    made = back_up_into(folder, path, keep=2, now=NOON)
+    assert list(folder.iterdir()) == [made]
 
 
 def test_a_series_is_due_at_once_and_then_a_while_after_its_newest(tmp_path: Path) -> None:
