@@ -79,6 +79,10 @@ class Absentees:
         """Say whether the row of this call is here."""
         return call in self._calls
 
+    def of_channel(self, uuid: str) -> list[CallRecord]:
+        """Return the rows of one caller's channel."""
+        return [record for record in self._calls.values() if record.arrival.uuid == uuid]
+
     def all(self) -> list[CallRecord]:
         """Return the rows of those who are not back."""
         return list(self._calls.values())

@@ -174,6 +174,18 @@ class Bridging(Talking):
             *ended,
         ]
 
+    def elsewhere_while_bridging(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
+        offer = self._taken
+        assert offer is not None, "BRIDGING always has an offer"
+        self._taken = None
+        return [
+            ev.StopTimer(TIMER_BRIDGE),
+            ev.ReportBridgeFailed(offer.id, caller_gone=True),
+            ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"),
+            self._ledger.close_offer(offer.id, OfferResult.CANCELLED, Reason.TRANSFERRED.value, now),
+            *self._end_wait(Reason.TRANSFERRED, now, by=None),
+        ]
+
     def left_for_the_bridge(self, event: ev.CallerTaken, now: float) -> list[Effect]:
         # uuid_bridge takes the caller out of the socket application; if the bridge then fails, only
         # the dialplan brings the caller back to us.

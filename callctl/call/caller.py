@@ -18,13 +18,20 @@ from callctl.call.hearing import Hearing
 from callctl.call.ringing import AgentUnreached
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
 from callctl.call.timers import Timers
-from callctl.call.variables import WAY_BACK, past_talk, way_back, who_hung_up
-from callctl.call.way_back import OWED, is_on_the_way_back
-from callctl.errors import CommandRefused, EslError, LocalProtocolError, WaitEnded
+from callctl.call.variables import HOME, WAY_BACK, past_talk, way_back, who_hung_up
+from callctl.call.way_back import (
+    OWED,
+    Whereabouts,
+    channel_data,
+    free_if_stranded,
+    send_to_own_extension,
+    whereabouts,
+)
+from callctl.errors import CommandRefused, EslError, UnreadableAnswer, WaitEnded
 from callctl.esl import commands
 from callctl.esl.call_socket import CallSocket
 from callctl.esl.connection import Reply
-from callctl.esl.wire import Event, channel_of
+from callctl.esl.wire import Event
 from callctl.ids import Ids
 from callctl.model import Arrival, HungUpBy, WaitMedia
 
@@ -133,8 +140,7 @@ class CallerLeg:
 
         Returns whether we did; its filter is then still to be taken back, by `Switch.unfollow`.
 
-        One of an earlier visit that is still there is heard no more, but stays open: its end would break
-        this visit off (the end of a listener clears CF_CONTROLLED, by which switch_ivr_park lives).
+        Those of this channel that came before it have ended by now: see `channel_sockets`.
         """
         self._socket = socket
         self.find(socket.data)
@@ -162,11 +168,10 @@ class CallerLeg:
             self._left_at = trio.current_time()
 
     def leave_socket(self) -> None:
-        """End a socket that leads the caller no more, before another one comes."""
+        """Let go of a socket that leads the caller no more; it ends when the next one comes."""
         socket, self._socket = self._socket, None
         if socket is not None:
             self._left_at = trio.current_time()
-            socket.close()
 
     def hear(self, socket: CallSocket) -> Hearing:
         """Tell what happens on `socket`, until it ends, the caller hangs up, or the call is over."""
@@ -182,7 +187,7 @@ class CallerLeg:
                     self._deliver(ev.SocketLost())
                 elif not said_so:
                     self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
-            elif self._socket is not None and not hung_up:
+            elif self._socket is not None and not hung_up and not socket.bows_out:
                 self._be_broken_off()
 
         self._hearings = [each for each in self._hearings if not each.over.is_set()]
@@ -213,6 +218,9 @@ class CallerLeg:
                 self._deliver(ev.CallerHungUp(cause, who_hung_up(event), past_talk(event)))
             case "DTMF":
                 self._deliver(ev.KeyPressed(event.get("DTMF-Digit")))
+            case "CHANNEL_EXECUTE_COMPLETE" if self._socket is None:
+                if event.get("Answer-State") != "hangup":
+                    self._tell_whereabouts(event)
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application") == "socket":
                 if event.get("Answer-State") != "hangup":
                     self._tell_taken()
@@ -228,6 +236,11 @@ class CallerLeg:
                     self._deliver(ev.SoundFailed(f"phrase::{sound}"))
                 elif application == "playback":
                     self._deliver(ev.SoundFailed(sound))
+
+    def _tell_whereabouts(self, data: Event) -> None:
+        """Tell that a caller whom no socket leads is elsewhere, if `data` shows the channel there."""
+        if whereabouts(data) is Whereabouts.ELSEWHERE:
+            self._deliver(ev.CallerElsewhere())
 
     def _tell_taken(self) -> None:
         """Tell that the caller was taken out of the socket, unless the end of an older one has done that.
@@ -317,7 +330,12 @@ class CallerLeg:
         return True
 
     def post_variables(self, variables: Mapping[str, str]) -> None:
-        """Set variables as `set_variables` does, without waiting until they are."""
+        """Set variables as `set_variables` does, without waiting until they are.
+
+        With a place goes how the channel came to it, for whoever has to find out whether it comes again.
+        """
+        if variables.get("callctl_call"):
+            variables = {**variables, HOME: self._way_back}
         try:
             slot = self._switch.post_variables(self._uuid, variables)
         except WaitEnded:
@@ -332,14 +350,11 @@ class CallerLeg:
             self._log.info("variables not set", why=outcome.text)
 
     def _post_variables_by_socket(self, variables: Mapping[str, str]) -> None:
-        """Set them without a lock, so that they do not wait for the end of the music."""
+        """Set them by the socket's own `api`, which does not wait for the end of the music either."""
         if self._socket is None:
             return
-        orders = [
-            commands.execute("set", f"{name}={value}", event_lock=False) for name, value in variables.items()
-        ]
         try:
-            self._socket.post(*orders)
+            self._socket.post(commands.api(commands.uuid_setvar_multi(self._uuid, variables)))
         except WaitEnded as ended:
             self._log.info("variables not set", why=str(ended))
 
@@ -408,9 +423,14 @@ class CallerLeg:
                     return
                 try:
                     await switch.follow(self._uuid)
-                    if not await switch.exists(self._uuid):
-                        self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
-                        return
+                    channel = await channel_data(self._uuid, switch)
+                    self._tell_whereabouts(channel)
+                    await free_if_stranded(channel, switch)
+                except CommandRefused:
+                    self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
+                    return
+                except UnreadableAnswer as damage:
+                    self._log.warning("where the caller is cannot be read", why=str(damage))
                 except WaitEnded:
                     continue
                 await switch.wait_lost()
@@ -420,29 +440,28 @@ class CallerLeg:
 
         This is the way back for one whose `socket_resume` was not set when callctl died.
         """
-        api = self._switch.link.api
         try:
-            caller = channel_of(await api(commands.uuid_dump(self._uuid)))
-            if not is_on_the_way_back(caller):
+            caller = await channel_data(self._uuid, self._switch)
+            if whereabouts(caller) is not Whereabouts.ON_THE_WAY:
                 return False
             self._log.warning("fetching a caller who did not come back")
-            await api(
-                commands.uuid_transfer(
-                    self._uuid,
-                    caller.get("Caller-Destination-Number"),
-                    caller.get("Caller-Dialplan"),
-                    caller.get("Caller-Context"),
-                )
-            )
+            return await send_to_own_extension(caller, self._switch)
         except CommandRefused:
             self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
         except WaitEnded as ended:
             self._log.info("not fetched now", why=str(ended))
             self._deliver(ev.CallerNotFetched())
-        except LocalProtocolError as unusable:
-            self._log.error("a caller cannot be fetched", why=str(unusable))
-            return False
         return True
+
+    async def is_elsewhere(self) -> bool:
+        """Ask whether somebody has sent a caller away whom no socket leads; False where nobody says."""
+        if self.is_led:
+            return False
+        try:
+            return whereabouts(await channel_data(self._uuid, self._switch)) is Whereabouts.ELSEWHERE
+        except (CommandRefused, WaitEnded) as unknown:
+            self._log.info("where the caller is is not known", why=str(unknown))
+            return False
 
     @property
     def is_watched(self) -> bool:

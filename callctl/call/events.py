@@ -132,6 +132,11 @@ class CallerTaken:
 
 
 @frozen
+class CallerElsewhere:
+    """The caller was sent somewhere else, and comes back to this visit no more: the switch says so itself."""
+
+
+@frozen
 class SocketLost:
     """The caller's socket ended, and nothing said that the caller hung up."""
 
@@ -234,6 +239,7 @@ CallHappening = (
     | Unbridged
     | CallerHungUp
     | CallerTaken
+    | CallerElsewhere
     | SocketLost
     | CallerReturned
     | CallerNotFetched

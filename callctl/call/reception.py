@@ -13,12 +13,15 @@ import structlog
 import trio
 from attrs import evolve
 
+from callctl.call import events as ev
 from callctl.call.absentees import Absentees
+from callctl.call.channel_sockets import ChannelSockets, end_older
 from callctl.call.desk import Desk
 from callctl.call.session import CallSession
 from callctl.call.switch import Switch
-from callctl.call.variables import arrival_from, refusal_variables
-from callctl.call.way_back import go_on
+from callctl.call.variables import arrival_from, begins_anew, refusal_variables
+from callctl.call.visits import VisitBefore
+from callctl.call.way_back import channel_data, free_if_stranded, go_on
 from callctl.errors import EslError
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
@@ -58,6 +61,7 @@ class Reception:
         self._sessions: dict[str, CallSession] = {}
         self._of_channel: dict[str, CallSession] = {}
         """The last call of each caller's channel."""
+        self._channel_sockets = ChannelSockets()
         self._nursery: trio.Nursery | None = None
         self._is_closing = False
         self._sockets = 0
@@ -89,14 +93,26 @@ class Reception:
     async def receive(self, socket: CallSocket) -> None:
         """Lead one accepted socket to its call, and return when the socket is not needed any more."""
         self._sockets += 1
+        switch = self._switch_of(socket)
         try:
-            await self._lead(socket)
+            with self._channel_sockets.holding(socket) as older:
+                if older:
+                    await end_older(older, socket)
+                await self._lead(socket, switch)
+                await socket.leave()
+            if socket.bows_out and switch is not None:
+                await self._free_if_stranded(socket.uuid, switch)
         finally:
             self._sockets -= 1
             self._emptied.set()
 
-    async def _lead(self, socket: CallSocket) -> None:
-        switch = self._switch_of(socket)
+    async def _free_if_stranded(self, uuid: str, switch: Switch) -> None:
+        try:
+            await free_if_stranded(await channel_data(uuid, switch), switch)
+        except EslError as ended:
+            log.debug("a channel that has left a socket is not asked for", uuid=uuid, why=str(ended))
+
+    async def _lead(self, socket: CallSocket, switch: Switch | None) -> None:
         if switch is None:
             log.error(
                 "call from a switch that is not configured; add it as [[freeswitch]]",
@@ -130,7 +146,7 @@ class Reception:
             if self._max_calls and len(self._sessions) >= self._max_calls:
                 await self._refuse(arrival, switch)
                 return None
-            session = self._session(arrival, switch)
+            session = self._session(arrival, switch, link=VisitBefore.of(socket.data))
             self._start(session, session.run)
         return session
 
@@ -139,7 +155,8 @@ class Reception:
         visit = before.take_next_visit()
         if visit is None:
             return None
-        session = self._session(visit, self._switches[visit.switch])
+        link = VisitBefore(before.record.arrival.call)
+        session = self._session(visit, self._switches[visit.switch], link=link)
         session.follow_on(before, is_away=is_away)
         self._start(session, session.run)
         return session
@@ -217,6 +234,7 @@ class Reception:
         )
         if socket.data.variable("callctl_reason"):
             return arrival  # We had let go of this caller: whatever was before is over.
+        self._end_what_was_left(socket)
         before = self._before(arrival, told_by_channel=arrival.call != new_call)
         if before is not None:
             # The channel may still carry an earlier visit than the one in which the caller is.
@@ -227,6 +245,20 @@ class Reception:
             # The variables came to this channel from another one, or from a wait that is over.
             return evolve(arrival, call=new_call, joined_at=now, resumes=0)
         return arrival
+
+    def _end_what_was_left(self, socket: CallSocket) -> None:
+        """End the visit of a caller who has been sent out of it, and comes for another one.
+
+        That may be known here first: the event that tells of a transfer may come after the next socket.
+        """
+        session = self._of_channel.get(socket.uuid)
+        if session is not None and not session.is_over:
+            if begins_anew(socket.data, session.record.arrival, self._default_queue):
+                session.deliver(ev.CallerElsewhere())
+            return
+        for record in self._absentees.of_channel(socket.uuid):
+            if begins_anew(socket.data, record.arrival, self._default_queue):
+                self._absentees.end(record.arrival.call, Reason.TRANSFERRED)
 
     def _before(self, arrival: Arrival, *, told_by_channel: bool) -> Arrival | None:
         """Return the visit that this channel has begun and not ended, as we or the store remember it.
@@ -242,9 +274,18 @@ class Reception:
             known = self._absentees.reopen(arrival.uuid, joined_at=joined_at)
         return known.arrival if known is not None and known.arrival.uuid == arrival.uuid else None
 
-    def _session(self, arrival: Arrival, switch: Switch, talking_leg: str = "") -> CallSession:
+    def _session(
+        self, arrival: Arrival, switch: Switch, talking_leg: str = "", *, link: VisitBefore | None = None
+    ) -> CallSession:
         queue = self._queues.get(arrival.queue) or QueueSettings(name=arrival.queue)
         known = self._absentees.take(arrival.call, talking_leg)
+        if known is None and link is not None and link.call != arrival.call:
+            known = CallRecord(
+                arrival=arrival,
+                state=CallState.WAITING,
+                previous_visit=link.call,
+                transferred_by=link.agent,
+            )
         session = CallSession(
             arrival,
             queue,

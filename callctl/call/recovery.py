@@ -23,8 +23,16 @@ from callctl.call.reception import Reception
 from callctl.call.session import CallSession
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import Switch
-from callctl.call.variables import answered_at, arrival_from, bridged_seconds, bridged_with, who_hung_up
-from callctl.call.way_back import is_on_the_way_back
+from callctl.call.variables import (
+    answered_at,
+    arrival_from,
+    begins_anew,
+    bridged_seconds,
+    bridged_with,
+    who_hung_up,
+)
+from callctl.call.visits import VisitBefore
+from callctl.call.way_back import STRANDED, Whereabouts, free_if_stranded, whereabouts
 from callctl.errors import EslError, UnknownAgent, WaitEnded
 from callctl.esl import commands
 from callctl.esl.table import rows_of
@@ -64,6 +72,8 @@ class Recovery:
         self._absentees = absentees
         self._default_queue = default_queue
         self._awaited: set[str] = set()
+        self._stranded: dict[str, frozenset[str]] = {}
+        """The channels that were in CS_RESET at the last look at each switch."""
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -148,13 +158,29 @@ class Recovery:
 
     async def _shown(self, switch: Switch) -> dict[str, str]:
         """Return the direction of each UUID that the switch shows, which it writes up to a second later."""
-        rows = rows_of(await switch.link.api(commands.show_channels()), "uuid", "direction")
+        rows = rows_of(await switch.link.api(commands.show_channels()), "uuid", "direction", "state")
         shown: dict[str, str] = {}
-        for number, (uuid, direction) in enumerate(rows):
+        stranded: set[str] = set()
+        for number, (uuid, direction, state) in enumerate(rows):
             shown[uuid] = direction
+            if state == STRANDED:
+                stranded.add(uuid)
             if number % LOT == 0:
                 await trio.lowlevel.checkpoint()
+        await self._free_stranded(switch, stranded)
         return shown
+
+    async def _free_stranded(self, switch: Switch, stranded: Set[str]) -> None:
+        """Bring on who was with us once and is in CS_RESET for the second look: nobody leads the channel.
+
+        A socket that was cut together with an older one of the same channel may leave it there.
+        """
+        before = self._stranded.get(switch.name, frozenset())
+        self._stranded[switch.name] = frozenset(stranded)
+        for channel in (await self._dumps(switch, stranded & before)).values():
+            visit = VisitBefore.of(channel)
+            if visit.call and await free_if_stranded(channel, switch):
+                self._heal(visit.call, f"channel {channel.uuid} was stranded, and goes on")
 
     async def _surprising(
         self, switch: Switch, shown: Mapping[str, str], heard: Set[str]
@@ -265,8 +291,17 @@ class Recovery:
             if caller is not None:
                 if self._has_gone_on(switch, record, caller) or self._end_as_the_channel_says(record, caller):
                     continue
-                if record.reason is None and is_on_the_way_back(caller):
+                if caller.get("Channel-State") == STRANDED:
+                    assert self._nursery is not None, "run() comes before reconcile()"
+                    self._nursery.start_soon(self._free, switch, caller)
+                if begins_anew(caller, record.arrival, self._default_queue):
+                    self._absentees.end(record.arrival.call, Reason.TRANSFERRED)
+                    continue
+                place = whereabouts(caller)
+                if record.reason is None and place is Whereabouts.ON_THE_WAY:
                     self._reception.keep_place(record, switch, caller)
+                elif record.reason is None and place is Whereabouts.ELSEWHERE:
+                    self._absentees.end(record.arrival.call, Reason.TRANSFERRED)
                 else:
                     self._expect(switch, record)
             elif started_at > record.arrival.arrived_at:
@@ -274,6 +309,12 @@ class Recovery:
             else:
                 # The caller may have given up, or have talked and hung up: nobody looked.
                 self._absentees.end(record.arrival.call, Reason.UNSEEN)
+
+    async def _free(self, switch: Switch, caller: Event) -> None:
+        try:
+            await free_if_stranded(caller, switch)
+        except EslError as error:
+            log.info("whether a caller is stranded is asked later", uuid=caller.uuid, why=str(error))
 
     def _end_as_the_channel_says(self, record: CallRecord, caller: Event) -> bool:
         """End the row of a caller whom we had let go of just before; say whether this is one."""
@@ -307,7 +348,7 @@ class Recovery:
         self._absentees.end(before.call, reason, target=target, at=told.joined_at)
         is_known = told.call in self._reception.sessions or self._absentees.has(told.call)
         is_waiting = not caller.variable("callctl_reason")
-        if is_waiting and not is_known and is_on_the_way_back(caller):
+        if is_waiting and not is_known and whereabouts(caller) is Whereabouts.ON_THE_WAY:
             unresumed = evolve(told, resumes=told.resumes - 1)
             found = CallRecord(arrival=unresumed, state=CallState.WAITING)
             self._reception.keep_place(found, switch, caller)

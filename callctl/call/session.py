@@ -343,7 +343,10 @@ class CallSession:
             case ev.HangUpLeg(leg_uuid, cause):
                 self._order(self._switch.hang_up, leg_uuid, cause)
             case ev.Bridge(offer, variables):
-                self._bridge(offer, variables)
+                if self._caller.is_led or self._arrival.callback:
+                    self._bridge(offer, variables)
+                else:
+                    self._order(self._bridge_unled, offer, variables)
             case ev.SettleBridge(offer):
                 self._order(self._settle_bridge, offer)
             case ev.SettleCaller():
@@ -430,6 +433,14 @@ class CallSession:
             self._listen_to_leg(leg_uuid)
         won = self._desk.dispatcher.act(lambda d, now: d.offer_answered(offer.id, now))
         self.deliver(ev.AgentAnswered(offer.id, leg_uuid, won))
+
+    async def _bridge_unled(self, offer: Offer, variables: Mapping[str, str]) -> None:
+        """Bridge a caller who is between two sockets, unless somebody has sent the caller away meanwhile."""
+        if await self._caller.is_elsewhere():
+            self.deliver(ev.BridgeRefused(offer.id, "the caller was sent somewhere else"))
+            self.deliver(ev.CallerElsewhere())
+        elif self._flow.taken is not None and self._flow.taken.id == offer.id:
+            self._bridge(offer, variables)
 
     def _bridge(self, offer: Offer, variables: Mapping[str, str]) -> None:
         if self._caller.way_back:

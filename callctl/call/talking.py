@@ -56,6 +56,9 @@ class Talking(CallLife):
     def unbridged(self, event: ev.Unbridged, now: float) -> list[Effect]:
         return self._end_talk(now)
 
+    def sent_on(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
+        return self._end_talk(now)
+
     def caller_left_talk(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
         return [*self._end_talk(now), *self.caller_parted(event, now)]
 

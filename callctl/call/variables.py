@@ -11,7 +11,7 @@ import re
 from attrs import frozen
 
 from callctl.call.events import PastTalk
-from callctl.call.visits import place_variables, with_place
+from callctl.call.visits import place_variables, visit_variables, with_place
 from callctl.esl.commands import SET_BY_ORIGINATE, harmless, is_variable_name
 from callctl.esl.wire import Event
 from callctl.model import DEFAULT_ACCOUNT, Arrival, HungUpBy, Offer, QueueSettings, Reason, prelude_seconds
@@ -30,6 +30,9 @@ KEYS_END_NOTHING = {"playback_terminators": "none"}
 
 KEYS_AS_USUAL = {"playback_terminators": ""}
 """Once the caller is not ours: an empty value unsets, and FreeSWITCH has its `*` again."""
+
+HOME = "callctl_way_back"
+"""The variable that tells by which extension a waiting caller has come, as `way_back` writes it."""
 
 REFUSED = "callctl_refused_epoch"
 """Since when there was no room for a caller: whoever came first is to be served first."""
@@ -114,15 +117,36 @@ def waiting_variables(arrival: Arrival) -> dict[str, str]:
         "hangup_after_bridge": "false",
         "transfer_after_bridge": "",
         "uuid_bridge_continue_on_cancel": "",
+        # First, as a channel with the rest of it alone would count as one that begins anew.
+        "callctl_call": arrival.call,
         "cc_queue": arrival.queue,
         "cc_queue_joined_epoch": f"{arrival.joined_at:.3f}",
-        "callctl_call": arrival.call,
         "callctl_resumes": str(arrival.resumes),
         "callctl_reason": "",
         "callctl_refusal": "",
         REFUSED: "",
+        **visit_variables(arrival.call),
         **place_variables(arrival),
     }
+
+
+SAME_MOMENT_SECONDS = 0.002
+"""How far the times of one joining may be apart: the channel and the store round to milliseconds."""
+
+
+def begins_anew(data: Event, before: Arrival, default_queue: str) -> bool:
+    """Say whether the caller of `data` comes for a new visit, rather than back to the place of `before`.
+
+    The dialplan's `callctl-enter` unsets `callctl_call`, also for a caller who is sent into the same queue
+    again; the time of joining stays. Where the channel has not been told of that place at all, neither
+    stands on it, and only another queue shows that somebody has sent the caller.
+    """
+    if data.variable("callctl_call"):
+        return False
+    joined_at = _number(data.variable("cc_queue_joined_epoch"))
+    if joined_at is not None and abs(joined_at - before.joined_at) < SAME_MOMENT_SECONDS:
+        return True
+    return (_text(data.variable("queue")) or default_queue) != before.queue
 
 
 def refusal_variables(arrival: Arrival, why: str) -> dict[str, str]:
@@ -142,6 +166,7 @@ def bridge_variables(offer: Offer) -> dict[str, str]:
         "uuid_bridge_continue_on_cancel": "true",
         "cc_agent": offer.agent,
         "cc_agent_uuid": offer.leg_uuid,
+        **visit_variables(offer.call, offer.agent),
     }
 
 

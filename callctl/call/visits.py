@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote, unquote
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from callctl.esl.wire import Event
 from callctl.model import Arrival
@@ -17,6 +17,30 @@ from callctl.model import Arrival
 PLACE = "callctl_place"
 """The variable of a caller with a place from an earlier visit: which call has it, since when, through which
 queues. It names its call, so what is left of an earlier one means nothing."""
+
+
+VISIT = "callctl_visit"
+"""The variable of a caller who was with us: the call of the last visit, and the agent of its talk, if any.
+Unlike `callctl_call` it stays when the visit is over, so that the next one can name it."""
+
+
+@frozen
+class VisitBefore:
+    """The visit before one: its call, and the agent who has sent the caller on from a talk, or ""."""
+
+    call: str = ""
+    agent: str = ""
+
+    @classmethod
+    def of(cls, data: Event) -> VisitBefore:
+        """Read what a caller's channel, as in `data`, tells of the last visit."""
+        call, _, agent = data.variable(VISIT).partition(" ")
+        return cls(call, agent)
+
+
+def visit_variables(call: str, agent: str = "") -> dict[str, str]:
+    """Return what the channel carries of a visit for the one after it."""
+    return {VISIT: f"{call} {agent}".strip()}
 
 
 def visit_elsewhere(before: Arrival, queue: str, *, call: str, now: float) -> Arrival:

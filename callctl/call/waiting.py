@@ -162,12 +162,14 @@ class Waiting(Bridging):
             return []  # The dialplan is playing music between two visits; the caller is still ours.
         if self._is_of_lapsed_bridge(event):
             return [ev.StopTimer(TIMER_BRIDGE), *self._expect_return()]
-        # Our socket lives on after a transfer, and with socket_resume its end would break off
-        # whatever the caller does now.
         return [
-            ev.SetCallerVariables({**KEYS_AS_USUAL, "socket_resume": "false", "callctl_call": ""}),
+            ev.SetCallerVariables({**KEYS_AS_USUAL, "callctl_call": ""}),
             *self._end_wait(Reason.TRANSFERRED, now, by=None),
         ]
+
+    def caller_elsewhere(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
+        # Nothing is set on the channel: it may be in the next visit already.
+        return self._end_wait(Reason.TRANSFERRED, now, by=None)
 
     def _is_of_lapsed_bridge(self, event: ev.CallerTaken | ev.Bridged) -> bool:
         """Say whether this is the bridge that has failed: the way back, set before it, leads to us."""

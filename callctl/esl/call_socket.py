@@ -51,6 +51,13 @@ we have connected, and a socket that has ended by then leaves the channel parked
 of the listener clears CF_CONTROLLED, and switch_ivr_park sets it again (socket_function in
 mod_event_socket.c). With `socket_resume` the channel goes on all the same."""
 
+SUCCESSOR_SECONDS = 0.5
+"""How long a socket that its channel has left stays open for the next one of that channel to come: it comes
+within 30 ms of a transfer, and may end this one in a moment that is safe for sure; see `bow_out`."""
+
+BOW_OUT_SECONDS = 2.0
+"""How long FreeSWITCH may take to end a socket that bows out; 1 ms is usual."""
+
 MAX_WAITING_EVENTS = 512
 """How many events of one call may wait for its session: ten times those of a call with all its events."""
 
@@ -170,7 +177,25 @@ class CallSocket:
         )
         self._executing: dict[str, _Execution] = {}
         self._over: WaitEnded | None = None
+        self._ended = trio.Event()
+        self._was_left = self._bows_out = False
+        self._first_sequence = 0
         self._connected_at = -math.inf
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether the channel has hung up, or the socket has ended."""
+        return self._over is not None
+
+    @property
+    def was_left(self) -> bool:
+        """Say whether the channel is known to have left this socket's application, for something else."""
+        return self._was_left
+
+    @property
+    def bows_out(self) -> bool:
+        """Say whether this socket's end was ordered by `bow_out`, and changes nothing for its channel."""
+        return self._bows_out
 
     async def run(self) -> None:
         """Read and write until the connection ends; then the events end, and every wait."""
@@ -210,6 +235,7 @@ class CallSocket:
                 f"Socket-Mode {mode!r} and Control {control!r}"
             )
         self.data, self.uuid = data, data.uuid
+        self._first_sequence = data.sequence
         return None
 
     def keep(self, *headers: str) -> None:
@@ -274,25 +300,72 @@ class CallSocket:
         """Close the socket, and end every wait with `why`."""
         self._connection.give_up(why)
 
+    async def bow_out(self) -> None:
+        """End a socket that its channel has left, so that nothing which the channel does now is broken off.
+
+        When a socket ends, FreeSWITCH looks at the channel's `socket_resume` of that moment, whichever visit
+        has set it (listener_run in mod_event_socket.c): with true it resets the channel. So the variable is
+        unset on this very socket, which works without the inbound connection, right before the end, and is
+        false afterwards: a next visit sets it anew. Nobody else may set it meanwhile, as a dialplan on its
+        way to the next socket does; `leave` waits until that is unlikely, a next visit until this has ended.
+
+        A cancellation closes the socket at once.
+        """
+        if self._over is not None:
+            return
+        self._bows_out = True
+        try:
+            self.post(self._no_resume(), commands.exit_())
+            with trio.move_on_after(BOW_OUT_SECONDS):
+                await self._ended.wait()
+        except WaitEnded:
+            pass  # It has ended just now, by itself.
+        finally:
+            self.close()
+
     async def leave(self) -> None:
         """Close the socket as soon as the channel can go on without it. A cancellation closes it at once."""
         try:
             if self._over is None:
                 await trio.sleep_until(self._connected_at + PARKED_SECONDS)
+            if self._over is None and self._was_left:
+                with trio.move_on_after(SUCCESSOR_SECONDS):
+                    await self._ended.wait()
+                await self.bow_out()
         finally:
             self.close()
+
+    def _no_resume(self) -> commands.Command:
+        return commands.api(commands.uuid_setvar_multi(self.uuid, {"socket_resume": "false"}))
 
     # --- what comes in ---
 
     def _take_event(self, event: Event) -> None:
-        """Hand on an event, and end the waits that it ends."""
+        """Hand on an event, and end the waits that it ends.
+
+        One of before `connect` is late, and of an earlier visit of the same channel.
+        """
+        if 0 < event.sequence < self._first_sequence:
+            return
         self._hand_on(event)
         if event.name == "CHANNEL_EXECUTE_COMPLETE":
             if (execution := self._executing.get(event.get("Application-UUID"))) is not None:
                 execution.settle(event)
+            elif event.get("Application") == "socket" and event.get("Answer-State") != "hangup":
+                self._be_left(resumes=event.variable("socket_resume") == "true")
         elif event.name in ("CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE") and event.uuid == self.uuid:
             cause = event.get("Hangup-Cause")
             self._finish(ChannelGone(f"the channel hung up: {cause}", cause))
+
+    def _be_left(self, *, resumes: bool) -> None:
+        """The channel does something else from now on, which our end, by a crash too, must not break off."""
+        self._was_left = True
+        if not resumes:
+            return
+        try:
+            self.post(self._no_resume())
+        except WaitEnded:
+            log.debug("the socket ended as its channel left it", uuid=self.uuid)
 
     def _take_notice(self, message: Message) -> None:
         """Hand on FreeSWITCH's notice that the channel is over, and end every wait."""
@@ -323,5 +396,6 @@ class CallSocket:
     def _finish(self, why: WaitEnded) -> None:
         if self._over is None:
             self._over = why
+            self._ended.set()
         for execution in self._executing.values():
             execution.settle(why)

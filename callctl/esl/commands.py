@@ -321,9 +321,9 @@ def uuid_record(uuid: str, path: str) -> str:
     return f"uuid_record {_uuid(uuid)} start {_escaped(_unexpanded(_nonempty(path)), ' ')}"
 
 
-def uuid_break(uuid: str) -> str:
-    """End at once all that plays or is queued to play on a channel."""
-    return f"uuid_break {_uuid(uuid)} all"
+def uuid_break(uuid: str, *, everything: bool = True) -> str:
+    """End at once what runs on a channel, and with `everything` also all that waits to run."""
+    return f"uuid_break {_uuid(uuid)} all" if everything else f"uuid_break {_uuid(uuid)}"
 
 
 def show_channels() -> str:

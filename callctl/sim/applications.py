@@ -43,7 +43,7 @@ async def park_application(channel: Channel, _argument: str) -> None:
 
 
 async def sleep(channel: Channel, argument: str) -> None:
-    await pause(channel, int(argument or 0) / 1000)
+    await pause(channel, int(argument or 0) / 1000, is_breakable=True)
 
 
 async def log(_channel: Channel, _argument: str) -> None:

@@ -114,7 +114,7 @@ class EventSource:
         interested = self._interested(name, about.get("Event-Subclass", ""), uuid)
         if not interested:
             return
-        fields = self.stamp(name)
+        fields = self._stamp(name)
         if channel is not None:
             if "Bridge-A-Unique-ID" in about:
                 # switch_ivr_bridge.c adds these before the channel's own data.
@@ -128,6 +128,11 @@ class EventSource:
                 self.counts.told += 1
 
     def stamp(self, name: str) -> EventFields:
+        """Return the fields that an answer begins with which is made like an event, and numbered like one."""
+        self._sequence += 1
+        return self._stamp(name)
+
+    def _stamp(self, name: str) -> EventFields:
         """Return the fields that every event begins with."""
         now = self._now()
         local, gmt = _dates(int(now))

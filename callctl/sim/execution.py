@@ -40,6 +40,7 @@ async def execute(channel: Channel, name: str, argument: str, event_uuid: str = 
         about["Application-Data"] = argument
     about["Application-UUID"] = event_uuid or switch.ids.uuid()
     channel.fire("CHANNEL_EXECUTE", about)
+    channel.is_broken_off = False  # CF_BREAK: what was broken off before this began is forgotten.
     switch.observe(f"runs {name} {argument}".rstrip(), channel)
     channel.set_variable("current_application_response", "")
     await application(channel, argument)
@@ -128,8 +129,11 @@ async def pause(
 
 
 async def park(channel: Channel) -> None:
-    """Hold a channel silently, at the orders of whoever controls it (switch_ivr_park)."""
-    if channel.state is State.RESET:
+    """Hold a channel silently, at the orders of whoever controls it (switch_ivr_park).
+
+    One that is held already cannot be held again inside; once the end of a socket has let it go, it can.
+    """
+    if channel.state is State.RESET or channel.is_controlled:
         return
     channel.is_controlled = True
     channel.fire("CHANNEL_PARK")

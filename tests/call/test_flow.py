@@ -593,7 +593,7 @@ def test_a_caller_who_is_transferred_away_is_let_go_without_breaking_off_what_fo
     flow = ringing()
     effects = flow.handle(ev.CallerTaken(), T + 7)
     assert orders(effects) == [
-        ev.SetCallerVariables({**KEYS_AS_USUAL, "socket_resume": "false", "callctl_call": ""}),
+        ev.SetCallerVariables({**KEYS_AS_USUAL, "callctl_call": ""}),
         ev.LeaveQueue(abandoned=False),
         ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
         ev.End(),

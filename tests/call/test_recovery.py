@@ -25,6 +25,7 @@ from callctl.call.recovery import SHOWN_SECONDS, Recovery
 from callctl.call.stages import RETURN_SECONDS
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
+from callctl.errors import CommandRefused
 from callctl.esl import commands
 from callctl.esl.connection import PendingReply
 from callctl.esl.wire import Event
@@ -92,9 +93,14 @@ class Channels:
     async def api(self, command: str) -> str:
         await trio.lowlevel.checkpoint()
         if command.startswith("show channels"):
-            return table([{"uuid": uuid, "direction": ""} for uuid in self._shown])
+            states = {uuid: channel.get("Channel-State", "") for uuid, channel in self._alive.items()}
+            return table(
+                [{"uuid": uuid, "direction": "", "state": states.get(uuid, "")} for uuid in self._shown]
+            )
         if command.startswith("uuid_dump"):
-            return json.dumps(self._alive[command.split()[1]])
+            if (channel := self._alive.get(command.split()[1])) is None:
+                raise CommandRefused(command, "-ERR No such channel!")
+            return json.dumps(channel)
         if command.startswith("uuid_transfer"):
             self.transferred.append(command)
             return "+OK"
@@ -300,7 +306,7 @@ async def test_the_last_visit_goes_on_of_a_caller_who_was_not_told_that_it_was_o
 ) -> None:
     over = an_ended_visit("call-2", Reason.TIMEOUT, NOW - 5)
     variables = {"variable_callctl_call": told, "variable_cc_queue_joined_epoch": f"{joined_at}"}
-    socket: Any = SimpleNamespace(data=Event("", {"Unique-ID": "caller", **variables}))
+    socket: Any = SimpleNamespace(uuid="caller", data=Event("", {"Unique-ID": "caller", **variables}))
     switch: Any = Channels(shown=[], alive={})
     async with reconciled(switch, let_go=[over]) as found:
         arrival = found.reception._arrival(socket, switch)

@@ -133,7 +133,8 @@ async def test_a_socket_of_a_later_visit_than_the_store_knows_is_not_taken_for_t
         socket: Any = SimpleNamespace(uuid="caller", data=on_the_channel(LATER))
         arrival = found.reception._arrival(socket, switch)
         assert (arrival.call, arrival.joined_at) == ("call-2", NOW - 0.5)
-        unmarked: Any = SimpleNamespace(uuid="caller", data=Event("", {"Unique-ID": "caller"}))
+        plain = Event("", {"Unique-ID": "caller", "variable_queue": "first"})
+        unmarked: Any = SimpleNamespace(uuid="caller", data=plain)
         assert found.reception._arrival(unmarked, switch).call == "call-1"
 
 

@@ -132,7 +132,10 @@ class BusySwitch(EmptySwitch):
     async def api(self, command: str) -> str:
         self.asked.append(command)
         rows = [("caller", "inbound"), ("leg", "outbound"), ("somebody else's", "inbound")]
-        shown = [{"uuid": uuid, "direction": direction, "cid_name": "Ada"} for uuid, direction in rows]
+        shown = [
+            {"uuid": uuid, "direction": direction, "cid_name": "Ada", "state": "CS_EXECUTE"}
+            for uuid, direction in rows
+        ]
         return table(shown) if command.startswith("show") else "1000000"
 
     def listened(self) -> frozenset[str]:

@@ -184,6 +184,10 @@ class CallCentre:
         self._act(lambda distributor, now: distributor.put_tier(Tier(queue=queue, agent=name), now))
         self._act(lambda distributor, now: distributor.set_status(name, AgentStatus.AVAILABLE, now))
 
+    def log_out(self, name: str) -> None:
+        """Let an agent go home; a talk goes on."""
+        self._act(lambda distributor, now: distributor.set_status(name, AgentStatus.LOGGED_OUT, now))
+
     def agent_view(self, name: str) -> AgentView:
         """Return how an agent stands."""
         agents = self._act(lambda distributor, now: distributor.agents(now))

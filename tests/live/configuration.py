@@ -83,6 +83,7 @@ def write_configuration(directory: Path, ports: Ports, modules: Path) -> None:
             sounds=sounds,
             callcenter=_CALLCENTER if "mod_callcenter" in installed else "",
             callctl=ports.callctl,
+            phone_port=ports.phones,
         )
     )
     dialplan = (DIALPLAN / "callctl.xml").read_text()
@@ -213,6 +214,15 @@ _FREESWITCH = """\
     <action application="answer"/>
     <action application="set" data="live_place=elsewhere"/>
     <action application="endless_playback" data="tone_stream://%(500,500,300);loops=-1"/>
+  </condition></extension>
+  <extension name="announcement"><condition field="destination_number" expression="^announcement$">
+    <action application="answer"/>
+    <action application="set" data="live_place=announcement"/>
+    <action application="playback" data="tone_stream://%(500,500,300);loops=-1"/>
+  </condition></extension>
+  <extension name="colleague"><condition field="destination_number" expression="^colleague$">
+    <action application="set" data="live_place=colleague"/>
+    <action application="bridge" data="sofia/phones/answer@127.0.0.1:{phone_port}"/>
   </condition></extension>
   <extension name="timed-out">
     <condition field="destination_number" expression="^callctl-done$"/>

@@ -152,6 +152,11 @@ class Console:
         rows: list[dict[str, Any]] = json.loads(await self.api("show channels as json")).get("rows", [])
         return rows
 
+    async def channel(self, uuid: str) -> dict[str, str]:
+        """Return how a channel stands now, which `channels` tells up to a second later."""
+        told: dict[str, str] = json.loads(await self.api(f"uuid_dump {uuid} json"))
+        return told
+
     async def exists(self, uuid: str) -> bool:
         """Say whether a channel exists."""
         return await self.api(f"uuid_exists {uuid}") == "true"
