@@ -6,7 +6,8 @@ way through:
 
 - `serve`: makes a server visible. `listeners`: the sockets, and keeping connections from harming it; below
   them hypercorn speaks HTTP.
-- `app`: which path leads where: everything on the control socket, health and metrics on `[http]`.
+- `operations`: the one table of all routes, with who may use each, what it takes and what it gives. `app`:
+  the two applications made of it. `access`: who asks, and what that one may do.
 - `agents`, `queues`, `calls`, `health`: the resources. `house`: what they may ask of the server and do.
 - `reading` (JSON bodies become checked records), `selection` (parameters become a filter of calls),
   `shapes` (records become JSON), `problems` (errors become answers).

@@ -10,8 +10,18 @@ from starlette.responses import Response
 from callctl.acd.distributor import Distributor
 from callctl.acd.views import AgentView
 from callctl.api.house import House
-from callctl.api.reading import StatusChange, WrapUpChange, body_of, check_name, read, read_body, record_of
-from callctl.api.shapes import Answer, agent_shape
+from callctl.api.reading import (
+    AgentsQuery,
+    StatusChange,
+    WrapUpChange,
+    body_of,
+    check_name,
+    query_of,
+    read,
+    read_body,
+    record_of,
+)
+from callctl.api.shapes import AgentList, Answer, agent_shape
 from callctl.errors import UnknownAgent, WrongMoment
 from callctl.model import AgentSettings, AgentState
 
@@ -24,10 +34,10 @@ class Agents:
 
     async def list_all(self, request: Request) -> Response:
         """GET /agents: all of them, or those who serve a `queue`."""
-        queue = request.query_params.get("queue")
+        queue = query_of(request, AgentsQuery).queue
         agents = self._house.act(lambda distributor, now: distributor.agents(now))
         shown = [agent_shape(agent) for agent in agents if queue is None or queue in agent.tiers]
-        return Answer({"agents": shown})
+        return Answer(AgentList(agents=shown))
 
     async def show(self, request: Request) -> Response:
         """GET /agents/{name}."""
@@ -38,7 +48,7 @@ class Agents:
 
         One that stands in callctl.toml is changed there alone: 409, here as by PATCH and DELETE.
         """
-        name, body = request.path_params["name"], await read_body(request)
+        name, body = request.path_params["name"], await read_body(request, AgentSettings)
         self._house.refuse_agent(name)
         settings = record_of(AgentSettings, body, name=name)
         try:
@@ -50,7 +60,7 @@ class Agents:
 
     async def patch(self, request: Request) -> Response:
         """PATCH /agents/{name}: these settings; what is not given stays."""
-        name, body = request.path_params["name"], await read_body(request)
+        name, body = request.path_params["name"], await read_body(request, AgentSettings)
         self._house.refuse_agent(name)
         before = body_of(self._find(name).settings)
         return await self._take(record_of(AgentSettings, {**before, **body}, name=name), HTTPStatus.OK)

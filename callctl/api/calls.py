@@ -13,9 +13,20 @@ from starlette.responses import Response
 
 from callctl.acd.views import MemberView
 from callctl.api.house import House
-from callctl.api.reading import Hangup, Transfer, number_of, read, read_body
-from callctl.api.selection import passes, selection_of
-from callctl.api.shapes import Answer, Shape, call_shape, decision_shape, offer_shape, step_shape
+from callctl.api.reading import Hangup, Priority, Transfer, query_of, read
+from callctl.api.selection import CallsQuery, passes, selection_of
+from callctl.api.shapes import (
+    Answer,
+    CallDetail,
+    CallList,
+    CallShape,
+    DecisionShape,
+    OrderTaken,
+    VisitShape,
+    call_shape,
+    decision_shape,
+    visit_shape,
+)
 from callctl.errors import ConfigError, StoreError, UnknownCall, WrongMoment
 from callctl.model import CallEvent, CallRecord
 from callctl.store.timeline import Page, Visit, call_timeline, list_calls
@@ -31,7 +42,7 @@ class Calls:
 
     async def list_all(self, request: Request) -> Response:
         """GET /calls: newest first, cut down and in pages; `live=true` gives all that are alive at once."""
-        wanted = selection_of(request.query_params)
+        wanted = selection_of(query_of(request, CallsQuery))
         if wanted.calls.live:
             alive = sorted(self._house.calls.live(), key=lambda each: each.arrival.joined_at, reverse=True)
             page = Page(calls=tuple(each for each in alive if passes(each, wanted.calls)), next_cursor="")
@@ -44,7 +55,7 @@ class Calls:
             shown.append(now.shape(call))
             # Two thousand calls take a tenth of a second, in which others want to be served, too.
             await trio.lowlevel.checkpoint()
-        return Answer({"calls": shown, "next_cursor": page.next_cursor})
+        return Answer(CallList(calls=shown, next_cursor=page.next_cursor))
 
     async def show(self, request: Request) -> Response:
         """GET /calls/{uuid}: each visit to a queue, with its offers and every step of it.
@@ -53,15 +64,8 @@ class Calls:
         """
         visits = await self._visits(request.path_params["uuid"])
         now = self._now()
-        return Answer(
-            {
-                "uuid": visits[0].call.arrival.uuid,
-                "visits": [
-                    {**now.story(visit), "explanation": self._explain(visit.call.arrival.call)}
-                    for visit in visits
-                ],
-            }
-        )
+        shown = [now.story(visit, self._explain(visit.call.arrival.call)) for visit in visits]
+        return Answer(CallDetail(uuid=visits[0].call.arrival.uuid, visits=shown))
 
     async def hang_up(self, request: Request) -> Response:
         """POST /calls/{uuid}/hangup: end the call."""
@@ -87,7 +91,7 @@ class Calls:
 
     async def set_priority(self, request: Request) -> Response:
         """POST /calls/{uuid}/priority: give a waiting caller another base score, and with it a place."""
-        score = number_of(await read_body(request), "base_score")
+        score = (await read(request, Priority)).base_score
         record = self._house.calls.find(request.path_params["uuid"])
         call = record.arrival.call
         try:
@@ -108,7 +112,7 @@ class Calls:
                     return [Visit(call=call, wait_seconds=None, talk_seconds=None, offers=(), steps=())]
             raise
 
-    def _explain(self, call: str) -> Shape | None:
+    def _explain(self, call: str) -> DecisionShape | None:
         try:
             return decision_shape(self._house.act(lambda distributor, now: distributor.explain(call, now)))
         except UnknownCall:
@@ -117,7 +121,7 @@ class Calls:
     def _accepted(self, request: Request) -> Response:
         """The order is given; what becomes of it is for the switch, and for GET to show."""
         uuid = request.path_params["uuid"]
-        return Answer({"uuid": uuid}, HTTPStatus.ACCEPTED)
+        return Answer(OrderTaken(uuid=uuid), HTTPStatus.ACCEPTED)
 
     def _note(self, call: str, event: str, detail: str) -> None:
         self._house.record(CallEvent(call=call, at=self._house.now(), event=event, detail=detail))
@@ -137,15 +141,19 @@ class _Now:
     alive: Mapping[str, CallRecord]
     places: Mapping[str, MemberView]
 
-    def shape(self, call: CallRecord) -> Shape:
+    def shape(self, call: CallRecord) -> CallShape:
         """Return a call as it stands."""
         key = call.arrival.call
         return call_shape(self.alive.get(key, call), self.places.get(key), is_live=key in self.alive)
 
-    def story(self, visit: Visit) -> Shape:
+    def story(self, visit: Visit, explanation: DecisionShape | None) -> VisitShape:
         """Return a visit with all that happened in it."""
-        return {
-            **self.shape(visit.call),
-            "rings": [offer_shape(offer) for offer in visit.offers],
-            "steps": [step_shape(step) for step in visit.steps],
-        }
+        key = visit.call.arrival.call
+        return visit_shape(
+            self.alive.get(key, visit.call),
+            self.places.get(key),
+            is_live=key in self.alive,
+            rings=visit.offers,
+            steps=visit.steps,
+            explanation=explanation,
+        )

@@ -6,10 +6,11 @@ from http import HTTPStatus
 
 from prometheus_client import generate_latest
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from callctl.api.house import House
 from callctl.api.metrics import Metrics
+from callctl.api.shapes import Alive, Answer, Ready
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 """Not OpenMetrics: there the gauge callctl_calls and the counter callctl_calls_total were one name twice."""
@@ -24,13 +25,13 @@ class Health:
 
     async def alive(self, request: Request) -> Response:
         """GET /healthz: whether the process works at all; an answer is the proof."""
-        return JSONResponse({"alive": True})
+        return Answer(Alive(alive=True))
 
     async def ready(self, request: Request) -> Response:
         """GET /readyz: whether calls should be sent here, and if not, why not."""
         reasons = reasons_not_ready(self._house)
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-        return JSONResponse({"ready": not reasons, "reasons": reasons}, status)
+        return Answer(Ready(ready=not reasons, reasons=reasons), status)
 
     async def show_metrics(self, request: Request) -> Response:
         """GET /metrics."""

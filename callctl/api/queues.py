@@ -10,7 +10,7 @@ from starlette.responses import Response
 from callctl.acd.distributor import Distributor
 from callctl.api.house import House
 from callctl.api.reading import read_body, record_of
-from callctl.api.shapes import Answer, agent_shape, member_shape, queue_shape, settings_shape, tier_shape
+from callctl.api.shapes import Answer, QueueList, TierList, queue_detail, queue_shape, tier_shape
 from callctl.errors import UnknownTier
 from callctl.model import Tier
 
@@ -25,7 +25,7 @@ class Queues:
         """GET /queues."""
         queues = self._house.act(lambda distributor, now: distributor.queues(now))
         shown = [queue_shape(queue, self._house.queues.get(queue.name)) for queue in queues]
-        return Answer({"queues": shown})
+        return Answer(QueueList(queues=shown))
 
     async def show(self, request: Request) -> Response:
         """GET /queues/{name}: with its parameters, who waits, and who serves it."""
@@ -35,12 +35,12 @@ class Queues:
         members = self._house.act(lambda distributor, now: distributor.members(now))
         agents = self._house.act(lambda distributor, now: distributor.agents(now))
         return Answer(
-            {
-                **queue_shape(queue, settings),
-                "settings": None if settings is None else settings_shape(settings),
-                "members": [member_shape(member) for member in members if member.queue == name],
-                "serving": [agent_shape(agent) for agent in agents if name in agent.tiers],
-            }
+            queue_detail(
+                queue,
+                settings,
+                [member for member in members if member.queue == name],
+                [agent for agent in agents if name in agent.tiers],
+            )
         )
 
     async def list_tiers(self, request: Request) -> Response:
@@ -53,7 +53,7 @@ class Queues:
             Tier(queue=queue, agent=agent, level=level, position=position)
             for level, position, agent in places
         ]
-        return Answer({"tiers": [tier_shape(tier) for tier in tiers]})
+        return Answer(TierList(tiers=[tier_shape(tier) for tier in tiers]))
 
     async def show_tier(self, request: Request) -> Response:
         """GET /queues/{queue}/tiers/{agent}."""
@@ -69,7 +69,7 @@ class Queues:
         One that stands in callctl.toml is changed there alone: 409, here as by DELETE.
         """
         queue, agent = request.path_params["queue"], request.path_params["agent"]
-        tier = record_of(Tier, await read_body(request), queue=queue, agent=agent)
+        tier = record_of(Tier, await read_body(request, Tier), queue=queue, agent=agent)
         self._house.refuse_tier(queue, agent)
 
         def put(distributor: Distributor, now: float) -> bool:

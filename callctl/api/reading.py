@@ -11,11 +11,12 @@ from typing import TypeVar
 import attrs
 import msgspec
 import trio
-from attrs import frozen
+from attrs import field, frozen
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from callctl.config.convert import Places, convert, record
+from callctl.config.convert import EnvironmentText, Places, record
+from callctl.config.settings import CHECK, anything
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, AgentStatus
 from callctl.records.names import name_complaint
@@ -30,6 +31,13 @@ BODY_SECONDS = 10.0
 
 NOWHERE = Places(Path())
 """Errors name the key alone: a body has no lines and no files."""
+
+
+@frozen(kw_only=True)
+class AgentsQuery:
+    """Which agents are wanted: those who serve `queue`, or all."""
+
+    queue: str | None = None
 
 
 @frozen(kw_only=True)
@@ -64,19 +72,47 @@ class Transfer:
     context: str = "default"
 
 
+@frozen(kw_only=True)
+class Priority:
+    """A waiting caller's new base score: seconds ahead of the others, or behind them."""
+
+    base_score: float = field(metadata={CHECK: anything})
+
+
 Body = Mapping[str, object]
+
+_QUERY, _BODY = "callctl.query", "callctl.body"
+
+
+def note_operation(request: Request, *, query: type | None, body: type | None) -> None:
+    """Note on a request what the table of operations says that it takes."""
+    request.scope[_QUERY], request.scope[_BODY] = query, body
+
+
+def query_of(request: Request, kind: type[Record]) -> Record:
+    """Return the record that the parameters of the request describe; raises ConfigError for a wrong one."""
+    assert kind is request.scope[_QUERY], f"{kind} is not the query that the table of operations names"
+    texts = {key_of_name(name): EnvironmentText(text) for name, text in request.query_params.items()}
+    return record(kind, texts, (), NOWHERE)
+
+
+def check_no_query(request: Request) -> None:
+    """Raise ConfigError for a request with parameters, where none are taken."""
+    for name in request.query_params:
+        raise ConfigError(f"{name[:40]!r}: there are no parameters here")
 
 
 async def read(request: Request, kind: type[Record]) -> Record:
     """Return the record that the body describes. Raises like `read_body` and `record_of`."""
-    return record_of(kind, await read_body(request))
+    return record_of(kind, await read_body(request, kind))
 
 
-async def read_body(request: Request) -> Body:
+async def read_body(request: Request, kind: type) -> Body:
     """Return the JSON object in the body, an empty one for none; its keys as in callctl.toml.
 
-    Raises HTTPException for what is no JSON object, too long or too slow.
+    It is to be made a `kind`. Raises HTTPException for what is no JSON object, too long or too slow.
     """
+    assert kind is request.scope[_BODY], f"{kind} is not the body that the table of operations names"
     content = await _content(request)
     try:
         value = msgspec.json.decode(content) if content.strip() else {}
@@ -93,14 +129,6 @@ def record_of(kind: type[Record], body: Body, **given: object) -> Record:
     Raises ConfigError, which names the key that is wrong.
     """
     return record(kind, body, (), NOWHERE, given=given)
-
-
-def number_of(body: Body, name: str) -> float:
-    """Return the number that must be all there is in `body`; it may be negative. Raises ConfigError."""
-    if list(body) != [key_of_name(name)]:
-        raise ConfigError(f'the body must be {{"{name}": NUMBER}}')
-    number: float = convert(body[key_of_name(name)], float, (name,), NOWHERE)
-    return number
 
 
 def body_of(settings: AgentSettings) -> Body:

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Annotated
 
 from attrs import frozen
+from msgspec import Meta
 
-from callctl.api.reading import NOWHERE, key_of_name
-from callctl.config.convert import EnvironmentText, convert, record
 from callctl.errors import ConfigError
-from callctl.model import CallRecord
+from callctl.model import CallRecord, CallState, Outcome, Reason
 from callctl.store.timeline import MOST_CALLS, CallFilter
 
 PAGE_CALLS = 50
 """How many calls a page has when nobody says."""
+
+AS_TIME = Meta(extra_json_schema={"format": "date-time"})
+"""Says in the OpenAPI document that a text is a time."""
+
+
+@frozen(kw_only=True)
+class CallsQuery:
+    """Which calls are wanted; what is not given does not restrict.
+
+    `since` and `until` are times of joining, such as 2026-11-22T15:50:01Z; without an offset they are UTC.
+    `live` is true for those that have not ended, all of which come at once, and false for those that have. Of
+    the others come `limit`, from `cursor` (an earlier page's `next_cursor`) on.
+    """
+
+    queue: str = ""
+    agent: str = ""
+    account_id: str = ""
+    caller_number: str = ""
+    dialled_number: str = ""
+    state: CallState | None = None
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    since: Annotated[str, AS_TIME] = ""
+    until: Annotated[str, AS_TIME] = ""
+    live: bool | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST_CALLS)] = PAGE_CALLS
+    cursor: str = ""
 
 
 @frozen(kw_only=True)
@@ -26,18 +52,24 @@ class Selection:
     cursor: str
 
 
-def selection_of(query: Mapping[str, str]) -> Selection:
+def selection_of(query: CallsQuery) -> Selection:
     """Return what the parameters of a GET ask for. Raises ConfigError, which names the wrong one."""
-    texts = {key_of_name(name): EnvironmentText(text) for name, text in query.items()}
-    limit = convert(texts.pop("limit", PAGE_CALLS), int, ("limit",), NOWHERE)
-    if not 1 <= limit <= MOST_CALLS:
-        raise ConfigError(f"limit: must be from 1 to {MOST_CALLS}, not {limit}")
-    cursor = str(texts.pop("cursor", ""))
-    times: dict[str, object] = {
-        name: _moment(name, texts.pop(name)) for name in ("since", "until") if name in texts
-    }
-    calls = record(CallFilter, texts, (), NOWHERE, given=times)
-    return Selection(calls=calls, limit=limit, cursor=cursor)
+    if not 1 <= query.limit <= MOST_CALLS:
+        raise ConfigError(f"limit: must be from 1 to {MOST_CALLS}, not {query.limit}")
+    calls = CallFilter(
+        queue=query.queue,
+        agent=query.agent,
+        account_id=query.account_id,
+        caller_number=query.caller_number,
+        dialled_number=query.dialled_number,
+        state=query.state,
+        outcome=query.outcome,
+        reason=query.reason,
+        since=_moment("since", query.since) if query.since else None,
+        until=_moment("until", query.until) if query.until else None,
+        live=query.live,
+    )
+    return Selection(calls=calls, limit=query.limit, cursor=query.cursor)
 
 
 def passes(call: CallRecord, wanted: CallFilter) -> bool:

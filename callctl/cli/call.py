@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from contextlib import closing
 
 import click
+import msgspec
 
 from callctl.api.client import path_of
-from callctl.api.shapes import Shape, call_shape, offer_shape, step_shape
+from callctl.api.shapes import call_shape, offer_shape, step_shape
 from callctl.cli.options import Period, config_option, json_option, period_options
-from callctl.cli.output import day_and_time, print_json, print_rows, say
+from callctl.cli.output import Row, day_and_time, print_json, print_rows, say
 from callctl.cli.story import tell
 from callctl.cli.target import need_server
 from callctl.config import Config
@@ -182,20 +183,21 @@ def _order(config: Config, uuid: str, order: str, body: Mapping[str, object] | N
     client.post(path_of("calls", uuid, order), body)
 
 
-def _row(record: CallRecord) -> Shape:
+def _row(record: CallRecord) -> Row:
     """Return a call as the HTTP API shows it."""
-    return call_shape(record, None, is_live=record.ended_at is None)
+    shape: Row = msgspec.to_builtins(call_shape(record, None, is_live=record.ended_at is None))
+    return shape
 
 
-def _visit(visit: Visit) -> Shape:
+def _visit(visit: Visit) -> Row:
     return {
         **_row(visit.call),
-        "offers": [offer_shape(offer) for offer in visit.offers],
-        "steps": [step_shape(step) for step in visit.steps],
+        "offers": [msgspec.to_builtins(offer_shape(offer)) for offer in visit.offers],
+        "steps": [msgspec.to_builtins(step_shape(step)) for step in visit.steps],
     }
 
 
-def _for_people(row: Shape) -> Shape:
+def _for_people(row: Row) -> Row:
     return {
         "joined": day_and_time(str(row["joined_at"])),
         "call": str(row["uuid"])[:SHOWN_OF_UUID],

@@ -194,6 +194,10 @@ def one_of(*choices: str) -> Check:
     return lambda value: None if value in choices else f"must be one of {', '.join(choices)}"
 
 
+def anything(value: float) -> None:
+    """Check a number that may be negative as well."""
+
+
 def above_zero(value: float) -> str | None:
     """Check a number that must be above zero."""
     return None if value > 0 else "must be above 0"
@@ -264,6 +268,11 @@ CHECKS: Mapping[type, Mapping[str, Check]] = {
 """What a value must be, by record and field. A number without an entry must not be negative."""
 
 
+CHECK = "callctl.check"
+"""The key in a field's metadata of a record that is not the model's own: its check stands there."""
+
+
 def check_of(record: type, attribute: Attribute[Any]) -> Check | None:
     """Return the check that the values of this field must pass."""
-    return CHECKS.get(record, {}).get(attribute.name)
+    check: Check | None = CHECKS.get(record, {}).get(attribute.name) or attribute.metadata.get(CHECK)
+    return check

@@ -205,12 +205,14 @@ async def test_a_server_that_drains_still_answers_and_says_so(centre: Centre) ->
     assert (await centre.order(call, "hangup")).status_code == 202
 
 
-async def test_the_http_listener_has_health_alone(centre: Centre) -> None:
+async def test_the_http_listener_without_keys_has_health_alone(centre: Centre) -> None:
     base = f"http://127.0.0.1:{centre.stage.server.http_port}"
     async with httpx2.AsyncClient(base_url=base) as public:
         assert (await public.get("/readyz")).json() == {"ready": True, "reasons": []}
         assert (await public.get("/metrics")).status_code == 200
-        assert (await public.get("/api/v1/agents")).status_code == 404
+        refusal = await public.get("/api/v1/agents")
+        assert refusal.status_code == 401
+        assert "jwt-secret-file" in refusal.json()["detail"]
 
 
 async def test_nothing_is_left_when_the_server_has_stopped(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ from typing import Any
 import attrs
 import click
 import pytest
-from starlette.routing import Route
 
 from callctl import __version__
-from callctl.api.app import API, api_routes, health_routes
+from callctl.api.operations import API, operations_of
 from callctl.cli import callctl, main
 from callctl.cli.table import COMMANDS
 from callctl.config import template
@@ -124,9 +123,8 @@ def test_the_dialplans_loop_may_go_round_as_often_as_it_says() -> None:
 
 def test_every_route_stands_in_the_readme() -> None:
     nothing: Any = _Nothing()
-    for route in (*health_routes(nothing, nothing), *api_routes(nothing)):
-        assert isinstance(route, Route)
-        assert f"`{route.path.removeprefix(API)}`" in README, route.path
+    for operation in operations_of(nothing, nothing):
+        assert f"`{operation.path.removeprefix(API)}`" in README, operation.path
 
 
 def test_a_lost_database_is_put_back_as_the_readme_says(

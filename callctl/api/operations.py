@@ -1,0 +1,368 @@
+"""The one table of operations: every route, who may use it, what it takes, and what it gives.
+
+From it come the routes on TCP and on the control socket, the check of the scope, the OpenAPI document, the
+table in the documentation, and the tests that walk every route. There is no route outside of it.
+
+To add an operation, add it to `operations_of`. The endpoint reads its query with `query_of` and its body with
+`read` or `read_body` (both in `reading`), and gives the `Answer` of a record. What it really takes and gives
+is compared with the table at each request, so that the OpenAPI document cannot be untrue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from callctl.api.access import Principal, Scope, admit, insufficient
+from callctl.api.agents import Agents
+from callctl.api.calls import Calls
+from callctl.api.health import Health
+from callctl.api.house import House
+from callctl.api.metrics import Metrics
+from callctl.api.queues import Queues
+from callctl.api.reading import (
+    AgentsQuery,
+    Hangup,
+    Priority,
+    StatusChange,
+    Transfer,
+    WrapUpChange,
+    check_no_query,
+    note_operation,
+)
+from callctl.api.selection import CallsQuery
+from callctl.api.shapes import (
+    AgentList,
+    AgentShape,
+    Alive,
+    Answer,
+    CallDetail,
+    CallList,
+    CallShape,
+    OrderTaken,
+    QueueDetail,
+    QueueList,
+    Ready,
+    TierList,
+    TierShape,
+)
+from callctl.model import AgentSettings, Tier
+
+API = "/api/v1"
+JSON = "application/json"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Authenticate = Callable[[Request], Awaitable[Principal]]
+"""Says who asks, or raises what `access.unauthorized` returns."""
+
+
+@frozen(kw_only=True)
+class Operation:
+    """One method of one path.
+
+    `scope` is the least that is needed, None for what is open to everybody. `for_agent` says in words what
+    somebody with the scope `agent` alone gets from it; "" means nothing, where `scope` is another one. With
+    `every_account` only a principal of account `*` may use it.
+
+    `query` and `body` are the records that it takes. A field of the body that is also part of the path
+    (`name` in `/agents/{name}`) is not in the body. With `is_partial` each field may be missing. `gives` is
+    the record of each answer that is no problem, None where the answer is empty or no JSON; the first is the
+    usual one. `media_type` is that of the usual answer. An operation that `streams` answers without an end.
+    """
+
+    method: str
+    path: str
+    summary: str
+    endpoint: Endpoint = field(repr=False)
+    scope: Scope | None
+    for_agent: str = ""
+    every_account: bool = False
+    query: type[attrs.AttrsInstance] | None = None
+    body: type[attrs.AttrsInstance] | None = None
+    is_partial: bool = False
+    gives: Mapping[HTTPStatus, type[Any] | None]
+    media_type: str = JSON
+    streams: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log, in the documentation and in tests: `GET /api/v1/agents`."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """One of these suffices; none where it is open to everybody."""
+        if self.scope is None:
+            return ()
+        return (
+            (self.scope, Scope.AGENT) if self.for_agent and self.scope is not Scope.AGENT else (self.scope,)
+        )
+
+    def check(self, principal: Principal) -> None:
+        """Raise the refusal of a principal that may not use it at all."""
+        if self.scope is None:
+            return
+        if not any(principal.may(scope) for scope in self.scopes):
+            raise insufficient(f"this needs the scope {' or '.join(self.scopes)}", self.scopes)
+        if self.every_account and not principal.sees_every_account:
+            raise insufficient("this shows every account, and needs a token of the account *")
+
+    def check_answer(self, response: Response) -> None:
+        """Raise AssertionError where an answer is none that the table names: a mistake of ours."""
+        status = HTTPStatus(response.status_code)
+        given = response.record_type if isinstance(response, Answer) else None
+        if status not in self.gives or self.gives[status] is not given:
+            raise AssertionError(
+                f"{self.name} gave {status.value} with {given}, which the table does not name"
+            )
+
+
+def operations_of(house: House, metrics: Metrics) -> tuple[Operation, ...]:
+    """Return the table, with endpoints that work on `house`."""
+    return (*_health(house, metrics), *_agents(house), *_queues(house), *_calls(house))
+
+
+def _health(house: House, metrics: Metrics) -> Iterable[Operation]:
+    health = Health(house, metrics)
+    yield Operation(
+        method="GET",
+        path="/healthz",
+        summary="Whether the process works at all.",
+        endpoint=health.alive,
+        scope=None,
+        gives={HTTPStatus.OK: Alive},
+    )
+    yield Operation(
+        method="GET",
+        path="/readyz",
+        summary="Whether calls should be sent here, and if not, why not.",
+        endpoint=health.ready,
+        scope=None,
+        gives={HTTPStatus.OK: Ready, HTTPStatus.SERVICE_UNAVAILABLE: Ready},
+    )
+    yield Operation(
+        method="GET",
+        path="/metrics",
+        summary="The figures of every account, for Prometheus.",
+        endpoint=health.show_metrics,
+        scope=None,
+        gives={HTTPStatus.OK: None},
+        media_type="text/plain",
+    )
+
+
+def _agents(house: House) -> Iterable[Operation]:
+    agents = Agents(house)
+    one = f"{API}/agents/{{name}}"
+    yield Operation(
+        method="GET",
+        path=f"{API}/agents",
+        summary="The agents, or those who serve a queue.",
+        endpoint=agents.list_all,
+        scope=Scope.READ,
+        for_agent="itself alone",
+        query=AgentsQuery,
+        gives={HTTPStatus.OK: AgentList},
+    )
+    yield Operation(
+        method="GET",
+        path=one,
+        summary="An agent: the settings, and how it stands.",
+        endpoint=agents.show,
+        scope=Scope.READ,
+        for_agent="itself alone",
+        gives={HTTPStatus.OK: AgentShape},
+    )
+    yield Operation(
+        method="PUT",
+        path=one,
+        summary="Add an agent with these settings, or replace its settings.",
+        endpoint=agents.put,
+        scope=Scope.SUPERVISOR,
+        body=AgentSettings,
+        gives={HTTPStatus.OK: AgentShape, HTTPStatus.CREATED: AgentShape},
+    )
+    yield Operation(
+        method="PATCH",
+        path=one,
+        summary="Change these settings of an agent; the others stay.",
+        endpoint=agents.patch,
+        scope=Scope.SUPERVISOR,
+        body=AgentSettings,
+        is_partial=True,
+        gives={HTTPStatus.OK: AgentShape},
+    )
+    yield Operation(
+        method="DELETE",
+        path=one,
+        summary="Remove an agent and its tiers; a talk goes on, and the history stays.",
+        endpoint=agents.delete,
+        scope=Scope.SUPERVISOR,
+        gives={HTTPStatus.NO_CONTENT: None},
+    )
+    yield Operation(
+        method="POST",
+        path=f"{one}/status",
+        summary="Set what an agent chose to be, why, and for how long.",
+        endpoint=agents.set_status,
+        scope=Scope.AGENT,
+        for_agent="its own",
+        body=StatusChange,
+        gives={HTTPStatus.OK: AgentShape},
+    )
+    yield Operation(
+        method="POST",
+        path=f"{one}/wrap-up",
+        summary="End an agent's wrap-up, or lengthen it.",
+        endpoint=agents.change_wrap_up,
+        scope=Scope.AGENT,
+        for_agent="its own",
+        body=WrapUpChange,
+        gives={HTTPStatus.OK: AgentShape},
+    )
+
+
+def _queues(house: House) -> Iterable[Operation]:
+    queues = Queues(house)
+    tier = f"{API}/queues/{{queue}}/tiers/{{agent}}"
+    yield Operation(
+        method="GET",
+        path=f"{API}/queues",
+        summary="How the queues stand.",
+        endpoint=queues.list_all,
+        scope=Scope.READ,
+        for_agent="the queues that it serves",
+        gives={HTTPStatus.OK: QueueList},
+    )
+    yield Operation(
+        method="GET",
+        path=f"{API}/queues/{{name}}",
+        summary="A queue with its parameters, who waits in it, and who serves it.",
+        endpoint=queues.show,
+        scope=Scope.READ,
+        gives={HTTPStatus.OK: QueueDetail},
+    )
+    yield Operation(
+        method="GET",
+        path=f"{API}/queues/{{queue}}/tiers",
+        summary="Who serves a queue, by level and position.",
+        endpoint=queues.list_tiers,
+        scope=Scope.READ,
+        gives={HTTPStatus.OK: TierList},
+    )
+    yield Operation(
+        method="GET",
+        path=tier,
+        summary="An agent's place in a queue.",
+        endpoint=queues.show_tier,
+        scope=Scope.READ,
+        gives={HTTPStatus.OK: TierShape},
+    )
+    yield Operation(
+        method="PUT",
+        path=tier,
+        summary="Let an agent serve a queue, or change its place in it.",
+        endpoint=queues.put_tier,
+        scope=Scope.SUPERVISOR,
+        body=Tier,
+        gives={HTTPStatus.OK: TierShape, HTTPStatus.CREATED: TierShape},
+    )
+    yield Operation(
+        method="DELETE",
+        path=tier,
+        summary="Let an agent serve a queue no longer; a ring or talk goes on.",
+        endpoint=queues.delete_tier,
+        scope=Scope.SUPERVISOR,
+        gives={HTTPStatus.NO_CONTENT: None},
+    )
+
+
+def _calls(house: House) -> Iterable[Operation]:
+    calls = Calls(house)
+    one = f"{API}/calls/{{uuid}}"
+    yield Operation(
+        method="GET",
+        path=f"{API}/calls",
+        summary="Calls of now and of the past, newest first, in pages.",
+        endpoint=calls.list_all,
+        scope=Scope.READ,
+        for_agent="the calls that it answered",
+        query=CallsQuery,
+        gives={HTTPStatus.OK: CallList},
+    )
+    yield Operation(
+        method="GET",
+        path=one,
+        summary="A call: each visit to a queue, with its offers and every step of it.",
+        endpoint=calls.show,
+        scope=Scope.READ,
+        for_agent="the calls that it answered or is offered",
+        gives={HTTPStatus.OK: CallDetail},
+    )
+    yield Operation(
+        method="POST",
+        path=f"{one}/hangup",
+        summary="Hang the caller up.",
+        endpoint=calls.hang_up,
+        scope=Scope.SUPERVISOR,
+        body=Hangup,
+        gives={HTTPStatus.ACCEPTED: OrderTaken},
+    )
+    yield Operation(
+        method="POST",
+        path=f"{one}/transfer",
+        summary="Send the caller to an extension of the dialplan.",
+        endpoint=calls.transfer,
+        scope=Scope.SUPERVISOR,
+        body=Transfer,
+        gives={HTTPStatus.ACCEPTED: OrderTaken},
+    )
+    yield Operation(
+        method="POST",
+        path=f"{one}/priority",
+        summary="Give a waiting caller another base score, and with it a place.",
+        endpoint=calls.set_priority,
+        scope=Scope.SUPERVISOR,
+        body=Priority,
+        gives={HTTPStatus.OK: CallShape},
+    )
+    yield Operation(
+        method="POST",
+        path=f"{one}/withdraw",
+        summary="End the wait; the dialplan goes on with the caller.",
+        endpoint=calls.withdraw,
+        scope=Scope.SUPERVISOR,
+        gives={HTTPStatus.ACCEPTED: OrderTaken},
+    )
+
+
+def routes_of(operations: Sequence[Operation], authenticate: Authenticate) -> list[BaseRoute]:
+    """Return a route for each path; any other method than its own is refused, with those that there are."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    return [_route(path, by_method, authenticate) for path, by_method in by_path.items()]
+
+
+def _route(path: str, by_method: Mapping[str, Operation], authenticate: Authenticate) -> Route:
+    async def endpoint(request: Request) -> Response:
+        operation = by_method["GET" if request.method == "HEAD" else request.method]
+        if operation.scope is not None:
+            principal = await authenticate(request)
+            operation.check(principal)
+            admit(request, principal)
+            if operation.query is None:
+                check_no_query(request)
+        note_operation(request, query=operation.query, body=operation.body)
+        response = await operation.endpoint(request)
+        operation.check_answer(response)
+        return response
+
+    return Route(path, endpoint, methods=list(by_method))
