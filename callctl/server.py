@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 import trio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from callctl.acd.check import check_agents
 from callctl.acd.distributor import Distributor
@@ -202,7 +202,7 @@ class Server:
             absentees=absentees,
             max_calls=self._config.server.max_calls,
         )
-        recovery = Recovery(
+        self._recovery = recovery = Recovery(
             desk=desk,
             reception=self.reception,
             absentees=absentees,
@@ -310,6 +310,7 @@ class Server:
             log.warning("the servers, switches and log of the new configuration count from the next start on")
         self._queues.clear()
         self._queues.update(config.queues)
+        self.reception.default_queue = self._recovery.default_queue = config.server.default_queue
 
         def take_over(distributor: Distributor, now: float) -> None:
             for queue in config.queues.values():
@@ -422,7 +423,7 @@ def _put_agents(config: Config, distributor: Distributor, now: float) -> None:
 
 def _fixed(config: Config) -> tuple[object, ...]:
     """Return what of a configuration counts from a start on."""
-    return config.server, config.switches, config.http, config.log
+    return evolve(config.server, default_queue=""), config.switches, config.http, config.log
 
 
 def _watches_phones(queues: Mapping[str, QueueSettings]) -> bool:

@@ -107,6 +107,10 @@ class CallLife:
         """Say whether the caller was led into the queue, or found in a talk."""
         return self._has_begun
 
+    def note(self, now: float, event: str, detail: str) -> Effect:
+        """Return the order to add a line to the timeline about what is decided elsewhere."""
+        return self._ledger.note(now, event, detail)
+
     def follow_on(self, before: CallLife) -> None:
         """Go on from an earlier visit of this caller: from another queue, or to call back.
 

@@ -55,7 +55,8 @@ class Reception:
         self._desk = desk
         self._switches = switches
         self._queues = queues
-        self._default_queue = default_queue
+        self.default_queue = default_queue
+        """The queue of calls that name none, or one that is not there."""
         self._absentees = absentees
         self._max_calls = max_calls
         self._sessions: dict[str, CallSession] = {}
@@ -228,7 +229,7 @@ class Reception:
         arrival = arrival_from(
             socket.data,
             switch=switch.name,
-            default_queue=self._default_queue,
+            default_queue=self.default_queue,
             new_call=new_call,
             now=now,
         )
@@ -253,11 +254,11 @@ class Reception:
         """
         session = self._of_channel.get(socket.uuid)
         if session is not None and not session.is_over:
-            if begins_anew(socket.data, session.record.arrival, self._default_queue):
+            if begins_anew(socket.data, session.record.arrival, self.default_queue):
                 session.deliver(ev.CallerElsewhere())
             return
         for record in self._absentees.of_channel(socket.uuid):
-            if begins_anew(socket.data, record.arrival, self._default_queue):
+            if begins_anew(socket.data, record.arrival, self.default_queue):
                 self._absentees.end(record.arrival.call, Reason.TRANSFERRED)
 
     def _before(self, arrival: Arrival, *, told_by_channel: bool) -> Arrival | None:
@@ -277,6 +278,19 @@ class Reception:
     def _session(
         self, arrival: Arrival, switch: Switch, talking_leg: str = "", *, link: VisitBefore | None = None
     ) -> CallSession:
+        asked = arrival.queue
+        if not talking_leg and asked not in self._queues and self.default_queue in self._queues:
+            # It is mistyped in the dialplan, or callctl.toml has been changed meanwhile.
+            log.warning(
+                "there is no such queue; the default queue serves the call",
+                call=arrival.call,
+                uuid=arrival.uuid,
+                asked=asked,
+                queue=self.default_queue,
+            )
+            # What sent a caller there once must not do so again and again.
+            through = (*arrival.came_through, asked) if arrival.came_through else ()
+            arrival = evolve(arrival, queue=self.default_queue, came_through=through)
         queue = self._queues.get(arrival.queue) or QueueSettings(name=arrival.queue)
         known = self._absentees.take(arrival.call, talking_leg)
         if known is None and link is not None and link.call != arrival.call:
@@ -292,6 +306,7 @@ class Reception:
             switch=switch,
             desk=self._desk,
             known=known,
+            asked_queue=asked,
             begin_away=partial(self._begin_next, is_away=True),
         )
         self._sessions[arrival.call] = self._of_channel[arrival.uuid] = session

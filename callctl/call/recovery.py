@@ -70,7 +70,7 @@ class Recovery:
         self._desk = desk
         self._reception = reception
         self._absentees = absentees
-        self._default_queue = default_queue
+        self.default_queue = default_queue
         self._awaited: set[str] = set()
         self._stranded: dict[str, frozenset[str]] = {}
         """The channels that were in CS_RESET at the last look at each switch."""
@@ -273,7 +273,7 @@ class Recovery:
         arrival = arrival_from(
             caller,
             switch=switch.name,
-            default_queue=self._default_queue,
+            default_queue=self.default_queue,
             new_call=leg.variable("callctl_call"),
             now=now,
         )
@@ -294,7 +294,7 @@ class Recovery:
                 if caller.get("Channel-State") == STRANDED:
                     assert self._nursery is not None, "run() comes before reconcile()"
                     self._nursery.start_soon(self._free, switch, caller)
-                if begins_anew(caller, record.arrival, self._default_queue):
+                if begins_anew(caller, record.arrival, self.default_queue):
                     self._absentees.end(record.arrival.call, Reason.TRANSFERRED)
                     continue
                 place = whereabouts(caller)
@@ -337,7 +337,7 @@ class Recovery:
         # What the channel says of the end is of the later visit too.
         visit = Event(caller.name, {**caller.headers, "variable_callctl_reason": ""})
         told = arrival_from(
-            visit, switch=switch.name, default_queue=self._default_queue, new_call=new_call, now=now
+            visit, switch=switch.name, default_queue=self.default_queue, new_call=new_call, now=now
         )
         before = record.arrival
         if told.call in (new_call, before.call) or told.joined_at <= before.joined_at:

@@ -57,9 +57,11 @@ class CallSession:
         switch: Switch,
         desk: Desk,
         known: CallRecord | None = None,
+        asked_queue: str = "",
         begin_away: Callable[[CallSession], object],
     ) -> None:
-        """`known` is the row of a caller who was with us before a restart.
+        """`known` is the row of a caller who was with us before a restart. `asked_queue` is the one that the
+        call named, where that is another than `queue`, which serves it.
 
         `begin_away` begins the next visit of one whom no socket leads; with a socket, `drive` returns for it.
         """
@@ -67,6 +69,7 @@ class CallSession:
         self._queue = queue
         self._switch = switch
         self._desk = desk
+        self._asked_queue = asked_queue or queue.name
         self._begin_away = begin_away
         self._flow = CallFlow(arrival, queue, known)
         self._nursery: trio.Nursery | None = None
@@ -234,7 +237,10 @@ class CallSession:
             return self._refuse(_REFUSALS[type(refusal)], refusal)
         self._log.info("call joined", position=place.position, resumes=arrival.resumes)
         self._arrival = evolve(arrival, place_since=place.since)
-        return begin(place, self._desk.clock.now())
+        begun = begin(place, self._desk.clock.now())
+        if self._asked_queue != arrival.queue:
+            begun.append(self._flow.note(self._desk.clock.now(), "queue-unknown", self._asked_queue))
+        return begun
 
     def _refuse(self, reason: Reason, why: CallctlError, target: str = "") -> list[ev.Effect]:
         self._log.warning("call refused", reason=reason.value, why=str(why))
