@@ -35,14 +35,16 @@ _WORDS: Mapping[Formula, str] = {
 
 NOT_COUNTED_WORDS = (
     "short abandons and calls outside opening hours (CLOSED) count in no rate, and a caller who still waits "
-    "within T not in the service level"
+    "within T not in the service level; who is called back counts once, and never as answered in T"
 )
-ASA_WORDS = "mean of (bridged - joined) over answered calls"
+ASA_WORDS = "mean of (bridged - joined) over answered calls, without callbacks"
 AHT_WORDS = "(talk + hold + wrap-up) / answered calls that have ended"
 ABANDONMENT_WORDS = "abandoned / offered"
 OCCUPANCY_WORDS = "(talk + hold + wrap-up) / (the same + available)"
 UTILISATION_WORDS = "(talk + hold + wrap-up) / logged in, breaks included"
-PERCENTILE_WORDS = "the wait that so many percent of the answered calls did not exceed; others do not count"
+PERCENTILE_WORDS = (
+    "the wait that so many percent of the answered calls did not exceed; others, and callbacks, do not count"
+)
 
 
 def ratio(part: float, whole: float) -> float | None:

@@ -24,7 +24,9 @@ from callctl.store.views import (
     DEFAULT_SHORT_ABANDON_SECONDS,
     IS_CLOSED,
     IS_COMPLETED,
+    IS_OFFERED,
     IS_SHORT_ABANDON,
+    LINE_WAIT,
     is_within_t,
     open_span_end,
 )
@@ -174,7 +176,7 @@ SELECT "group",
   count(*) FILTER (WHERE outcome = 'refused') AS refused,
   count(*) FILTER (WHERE outcome = 'failed') AS failed,
   count(*) FILTER (WHERE outcome IS NULL) AS unfinished,
-  count(*) FILTER (WHERE is_answered AND wait_seconds <= t) AS answered_in_t,
+  count(*) FILTER (WHERE is_answered AND line_wait <= t) AS answered_in_t,
   count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds <= t AND NOT is_short) AS abandoned_in_t,
   count(*) FILTER (WHERE is_short) AS short_abandons,
   count(*) FILTER (WHERE {IS_CLOSED}) AS closed,
@@ -182,20 +184,22 @@ SELECT "group",
   count(*) FILTER (WHERE is_completed) AS completed,
   CASE WHEN min(t) = max(t) THEN t END AS t_seconds,
   CASE WHEN min(short) = max(short) THEN short END AS short_abandon_seconds,
-  avg(wait_seconds) FILTER (WHERE is_answered) AS asa_seconds,
+  avg(line_wait) FILTER (WHERE is_answered) AS asa_seconds,
   total(talk_seconds + hold_seconds + wrap_up_seconds) FILTER (WHERE is_completed) AS handling_seconds,
-  max(wait_seconds) AS longest_wait_seconds,
-  json_group_array(CAST(round(1000 * wait_seconds) AS INTEGER)) FILTER (WHERE is_answered) AS waits
+  max(line_wait) AS longest_wait_seconds,
+  json_group_array(CAST(round(1000 * line_wait) AS INTEGER))
+    FILTER (WHERE is_answered AND line_wait IS NOT NULL) AS waits
 FROM (
   SELECT *, {IS_SHORT_ABANDON} AS is_short
   FROM (
     SELECT {_group(by, local_time=local_time)} AS "group",
-      outcome, reason, joined_at, bridged_at, wait_seconds, talk_seconds, hold_seconds, wrap_up_seconds,
+      outcome, reason, joined_at, bridged_at, wait_seconds, {LINE_WAIT} AS line_wait,
+      talk_seconds, hold_seconds, wrap_up_seconds,
       bridged_at IS NOT NULL AS is_answered, {IS_COMPLETED} AS is_completed,
       coalesce(:t, service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS t,
       coalesce(:short, short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS short
     FROM calls LEFT JOIN queue_targets USING (queue)
-    WHERE {selection.conditions("joined_at")}
+    WHERE {selection.conditions("joined_at")} AND {IS_OFFERED}
   )
 )
 GROUP BY "group" ORDER BY "group"

@@ -202,6 +202,7 @@ INDEXES = (
     "CREATE INDEX calls_by_agent ON calls (agent, joined_at) WHERE agent <> ''",
     "CREATE INDEX calls_by_account ON calls (account_id, joined_at) WHERE account_id <> ''",
     "CREATE INDEX calls_abandoned ON calls (person, ended_at) WHERE outcome = 'abandoned'",
+    "CREATE INDEX calls_called_back ON calls (person, ended_at) WHERE callback = 1",
     "CREATE INDEX calls_open ON calls (joined_at) WHERE ended_at IS NULL",
     "CREATE INDEX offers_by_call ON offers (call_id)",
     "CREATE INDEX offers_by_time ON offers (offered_at, agent, result)",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from callctl.model import DOWN
+from callctl.model import CALLBACK_TARGET, DOWN, Reason
 
 DEFAULT_SERVICE_LEVEL_SECONDS = 20.0
 """The threshold T of a queue that says nothing else (`service-level-seconds`)."""
@@ -19,6 +19,12 @@ DEFAULT_SHORT_ABANDON_SECONDS = 6.0
 
 ALIVE_SECONDS = 10.0
 """How often a server writes that it is alive (`meta.alive_at`), if it has nothing else to write."""
+
+IS_OFFERED = f"target <> '{CALLBACK_TARGET}'"
+"""Of a caller who is called back the visit of the callback counts, and not the one before (`is_offered`)."""
+
+LINE_WAIT = "CASE WHEN callback = 0 THEN wait_seconds END"
+"""How long a caller waited on the line; NULL for a callback, which waits with nobody on the line."""
 
 IS_SHORT_ABANDON = "outcome IS 'abandoned' AND wait_seconds < short"
 """A wrong number: it counts in no ratio, neither as abandoned nor as offered. `short` is the threshold."""
@@ -80,7 +86,8 @@ CREATE VIEW queue_intervals AS
   -- offered (abandons-against). Abandonment: abandoned / offered. In both, short abandons (sooner than
   -- short_abandon_seconds) and calls outside opening hours count not at all, and in the service level
   -- neither do callers who still wait within T; it is NULL where nobody counts. AHT: of answered calls that
-  -- have ended. abandoned_in_t is without short abandons.
+  -- have ended. abandoned_in_t is without short abandons. A caller who is called back counts once, by the
+  -- callback, which is never answered in T and counts in no wait.
 SELECT
   interval, queue,
   count(*) AS offered,
@@ -90,21 +97,21 @@ SELECT
   count(*) FILTER (WHERE outcome = 'refused') AS refused,
   count(*) FILTER (WHERE outcome = 'failed') AS failed,
   count(*) FILTER (WHERE outcome IS NULL) AS unfinished,
-  count(*) FILTER (WHERE is_answered AND wait_seconds <= t) AS answered_in_t,
+  count(*) FILTER (WHERE is_answered AND line_wait <= t) AS answered_in_t,
   count(*) FILTER (WHERE outcome = 'abandoned' AND wait_seconds <= t AND NOT is_short) AS abandoned_in_t,
   t AS t_seconds,
-  round(100.0 * count(*) FILTER (WHERE is_answered AND wait_seconds <= t)
+  round(100.0 * count(*) FILTER (WHERE is_answered AND line_wait <= t)
     / nullif(count(*) FILTER (WHERE NOT (is_short OR is_closed OR is_within_t)), 0), 1)
     AS service_level_percent,
-  round(avg(wait_seconds) FILTER (WHERE is_answered), 1) AS asa_seconds,
+  round(avg(line_wait) FILTER (WHERE is_answered), 1) AS asa_seconds,
   round(avg(talk_seconds + hold_seconds + wrap_up_seconds) FILTER (WHERE is_completed), 1) AS aht_seconds,
   count(*) FILTER (WHERE is_short) AS short_abandons,
   round(100.0 * count(*) FILTER (WHERE outcome = 'abandoned' AND NOT is_short)
     / nullif(count(*) FILTER (WHERE NOT (is_short OR is_closed)), 0), 1) AS abandonment_percent,
-  max(wait_seconds) AS longest_wait_seconds,
+  max(line_wait) AS longest_wait_seconds,
   count(*) FILTER (WHERE is_closed) AS closed
 FROM (
-  SELECT *, bridged_at IS NOT NULL AS is_answered,
+  SELECT *, bridged_at IS NOT NULL AS is_answered, {LINE_WAIT} AS line_wait,
     {IS_SHORT_ABANDON} AS is_short, {IS_CLOSED} AS is_closed, {is_within_t(_NOW)} AS is_within_t,
     {IS_COMPLETED} AS is_completed
   FROM (
@@ -114,6 +121,7 @@ FROM (
       coalesce(service_level_seconds, {DEFAULT_SERVICE_LEVEL_SECONDS}) AS t,
       coalesce(short_abandon_seconds, {DEFAULT_SHORT_ABANDON_SECONDS}) AS short
     FROM calls LEFT JOIN queue_targets USING (queue)
+    WHERE {IS_OFFERED}
   )
 )
 GROUP BY interval, queue
@@ -167,9 +175,10 @@ FROM sums
 ORDER BY day DESC, agent
 """
 
-ABANDONED_CALLERS = """
+ABANDONED_CALLERS = f"""
 CREATE VIEW abandoned_callers AS
-  -- Who gave up waiting and has not talked with an agent since, by whomever the call was made. Newest first.
+  -- Who gave up waiting, or was promised a callback and not reached, and has not talked with an agent since,
+  -- by whomever the call was made. Newest first.
   -- A withheld, anonymous or empty number identifies nobody: of those callers nobody can say it.
 SELECT
   caller_number,                      -- of the last time
@@ -179,8 +188,12 @@ SELECT
   max(ended_at) AS abandoned_at,      -- the last time
   wait_seconds,                       -- the last time
   uuid                                -- the last time
-FROM calls AS given_up
-WHERE outcome = 'abandoned' AND person <> ''
+FROM (
+  SELECT * FROM calls WHERE outcome = 'abandoned'
+  UNION ALL
+  SELECT * FROM calls WHERE callback = 1 AND reason = '{Reason.TIMEOUT.value}'
+) AS given_up
+WHERE person <> ''
   AND NOT EXISTS (SELECT 1 FROM calls AS reached
     WHERE reached.person = given_up.person AND reached.bridged_at > given_up.ended_at)
   AND NOT EXISTS (SELECT 1 FROM calls AS reached

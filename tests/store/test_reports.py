@@ -11,9 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from callctl.errors import ReportError, UnknownAgent, UnknownQueue
-from callctl.model import AgentState, AgentStatus, Fact, OfferResult, QueueTargets, Reason
+from callctl.model import AgentState, AgentStatus, CallRecord, Fact, OfferResult, QueueTargets, Reason
 from callctl.store.loading import open_reader
 from callctl.store.metrics import Formula
 from callctl.store.reports import By, Selection, report_agents, report_calls
@@ -287,6 +288,38 @@ def test_agent_days_agrees_with_the_report_of_each_day(path: Path) -> None:
             assert figures.utilisation is not None
             assert day["occupancy_pct"] == round(100 * figures.occupancy, 1)
             assert day["utilisation_pct"] == round(100 * figures.utilisation, 1)
+
+
+def called_back(call: CallRecord, previous: str) -> CallRecord:
+    return evolve(call, arrival=evolve(call.arrival, callback=True), previous_visit=previous)
+
+
+@pytest.mark.fault(20)
+def test_a_caller_who_is_called_back_counts_once_by_what_became_of_it(path: Path) -> None:
+    asked = [
+        evolve(ended(f"asked {n}", wait=10, reason=Reason.EXIT_WITH_KEY), target="callback") for n in range(3)
+    ]
+    database_with(
+        path,
+        handled("answered", wait=8, talk=60),
+        *asked,
+        called_back(handled("reached", wait=1800, talk=60), "asked 0"),
+        called_back(ended("never reached", wait=7200, reason=Reason.TIMEOUT), "asked 1"),
+        called_back(waiting("pending", NOON), "asked 2"),
+        # A key that leads somewhere else is the end of a call.
+        ended("left", wait=30, reason=Reason.EXIT_WITH_KEY),
+    )
+    with closing(open_reader(path)) as reader:
+        [figures] = report_calls(reader, Selection(), now=NOON + 9000)
+    assert (figures.offered, figures.handled, figures.overflowed, figures.unfinished) == (5, 2, 2, 1)
+    # They waited with nobody on the line, which is no wait of a caller's, and not in time.
+    assert (figures.asa_seconds, figures.longest_wait_seconds) == (8, 30)
+    assert figures.wait_percentile_seconds[99] == 8
+    assert figures.service_level == 1 / 5
+    [interval] = view(path, "SELECT * FROM queue_intervals")
+    assert (interval["offered"], interval["answered"], interval["overflowed"]) == (5, 2, 2)
+    assert (interval["asa_seconds"], interval["longest_wait_seconds"]) == (8, 30)
+    assert interval["service_level_percent"] == 20
 
 
 def test_queue_intervals_agrees_with_the_report_of_each_half_hour(path: Path) -> None:

@@ -109,6 +109,17 @@ def test_a_second_attempt_that_failed_as_well_is_not_reached(path: Path) -> None
     assert abandoned_callers(path, gave_up, refused) == [("0301", 1)]
 
 
+@pytest.mark.fault(20)
+def test_who_was_promised_a_callback_and_not_reached_is_listed(path: Path) -> None:
+    asked = evolve(ended("a", wait=10, number="0301", reason=Reason.EXIT_WITH_KEY), target="callback")
+    called = ended("b", wait=900, number="0301", reason=Reason.TIMEOUT)
+    called = evolve(called, arrival=evolve(called.arrival, callback=True), previous_visit="a")
+    timed_out = ended("c", wait=60, number="0302", reason=Reason.TIMEOUT)
+    assert abandoned_callers(path, asked, called, timed_out) == [("0301", 1)]
+    reached = handled("d", wait=1, talk=1, number="0301", joined_at=NOON + 3600)
+    assert abandoned_callers(path, reached) == []
+
+
 @pytest.mark.fault(4)
 @pytest.mark.parametrize("number", ["", "anonymous", "Restricted", "unavailable", "0000000000", "+266696687"])
 def test_callers_whose_number_identifies_nobody_are_not_taken_for_one_person(path: Path, number: str) -> None:
