@@ -144,7 +144,7 @@ class Reception:
             if self._is_closing:
                 log.info("call not taken: stopping", uuid=socket.uuid)
                 return None
-            if self._max_calls and len(self._sessions) >= self._max_calls:
+            if self._is_full():
                 await self._refuse(arrival, switch)
                 return None
             session = self._session(arrival, switch, link=VisitBefore.of(socket.data))
@@ -161,6 +161,13 @@ class Reception:
         session.follow_on(before, is_away=is_away)
         self._start(session, session.run)
         return session
+
+    def _is_full(self) -> bool:
+        """Say whether as many callers are on the line as may; who is to be called back later is not."""
+        if not self._max_calls or len(self._sessions) < self._max_calls:
+            return False
+        on_the_line = sum(bool(each.record.arrival.uuid) for each in self._sessions.values())
+        return on_the_line >= self._max_calls
 
     async def _refuse(self, arrival: Arrival, switch: Switch) -> None:
         """Let the dialplan try again with a caller for whom there is no room."""

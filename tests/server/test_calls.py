@@ -275,6 +275,7 @@ async def test_a_phone_that_is_never_reached_was_hung_up_by_nobody(theatre) -> N
         "USER_BUSY",
     )
     assert (called["offers"], called["outcome"]) == (2, "overflowed")
+    assert sum(row["offered"] for row in t.rows("queue_intervals", "interval")) == 1
 
 
 @pytest.mark.fault(20)

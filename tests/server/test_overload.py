@@ -63,6 +63,19 @@ async def test_a_call_beyond_max_calls_hears_music_and_is_taken_in_its_turn_when
     assert row["resumes"] == 0
 
 
+@pytest.mark.fault(20)
+async def test_who_is_to_be_called_back_takes_nobodys_room(theatre: Callable) -> None:
+    queue = QueueSettings(name="caller", callback_key="1", callback_dialstring="trunk/{number}")
+    async with theatre(queue, max_calls=1) as t:
+        t.stage.switch.place_call(Caller(number="4930123", presses=((0.2, "1"),)))
+        await t.until(lambda: bool(t.stage.switch.channels()))
+        await t.until(lambda: not t.stage.switch.channels())
+        t.stage.switch.place_call(Caller(number="4930999"))
+        await t.until(lambda: t.waiting() == 2)
+        refused = t.stage.switch.locate(t.stage.switch.place_call(Caller(number="4930777")))
+        await t.until(lambda: refused.variable("callctl_refusal") == "max-calls")
+
+
 async def test_a_database_that_takes_nothing_delays_no_call(theatre: Callable) -> None:
     async with theatre() as t:
         t.hire("1001", ANSWERS)
