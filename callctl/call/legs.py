@@ -46,3 +46,12 @@ async def _answer(switch: Switch, question: Callable[[str], Awaitable[T]], leg_u
             return await question(leg_uuid)
         except WaitEnded as ended:
             log.info("asking again about a leg", switch=switch.name, leg=leg_uuid, why=str(ended))
+
+
+async def hang_up_unless_bridged(switch: Switch, leg_uuid: str) -> bool:
+    """Hang up an answered leg, unless the bridge that may be on its way has come; say whether it was."""
+    await trio.sleep(BRIDGE_SECONDS)
+    if await state_of(switch, leg_uuid) is LegState.BRIDGED:
+        return False
+    await switch.hang_up(leg_uuid, "ORIGINATOR_CANCEL")
+    return True

@@ -19,7 +19,7 @@ from callctl.call.channel_sockets import ChannelSockets, end_older
 from callctl.call.desk import Desk
 from callctl.call.session import CallSession
 from callctl.call.switch import Switch
-from callctl.call.variables import arrival_from, begins_anew, refusal_variables
+from callctl.call.variables import arrival_from, begins_anew, entered_at, refusal_variables, told_at
 from callctl.call.visits import VisitBefore
 from callctl.call.way_back import channel_data, free_if_stranded, go_on
 from callctl.errors import EslError
@@ -126,12 +126,14 @@ class Reception:
             return
         before = self._of_channel.get(socket.uuid)
         if before is not None and before.owes_the_dialplan:
+            socket.tell_led()
             await before.drive(socket)
             return
         # A caller who comes back just when another queue is next goes there.
         session = None if before is None else self._begin_next(before)
         if session is None:
             session = await self._take_in(socket, switch)
+        socket.tell_led()
         while session is not None:
             await session.drive(socket)
             session = self._begin_next(session) if session.is_led_by(socket) else None
@@ -148,6 +150,7 @@ class Reception:
                 await self._refuse(arrival, switch)
                 return None
             session = self._session(arrival, switch, link=VisitBefore.of(socket.data))
+            session.join(is_led=True)
             self._start(session, session.run)
         return session
 
@@ -198,7 +201,7 @@ class Reception:
             switch = self._switches.get(arrival.switch)
             if arrival.callback and not record.bridged_at and switch is not None:
                 session = self._session(evolve(arrival, uuid=""), switch)
-                session.join_unled()
+                session.join(is_led=False)
                 self._start(session, partial(run_once_ready, session, switch))
 
     def keep_place(self, record: CallRecord, switch: Switch, found: Event) -> None:
@@ -239,6 +242,7 @@ class Reception:
             default_queue=self.default_queue,
             new_call=new_call,
             now=now,
+            came_at=_came_at(socket, switch, now),
         )
         if socket.data.variable("callctl_reason"):
             return arrival  # We had let go of this caller: whatever was before is over.
@@ -350,3 +354,20 @@ class Reception:
             if self._of_channel.get(arrival.uuid) is session:
                 del self._of_channel[arrival.uuid]
             self._emptied.set()
+
+
+def _came_at(socket: CallSocket, switch: Switch, now: float) -> float:
+    """Return when this caller came to the queue, by our clock, for one who has no place yet.
+
+    The dialplan says so, and else the time when the socket was accepted does: neither waits for us, while we
+    may have stood still, or been away.
+    """
+    told, entered = told_at(socket.data), entered_at(socket.data)
+    if told is not None:
+        switch.clock.heard(told, now)
+    # Of a caller whom we had let go of, the dialplan's word may be of the visit that is over.
+    if entered is not None and not socket.data.variable("callctl_reason"):
+        came_at = switch.clock.ours(entered)
+        if came_at is not None:
+            return came_at
+    return now - (trio.current_time() - socket.accepted_at)

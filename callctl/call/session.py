@@ -18,7 +18,7 @@ from callctl.call import events as ev
 from callctl.call.caller import CallerLeg
 from callctl.call.desk import Desk
 from callctl.call.flow import CallFlow
-from callctl.call.legs import BRIDGE_SECONDS, settle_bridge, state_of
+from callctl.call.legs import hang_up_unless_bridged, settle_bridge
 from callctl.call.recording import record_talk
 from callctl.call.ringing import AgentUnreached
 from callctl.call.stages import Stage
@@ -81,7 +81,7 @@ class CallSession:
         self._legs: dict[str, None] = {}
         self._first_effects: list[ev.Effect] | None = None
         self._next_visit: Arrival | None = None
-        self._is_over = self._has_left = False
+        self._is_over = self._has_left = self._awaits_first_socket = False
         self._failure: Exception | None = None
         self._over = trio.Event()
         self._log = log.bind(call=arrival.call, uuid=arrival.uuid, switch=arrival.switch, queue=arrival.queue)
@@ -158,7 +158,8 @@ class CallSession:
         Whoever accepted the socket closes it after that. A cancellation does the same, and then the
         dialplan goes on with the caller.
         """
-        returned = self._flow.has_begun
+        returned = self._flow.has_begun and not self._awaits_first_socket
+        self._awaits_first_socket = False
         was_watched = self._caller.take(socket)
         if returned:
             self.deliver(ev.CallerReturned())
@@ -183,9 +184,9 @@ class CallSession:
     # --- the life of the call ---
 
     def take_place(self, found: Event) -> None:
-        """Join at once, before `run`, for a caller `found` on the switch who is on the way back to us."""
+        """Join for a caller `found` on the switch who is on the way back to us."""
         self._caller.find(found)
-        self.join_unled()
+        self.join(is_led=False)
 
     def follow_on(self, before: CallSession, *, is_away: bool) -> None:
         """Take over from another queue; a caller who `is_away` joins at once, before `run`."""
@@ -193,16 +194,22 @@ class CallSession:
             self._caller.stand_like(before._caller)
         self._flow.follow_on(before._flow)
         if is_away:
-            self.join_unled()
+            self.join(is_led=False)
 
-    def join_unled(self) -> None:
-        """Join at once, before `run`, with no socket."""
+    def join(self, *, is_led: bool) -> None:
+        """Join before `run`, which raises what fails: those who come later join after this caller."""
         self._desk.dispatcher.enter(self._arrival.call, self.deliver)
-        self._first_effects = self._join(self._flow.begin_without_socket)
+        self._awaits_first_socket = is_led
+        try:
+            self._first_effects = self._join(self._flow.begin if is_led else self._flow.begin_without_socket)
+        except Exception as failure:
+            self._first_effects, self._failure = [], failure
+            self._over.set()
 
     async def run(self) -> None:
         """Join the queue and live to the end. A cancellation leaves the caller to the dialplan."""
-        await self._live(lambda: self._first_effects or self._join(self._flow.begin))
+        first = self._first_effects
+        await self._live(lambda: self._join(self._flow.begin) if first is None else first)
 
     async def run_adopted(self, offer: Offer, bridged_at: float) -> None:
         """Follow a talk that was found on the switch, begun at `bridged_at`, to its end."""
@@ -278,12 +285,8 @@ class CallSession:
         self._desk.dispatcher.act(lambda distributor, now: distributor.leave(self._arrival.call, now))
         for leg_uuid in ringing:
             await self._switch.hang_up(leg_uuid, "ORIGINATOR_CANCEL")
-        if answered:
-            await trio.sleep(BRIDGE_SECONDS)
-            if await state_of(self._switch, answered) is not LegState.BRIDGED:
-                await self._switch.hang_up(answered, "ORIGINATOR_CANCEL")
-                if self._arrival.callback:
-                    await self._hang_up_caller("ORIGINATOR_CANCEL")
+        if answered and await hang_up_unless_bridged(self._switch, answered) and self._arrival.callback:
+            await self._hang_up_caller("ORIGINATOR_CANCEL")
 
     async def give_way(self) -> bool:
         """Be over and write nothing more, as another session is to follow the talk of this caller.
@@ -338,8 +341,8 @@ class CallSession:
             case ev.ReportUnplayable(kind, sound):
                 self._switch.media.failed(kind, sound, self._arrival.queue)
             case ev.AskPlace():
-                told = act(lambda d, now: ev.PlaceTold(d.position(call, now), d.announced_wait(call, now)))
-                self.deliver(told)
+                place = act(lambda d, now: ev.PlaceTold(d.position(call, now), d.announced_wait(call, now)))
+                self.deliver(place)
             case ev.SetCallerVariables(variables):
                 self._caller.post_variables(variables)
             case ev.Ring(offer):
@@ -394,13 +397,8 @@ class CallSession:
 
     def _end(self) -> None:
         record = self._flow.record
-        self._log.info(
-            "call ended",
-            reason=record.reason,
-            outcome=record.outcome,
-            agent=record.agent,
-            cause=record.hangup_cause,
-        )
+        end = {"reason": record.reason, "outcome": record.outcome, "cause": record.hangup_cause}
+        self._log.info("call ended", agent=record.agent, **end)
         self._is_over = True
         if self._caller.is_watched:
             self._order(self._caller.forget)

@@ -17,6 +17,7 @@ import trio
 
 from callctl.call.events import MediaKind
 from callctl.call.ringing import ACCEPTED_VARIABLE, AgentUnreached, RingingLeg, applications_of, unreached
+from callctl.call.switch_clock import SwitchClock
 from callctl.call.switch_media import SwitchMedia
 from callctl.call.variables import Prelude, bridged_seconds, bridged_with, callback_variables, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
@@ -103,6 +104,8 @@ class Switch:
         `open_stream` connects to a host and port; None means TCP.
         """
         self.host = host
+        self.clock = SwitchClock()
+        """What its times are on our clock."""
         self.media = SwitchMedia(name)
         """What this switch can play, and what it could not."""
         self._owner = owner

@@ -34,17 +34,45 @@ KEYS_AS_USUAL = {"playback_terminators": ""}
 HOME = "callctl_way_back"
 """The variable that tells by which extension a waiting caller has come, as `way_back` writes it."""
 
+ENTERED = "callctl_entered_uepoch"
+"""When a caller came to a queue's dialplan, by the switch's clock in microseconds. callctl may have been away
+then, or have stood still: whoever came first is to be served first."""
+
 REFUSED = "callctl_refused_epoch"
 """Since when there was no room for a caller: whoever came first is to be served first."""
 
 
-def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str, now: float) -> Arrival:
+def entered_at(data: Event) -> float | None:
+    """Return when the caller of `data` came to the queue's dialplan, in seconds of the switch's clock.
+
+    None where the channel does not tell, or tells of a time before it was there.
+    """
+    entered = _microseconds(data.variable(ENTERED))
+    created = _microseconds(data.get("Caller-Channel-Created-Time"))
+    return entered if entered is not None and created is not None and entered >= created else None
+
+
+def told_at(data: Event) -> float | None:
+    """Return when the switch has told `data`, in seconds of its own clock; None where it does not say."""
+    return _microseconds(data.get("Event-Date-Timestamp"))
+
+
+def arrival_from(
+    data: Event,
+    *,
+    switch: str,
+    default_queue: str,
+    new_call: str,
+    now: float,
+    came_at: float | None = None,
+) -> Arrival:
     """Read a call's data, as the reply to `connect` carries it, into an Arrival.
 
     `new_call` becomes the key of the visit, unless the channel carries `callctl_call` and no
-    `callctl_reason`: such a caller was with us before, the wait is not over, and the place is kept. A time
-    of joining that lies in the future is taken for now; whoever was refused for want of room joins as of
-    then. Values that cannot be read count as unset: a mistyped score must cost nobody the call.
+    `callctl_reason`: such a caller was with us before, the wait is not over, and the place is kept. Anybody
+    else joins as of `came_at`, by our clock, or as of being refused for want of room. A time of joining that
+    lies in the future is taken for now. Values that cannot be read count as unset: a mistyped score must cost
+    nobody the call.
     """
 
     def variable(name: str) -> str:
@@ -53,14 +81,15 @@ def arrival_from(data: Event, *, switch: str, default_queue: str, new_call: str,
     known_call = "" if data.variable("callctl_reason") else data.variable("callctl_call")
     if not is_visit_key(known_call):
         known_call = ""  # Not from us: a leg that carries it could not be dialled.
-    joined_at = _number(data.variable("cc_queue_joined_epoch" if known_call else REFUSED))
+    told = _number(data.variable("cc_queue_joined_epoch" if known_call else REFUSED))
+    known_times = [told] if known_call else [told, came_at]
     arrival = Arrival(
         call=known_call or new_call,
         uuid=data.uuid,
         switch=switch,
         queue=(known_call and variable("cc_queue")) or variable("queue") or default_queue,
         arrived_at=_microseconds(data.get("Caller-Channel-Created-Time")) or now,
-        joined_at=min(joined_at, now) if joined_at is not None else now,
+        joined_at=min([now, *(at for at in known_times if at is not None)]),
         original_uuid=variable("caller_uuid") or data.uuid,
         account=variable("account_id") or DEFAULT_ACCOUNT,
         account_id=variable("account_id"),

@@ -164,6 +164,10 @@ class CallSocket:
         self.uuid = ""
         """The caller's channel."""
         self.peer = peer
+        self.accepted_at = trio.current_time()
+        """When it was accepted, on Trio's clock."""
+        self.on_led: Callable[[], None] | None = None
+        """Is called once by `tell_led`."""
         self.events = CallEvents()
         """What happens to the channel."""
         self._ids = ids
@@ -237,6 +241,12 @@ class CallSocket:
         self.data, self.uuid = data, data.uuid
         self._first_sequence = data.sequence
         return None
+
+    def tell_led(self) -> None:
+        """Say that this call has its place, so that those who came after it may get theirs."""
+        on_led, self.on_led = self.on_led, None
+        if on_led is not None:
+            on_led()
 
     def keep(self, *headers: str) -> None:
         """Forget all of `data` but these headers and the channel's UUID: the whole takes 10 kB of memory."""

@@ -42,6 +42,13 @@ MAX_PEERS_KNOWN = 256
 
 _NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 
+TOGETHER_SECONDS = 0.1
+"""Calls that are accepted within this time come together, as those do that came while this process stood."""
+
+TURN_SECONDS = 0.3
+"""How long a call waits at most for those to have their places that came together with it, and before it. A
+place takes a millisecond or two; nobody who says nothing may keep others waiting for longer."""
+
 LINGER_SECONDS = 10
 """How long FreeSWITCH keeps the socket after the hangup. CHANNEL_HANGUP_COMPLETE comes within 0.1 s."""
 
@@ -71,7 +78,9 @@ class OutboundListener:
     ) -> None:
         """`allow` lists the networks that calls may come from, such as `127.0.0.0/8` and `::1`.
 
-        When `handler` returns, or raises, the socket is closed, a moment later for a call that has only just
+        The handler tells by `CallSocket.tell_led` that its call has a place. Handlers of calls that come
+        together begin one after the other by that, in the order of coming. When `handler` returns, or raises,
+        the socket is closed, a moment later for a call that has only just
         begun; what was not sent yet is dropped. What it raises is logged, and harms no other call. `ids`
         makes the UUIDs of applications. Raises ConfigError for what is not a network.
         """
@@ -83,6 +92,8 @@ class OutboundListener:
         self._handler = handler
         self._ids = ids or Ids()
         self._linger_seconds = linger_seconds
+        self._unled: dict[CallSocket, trio.Event] = {}
+        """Who has no place yet, in the order of coming; the event is set when it has one, or is gone."""
         self._silent: dict[CallSocket, float] = {}
         """Who has not said yet who it is, and since when, the longest first."""
         self._calls = self._calls_open = 0
@@ -186,7 +197,9 @@ class OutboundListener:
                 limit=MOST_SILENT,
             )
             longest.give_up(ReplyTimeout(f"no reply to 'connect' before {MOST_SILENT} others came"))
-        self._silent[call] = trio.current_time()
+        self._silent[call] = call.accepted_at
+        self._unled[call] = trio.Event()
+        call.on_led = partial(self._have_led, call)
         call.connect(self._linger_seconds, partial(self._connected, call, calls))
 
     def _connected(self, call: CallSocket, calls: trio.Nursery, fault: EslError | None) -> None:
@@ -194,6 +207,7 @@ class OutboundListener:
         if fault is None:
             calls.start_soon(self._handle, call)
             return
+        call.tell_led()
         if isinstance(fault, ConnectionLost | Disconnected):
             self._gone_before_connect += 1
             log.info("caller gone before connect", peer=call.peer, why=str(fault))
@@ -220,15 +234,37 @@ class OutboundListener:
         self._calls_open += 1
         try:
             try:
+                await self._wait_for_turn(call)
                 await self._handler(call)
             finally:
                 self._calls_open -= 1
+                call.tell_led()
             await call.leave()
         except* Exception:
             self._handler_errors += 1
             log.exception("the handler of a call failed", uuid=call.uuid, peer=call.peer)
         finally:
             call.close()
+
+    def _have_led(self, call: CallSocket) -> None:
+        self._unled.pop(call).set()
+
+    async def _wait_for_turn(self, call: CallSocket) -> None:
+        """Let those go first that came together with this call, and before it.
+
+        Their replies to `connect` come in any order, and tasks that can run are run in any order.
+        """
+        before = []
+        for other in reversed(self._unled):
+            if other.accepted_at < call.accepted_at - TOGETHER_SECONDS:
+                break
+            before.append(other)
+        # The list begins with those who came after this one.
+        before = before[before.index(call) + 1 :] if call in before else []
+        with trio.move_on_at(call.accepted_at + TURN_SECONDS):
+            for other in before:
+                if (led := self._unled.get(other)) is not None:
+                    await led.wait()
 
     def _is_in_a_network(self, peer: str) -> bool:
         try:

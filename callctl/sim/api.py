@@ -360,6 +360,10 @@ def _reloadxml(_switch: Switch, _argument: str) -> str:
     return "+OK [Success]\n"
 
 
+def _strmicroepoch(switch: Switch, _argument: str) -> str:
+    return str(int(switch.now() * 1_000_000))
+
+
 def _version(_switch: Switch, _argument: str) -> str:
     return f"FreeSWITCH Version {VERSION} (git a88d069 2024-08-02 21:02:27Z 64bit)\n"
 
@@ -416,6 +420,7 @@ _API: Mapping[str, Callable[[Switch, str], str]] = {
     "show": _show,
     "shutdown": _shutdown,
     "status": _status,
+    "strmicroepoch": _strmicroepoch,
     "uuid_answer": _uuid_answer,
     "uuid_break": _uuid_break,
     "uuid_bridge": _uuid_bridge,

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from callctl.sim.api import run_api
 from callctl.sim.channel import Action, Channel
 
 _EXPANSION = re.compile(r"\$\{([^}:]+)(?::-([^}]*))?\}")
+
+_COMMAND = re.compile(r"(\w+)\((.*)\)")
 
 MUSIC = "tone_stream://%(1000,0,350);loops=-1"
 """What an agent's leg of the recordings plays once it has answered."""
@@ -61,10 +64,15 @@ class Dialplan:
         return None
 
     def expand(self, channel: Channel, text: str) -> str:
-        """Return `text` with each `${name}` or `${name:-default}` replaced by what the channel says of it."""
+        """Return `text` with each `${name}` or `${name:-default}` replaced by what the channel says of it.
+
+        `${name(argument)}` is what the `api` command of this name answers.
+        """
 
         def value(found: re.Match[str]) -> str:
             name = found[1]
+            if (command := _COMMAND.fullmatch(name)) is not None:
+                return run_api(channel.switch, f"{command[1]} {command[2]}".rstrip())
             if name == "destination_number":
                 return channel.profile.destination
             if name == "caller_id_number":
@@ -120,7 +128,13 @@ def house_dialplan(
     return Dialplan(
         [
             Extension(
-                "callctl", [*_CALL_VARIABLES, ("set", "socket_resume=true"), ("transfer", "callctl-wait")]
+                "callctl",
+                [
+                    ("set", "callctl_entered_uepoch=${strmicroepoch()}"),
+                    *_CALL_VARIABLES,
+                    ("set", "socket_resume=true"),
+                    ("transfer", "callctl-wait"),
+                ],
             ),
             Extension("callctl-wait", hand_back, [("callctl_reason", ".")]),
             Extension("callctl-wait", last_resort, [("callctl_rounds", f"^1{{{rounds}}}$")]),

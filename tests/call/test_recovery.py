@@ -306,7 +306,8 @@ async def test_the_last_visit_goes_on_of_a_caller_who_was_not_told_that_it_was_o
 ) -> None:
     over = an_ended_visit("call-2", Reason.TIMEOUT, NOW - 5)
     variables = {"variable_callctl_call": told, "variable_cc_queue_joined_epoch": f"{joined_at}"}
-    socket: Any = SimpleNamespace(uuid="caller", data=Event("", {"Unique-ID": "caller", **variables}))
+    data = Event("", {"Unique-ID": "caller", **variables})
+    socket: Any = SimpleNamespace(accepted_at=trio.current_time(), uuid="caller", data=data)
     switch: Any = Channels(shown=[], alive={})
     async with reconciled(switch, let_go=[over]) as found:
         arrival = found.reception._arrival(socket, switch)

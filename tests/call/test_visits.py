@@ -10,7 +10,7 @@ import trio
 from attrs import evolve
 
 from callctl.call import events as ev
-from callctl.call.variables import arrival_from, waiting_variables
+from callctl.call.variables import arrival_from, entered_at, waiting_variables
 from callctl.call.visits import PLACE, visit_elsewhere, visit_for_callback
 from callctl.esl.wire import Event
 from callctl.model import Arrival, QueueSettings, Reason
@@ -98,7 +98,9 @@ async def test_a_caller_who_comes_back_with_the_marks_of_the_queue_before_is_in_
     switch: Any = Channels(shown=[], alive={})
     async with reconciled(switch) as found:
         found.reception._absentees._calls["call-2"] = row
-        socket: Any = SimpleNamespace(uuid="caller", data=on_the_channel(FIRST))
+        socket: Any = SimpleNamespace(
+            accepted_at=trio.current_time(), uuid="caller", data=on_the_channel(FIRST)
+        )
         arrival = found.reception._arrival(socket, switch)
     assert (arrival.call, arrival.joined_at, arrival.place_since) == ("call-2", NOW + 10, NOW)
 
@@ -130,11 +132,13 @@ async def test_a_socket_of_a_later_visit_than_the_store_knows_is_not_taken_for_t
     switch: Any = Channels(shown=[], alive={})
     async with reconciled(switch) as found:
         found.reception._absentees._calls["call-1"] = evolve(an_open_call(), arrival=FROM)
-        socket: Any = SimpleNamespace(uuid="caller", data=on_the_channel(LATER))
+        socket: Any = SimpleNamespace(
+            accepted_at=trio.current_time(), uuid="caller", data=on_the_channel(LATER)
+        )
         arrival = found.reception._arrival(socket, switch)
         assert (arrival.call, arrival.joined_at) == ("call-2", NOW - 0.5)
         plain = Event("", {"Unique-ID": "caller", "variable_queue": "first"})
-        unmarked: Any = SimpleNamespace(uuid="caller", data=plain)
+        unmarked: Any = SimpleNamespace(accepted_at=trio.current_time(), uuid="caller", data=plain)
         assert found.reception._arrival(unmarked, switch).call == "call-1"
 
 
@@ -194,3 +198,43 @@ def test_the_dialled_number_is_that_of_the_caller_and_no_extension_of_ours(
     data = Event("CHANNEL_DATA", {"Unique-ID": "uuid", **headers})
     arrival = arrival_from(data, switch="fs1", default_queue="caller", new_call="new", now=1.0)
     assert arrival.dialled_number == dialled
+
+
+@pytest.mark.fault(19.6)
+@pytest.mark.parametrize(
+    ("headers", "joined_at"),
+    [
+        ({}, NOW + 97),
+        ({"variable_callctl_refused_epoch": f"{NOW + 90}"}, NOW + 90),
+        ({"variable_callctl_refused_epoch": f"{NOW + 99}"}, NOW + 97),
+        ({"variable_callctl_call": "call-1", "variable_cc_queue_joined_epoch": f"{NOW + 50}"}, NOW + 50),
+        ({"variable_callctl_call": "call-1"}, NOW + 100),
+    ],
+    ids=["new", "refused before", "refused after", "back", "back without a time"],
+)
+def test_a_new_caller_joins_as_of_coming_and_one_who_is_back_as_of_the_first_time(
+    headers: dict[str, str], joined_at: float
+) -> None:
+    data = Event("", {"Unique-ID": "caller", **headers})
+    arrival = arrival_from(
+        data, switch="fs1", default_queue="caller", new_call="new", now=NOW + 100, came_at=NOW + 97
+    )
+    assert arrival.joined_at == joined_at
+
+
+@pytest.mark.fault(19.6)
+@pytest.mark.parametrize(
+    ("entered", "created", "read"),
+    [
+        ("1800000005000000", "1800000000000000", 1_800_000_005.0),
+        ("1799999999000000", "1800000000000000", None),
+        ("soon", "1800000000000000", None),
+        ("", "1800000000000000", None),
+        ("1800000005000000", "", None),
+    ],
+)
+def test_the_time_of_coming_is_believed_if_the_channel_was_there(
+    entered: str, created: str, read: float | None
+) -> None:
+    data = Event("", {"variable_callctl_entered_uepoch": entered, "Caller-Channel-Created-Time": created})
+    assert entered_at(data) == read

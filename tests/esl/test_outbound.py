@@ -460,3 +460,62 @@ async def test_a_listener_without_room_tries_again():
             nursery.cancel_scope.cancel()
     assert logs[0]["event"] == "no room for another call"
     assert logs[0]["todo"] == "raise LimitNOFILE"
+
+
+# --- those who come together ---
+
+
+@asynccontextmanager
+async def two_together(handler: Handler) -> AsyncIterator[tuple[Peer, Peer]]:
+    """Two calls that come one right after the other, as after a stall of ours."""
+    listener = OutboundListener(handler, allow=["127.0.0.0/8"])
+    (one, first), (other, second) = stream_pair(), stream_pair()
+    async with trio.open_nursery() as nursery:
+        for stream in (one, other):
+            nursery.start_soon(listener.serve_stream, stream, "127.0.0.1")
+            await settle()
+        yield first, second
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.fault(19.6)
+async def test_those_who_come_together_get_their_places_in_the_order_of_coming(autojump_clock):
+    led: list[tuple[str, float]] = []
+
+    async def handler(socket: CallSocket) -> None:
+        led.append((socket.uuid, trio.current_time()))
+        await trio.sleep(0.05)
+        socket.tell_led()
+        await trio.sleep_forever()
+
+    async with two_together(handler) as (first, second):
+        began = trio.current_time()
+        await second.say(connect_reply(**{"Unique-ID": "second"}), reply("+OK will linger 10 seconds"))
+        await settle()
+        assert led == []
+        await first.say(connect_reply(**{"Unique-ID": "first"}), reply("+OK will linger 10 seconds"))
+        await trio.sleep(0.2)
+    assert [uuid for uuid, _ in led] == ["first", "second"]
+    assert led[1][1] - led[0][1] == pytest.approx(0.05)
+    assert led[0][1] == began
+
+
+@pytest.mark.fault(19.6)
+@pytest.mark.parametrize("says", ["nothing", "that it is no call", "who it is, and gets no place"])
+async def test_nobody_waits_for_long_for_one_who_came_before_and_gets_no_place(says, autojump_clock):
+    led: list[tuple[str, float]] = []
+
+    async def handler(socket: CallSocket) -> None:
+        led.append((socket.uuid, trio.current_time()))
+        await trio.sleep_forever()
+
+    async with two_together(handler) as (first, second):
+        began = trio.current_time()
+        if says == "that it is no call":
+            await first.say(connect_reply(Control="single-channel"))
+        elif says != "nothing":
+            await first.say(connect_reply(**{"Unique-ID": "first"}), reply("+OK will linger 10 seconds"))
+        await second.say(connect_reply(**{"Unique-ID": "second"}), reply("+OK will linger 10 seconds"))
+        await trio.sleep(1)
+    at = dict(led)["second"] - began
+    assert at == pytest.approx(0.0 if says == "that it is no call" else outbound.TURN_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -161,6 +162,16 @@ class CallCentre:
         self._process.kill()
         await self._process.wait()
         self._process = None
+
+    def stand_still(self) -> None:
+        """Have that process do nothing, as a machine does that is overloaded or suspended."""
+        assert self._process is not None, "callctl does not run as a process"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Have that process go on."""
+        assert self._process is not None, "callctl does not run as a process"
+        self._process.send_signal(signal.SIGCONT)
 
     # --- agents ---
 

@@ -25,9 +25,11 @@ def a_lost_release_of_a_reservation(patch: pytest.MonkeyPatch) -> None:
     """An agent whose phone is busy is not given back."""
     release = Distributor.offer_failed
 
-    def lose(self: Distributor, offer_id: str, result: OfferResult, cause: str, now: float) -> None:
+    def lose(
+        self: Distributor, offer_id: str, result: OfferResult, cause: str, now: float, **rest: bool
+    ) -> None:
         if result is not OfferResult.BUSY:
-            release(self, offer_id, result, cause, now)
+            release(self, offer_id, result, cause, now, **rest)
 
     patch.setattr(Distributor, "offer_failed", lose)
 
