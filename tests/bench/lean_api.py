@@ -23,7 +23,7 @@ def answer_api(switch: LeanSwitch, text: str) -> bytes:
 
 
 def _global_getvar(switch: LeanSwitch, argument: str) -> bytes:
-    return recorded.CORE_UUID.encode()
+    return recorded.CORE_UUID.encode() if argument == "core_uuid" else b""
 
 
 def _uptime(switch: LeanSwitch, argument: str) -> bytes:
@@ -90,6 +90,19 @@ def _uuid_dump(switch: LeanSwitch, argument: str) -> bytes:
     return NO_CHANNEL
 
 
+def _module_exists(switch: LeanSwitch, argument: str) -> bytes:
+    return b"true"
+
+
+def _file_exists(switch: LeanSwitch, argument: str) -> bytes:
+    return b"true"
+
+
+def _local_stream(switch: LeanSwitch, argument: str) -> bytes:
+    """Show the streams: there is the one that callers hear where nobody asks for another."""
+    return b"moh,default\n"
+
+
 def _times(bridged_at: float) -> dict[str, bytes]:
     """Return since when a talk lasts, by a moment of `time.perf_counter`, and the time now; in µs."""
     now = time.time()
@@ -100,7 +113,10 @@ def _times(bridged_at: float) -> dict[str, bytes]:
 
 
 _API: Mapping[str, Callable[[LeanSwitch, str], bytes]] = {
+    "file_exists": _file_exists,
     "global_getvar": _global_getvar,
+    "local_stream": _local_stream,
+    "module_exists": _module_exists,
     "uptime": _uptime,
     "show": _show,
     "uuid_answer": _uuid_answer,
