@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
+import attrs
 from attrs import field, frozen
 
 from callctl.model import QueueSettings
@@ -130,10 +131,22 @@ def _needs_of(queues: Iterable[QueueSettings]) -> _Needs:
                 needs.take(sound, f"{key} of {queue.name}")
         for macro in _macros_of(queue):
             needs.macros[macro].append(f"the announcements of {queue.name}")
-        for target in (queue.closed_target, *(rule.to for rule in queue.overflow)):
+        for target in _targets_of(queue):
             if target.startswith(VOICEMAIL_TARGET):
                 needs.modules["mod_voicemail"].append(f"{target} of {queue.name}")
     return needs
+
+
+def _targets_of(queue: QueueSettings) -> Iterator[str]:
+    """Yield where this queue may send callers: one setting for each way out, and the overflow's rules."""
+    for attribute in attrs.fields(QueueSettings):
+        value = getattr(queue, attribute.name)
+        if attribute.name.endswith("_target"):
+            yield value
+        elif attribute.name.endswith("_targets"):
+            yield from value.values()
+    for rule in queue.overflow:
+        yield rule.to
 
 
 def _macros_of(queue: QueueSettings) -> Iterator[str]:

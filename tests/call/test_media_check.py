@@ -70,6 +70,14 @@ async def test_a_missing_module_is_named_with_what_needs_it() -> None:
 
 
 @pytest.mark.fault(22)
+async def test_the_voicemail_of_closed_hours_needs_its_module_too() -> None:
+    missing = {"module_exists mod_voicemail": "false"}
+    [words] = await words_of({"closed_target": "voicemail:1000"}, missing)
+    assert words.startswith("mod_voicemail is not loaded, and is needed for voicemail:1000 of sales")
+    assert await words_of({"closed_target": "extension:1000"}, missing) == []
+
+
+@pytest.mark.fault(22)
 async def test_a_stream_that_is_not_defined_is_missed_unless_freeswitch_plays_another() -> None:
     [problem], _ = await problems_of({}, **{"local_stream show": "default,/music\n"})
     assert "no local_stream 'moh'" in problem.words
