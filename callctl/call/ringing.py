@@ -50,8 +50,13 @@ _TOLD_BY_CAUSE = REFUSED_BY_PHONE | {
 }
 """What follows from these does not depend on whether a phone rang."""
 
-_SIGNS_OF_A_PHONE = ("Caller-Channel-Progress-Time", "Caller-Channel-Progress-Media-Time")
-"""When a leg rang (180) and when it had early media (183), in its hangup event; "0" for never."""
+_SIGNS_OF_A_PHONE = (
+    "Caller-Channel-Progress-Time",
+    "Caller-Channel-Progress-Media-Time",
+    "Caller-Channel-Answered-Time",
+)
+"""When a leg rang (180), had early media (183) and was answered, in its hangup event; "0" for never. A phone
+that hangs up as it answers does neither of the first two, and its originate comes to nothing."""
 
 
 class AgentUnreached(CallctlError):

@@ -32,6 +32,7 @@ AT_ONCE = (
     "Event-Name",
     "Unique-ID",
     "Answer-State",
+    "Caller-Channel-Answered-Time",
     "Caller-Channel-Bridged-Time",
     "Channel-Presence-ID",
     "Event-Date-Timestamp",
