@@ -18,7 +18,16 @@ from callctl.call.hearing import Hearing
 from callctl.call.ringing import AgentUnreached
 from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
 from callctl.call.timers import Timers
-from callctl.call.variables import HOME, WAY_BACK, past_talk, way_back, who_hung_up
+from callctl.call.variables import (
+    HOME,
+    WAY_BACK,
+    past_talk,
+    transfer_context,
+    transfer_out_of_wait_variables,
+    transfer_variables,
+    way_back,
+    who_hung_up,
+)
 from callctl.call.way_back import (
     OWED,
     Whereabouts,
@@ -91,6 +100,9 @@ class CallerLeg:
         self._core_uuid = switch.core_uuid
         """On which run of the switch the caller is; its socket may come before our connection to that run."""
         self._way_back = ""
+        self._transfer_context = ""
+        self._is_set_for_talk = False
+        """Whether a transfer would run where those out of a talk do."""
         self._music_uuid = ""
         self._is_answered = False
         self._is_owed = False
@@ -128,10 +140,17 @@ class CallerLeg:
         """Say whether the caller is just being handed back without a socket, and may not know it yet."""
         return self._is_owed
 
-    @property
-    def way_back(self) -> str:
-        """Where a bridge that fails sends the caller: see `variables.way_back`."""
-        return self._way_back
+    def talk_variables(self) -> dict[str, str]:
+        """Return what the channel needs for a talk besides: where a failed bridge sends the caller, and an
+        agent's transfer; see `variables.way_back` and `transfer_context`.
+        """
+        variables = {}
+        if self._way_back:
+            variables["transfer_after_bridge"] = self._way_back
+        if self._transfer_context:
+            variables |= transfer_variables(self._transfer_context)
+            self._is_set_for_talk = True
+        return variables
 
     # --- the sockets ---
 
@@ -158,11 +177,13 @@ class CallerLeg:
         """Take in how the caller's channel stands, be it led by a socket or not."""
         self._core_uuid = data.get("Core-UUID") or self._core_uuid
         self._way_back = way_back(data)
+        self._transfer_context = transfer_context(data)
         self._is_answered = data.get("Answer-State") == "answered"
 
     def stand_like(self, before: CallerLeg) -> None:
         """Take in how the caller's channel stands from who led it until now; any older sockets end now."""
         self._way_back, self._is_answered = before._way_back, before._is_answered
+        self._transfer_context = before._transfer_context
         self._core_uuid = before._core_uuid
         if any(each.socket is not before._socket for each in before._hearings):
             self._left_at = trio.current_time()
@@ -336,6 +357,9 @@ class CallerLeg:
         """
         if variables.get("callctl_call"):
             variables = {**variables, HOME: self._way_back}
+            if self._is_set_for_talk:
+                variables |= transfer_out_of_wait_variables()
+                self._is_set_for_talk = False
         try:
             slot = self._switch.post_variables(self._uuid, variables)
         except WaitEnded:

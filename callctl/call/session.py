@@ -447,8 +447,7 @@ class CallSession:
             self._bridge(offer, variables)
 
     def _bridge(self, offer: Offer, variables: Mapping[str, str]) -> None:
-        if self._caller.way_back:
-            variables = {**variables, "transfer_after_bridge": self._caller.way_back}
+        variables = {**variables, **self._caller.talk_variables()}
         try:
             slot = self._switch.bridge(
                 self._caller.uuid, offer.leg_uuid, variables, answer_first=not self._caller.is_answered

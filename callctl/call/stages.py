@@ -29,6 +29,8 @@ TIMER_FAREWELL = "farewell"
 SWITCH_FAULTS: Mapping[str, Reason] = {
     "SYSTEM_SHUTDOWN": Reason.SWITCH_LOST,
     "DESTINATION_OUT_OF_ORDER": Reason.ERROR,
+    # An agent waited here to consult somebody, and has transferred a caller to this call.
+    "ATTENDED_TRANSFER": Reason.TRANSFERRED,
 }
 """Causes with which the switch itself ends a waiting caller, through no wish of the caller."""
 

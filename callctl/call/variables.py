@@ -324,6 +324,37 @@ def way_back(data: Event) -> str:
     return ":".join(parts) if all(re.fullmatch(r"[\w+*#.-]+", part) for part in parts) else ""
 
 
+ON_TRANSFER = "execute_on_blind_transfer_callctl"
+"""The variable with what FreeSWITCH runs right before a transfer of the channel, of whatever kind."""
+
+
+def transfer_context(data: Event) -> str:
+    """Return the context that the dialplan wants an agent's transfers of this caller to run in, or "".
+
+    FreeSWITCH looks a number that comes by REFER up in the context of whoever is transferred, unless the
+    channel's force_transfer_context names another (switch_ivr_session_transfer in switch_ivr.c). Where that
+    is set already, it is somebody else's.
+    """
+    context = data.variable("callctl_transfer_context")
+    is_usable = re.fullmatch(r"[\w.-]+", context) and not data.variable("force_transfer_context")
+    return context if is_usable else ""
+
+
+def transfer_variables(context: str) -> dict[str, str]:
+    """What lets the transfer out of a talk run in `context`: that one alone, not those that follow on it.
+
+    Else every transfer of the dialplan that names no context would run there for the rest of the call.
+    """
+    not_again = f"multiunset force_transfer_context {ON_TRANSFER}"
+    return {ON_TRANSFER: f"multiset ^^:force_transfer_context={context}:{ON_TRANSFER}={not_again}"}
+
+
+def transfer_out_of_wait_variables() -> dict[str, str]:
+    """What the dialplan sets for the wait, and is to be true again after a bridge that came to nothing."""
+    taken_along = "socket_resume playback_timeout_sec playback_terminators"
+    return {"force_transfer_context": "", ON_TRANSFER: f"multiunset {taken_along} {ON_TRANSFER}"}
+
+
 def who_hung_up(event: Event) -> HungUpBy:
     """Return who ended the leg of this CHANNEL_HANGUP_COMPLETE, by its SIP disposition.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from trio.testing import MockClock
 from callctl.call import events as ev
 from callctl.call.caller import OLDER_END_SECONDS, CallerLeg
 from callctl.call.timers import Timers
-from callctl.call.variables import hand_back_variables
+from callctl.call.variables import ON_TRANSFER, hand_back_variables
 from callctl.call.way_back import OWED, go_on
 from callctl.errors import ConnectionLost
 from callctl.esl.call_socket import CallEvents, ChannelEnded
@@ -373,3 +374,42 @@ async def test_leaving_a_socket_whose_caller_is_on_the_way_to_the_next_breaks_th
     leg.hear(newer)
     assert told == [ev.SocketLost()]
     assert not newer.is_closed
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize(
+    ("variables", "context"),
+    [
+        ({"callctl_transfer_context": "default"}, "default"),
+        ({}, ""),
+        ({"callctl_transfer_context": "default", "force_transfer_context": "own"}, ""),
+        ({"callctl_transfer_context": "x:y ${system(z)}"}, ""),
+    ],
+    ids=["the dialplan's", "none", "somebody else's stays", "no name"],
+)
+def test_an_agents_transfer_runs_where_the_dialplan_says(variables: dict[str, str], context: str) -> None:
+    switch: Any = Switch()
+    leg = a_leg(switch)
+    leg.take(cast(CallSocket, Socket(**variables)))
+    for_the_talk = leg.talk_variables().get(ON_TRANSFER, "")
+    assert ("force_transfer_context=" in for_the_talk) == bool(context)
+    assert f"force_transfer_context={context}:" in for_the_talk or not context
+
+
+@pytest.mark.fault(11)
+def test_a_bridge_that_came_to_nothing_leaves_no_context_for_transfers_behind() -> None:
+    class Posting(Switch):
+        def post_variables(self, uuid: str, variables: Mapping[str, str]) -> Any:
+            self.variables.update(variables)
+            return SimpleNamespace(then=lambda action: None)
+
+    switch: Any = Posting()
+    leg = a_leg(switch)
+    leg.take(cast(CallSocket, Socket(callctl_transfer_context="default")))
+    leg.post_variables({"callctl_call": "call-1"})
+    assert ON_TRANSFER not in switch.variables, "the dialplan has set it"
+    leg.talk_variables()
+    leg.post_variables({"callctl_call": "call-1"})
+    assert switch.variables["force_transfer_context"] == ""
+    assert "force_transfer_context" not in switch.variables[ON_TRANSFER]
+    assert "socket_resume" in switch.variables[ON_TRANSFER]

@@ -118,7 +118,15 @@ def test_the_dialplans_loop_may_go_round_as_often_as_it_says() -> None:
     tries = int(re.search(r"callctl_away_tries=(\d+)", dialplan)[1])  # type: ignore[index]  # it must be there
     assert tries < 65535
     loop = dialplan[dialplan.index('<extension name="callctl-wait">') :]
-    assert loop.index("max_session_transfers=70") < loop.index('data="callctl-wait"')
+    assert loop.index("max_session_transfers=70") < loop.index('data="callctl-wait ')
+
+
+@pytest.mark.fault(11)
+def test_every_transfer_of_the_dialplan_names_its_context() -> None:
+    """One without runs in the force_transfer_context of the channel, if it has one."""
+    for file in (ROOT / "dialplan").glob("callctl*.xml"):
+        for data in re.findall(r'application="transfer" data="([^"]*)"', file.read_text()):
+            assert re.fullmatch(r"\S+ XML \S+", data), f"{file.name}: {data}"
 
 
 def test_every_route_stands_in_the_readme() -> None:

@@ -175,14 +175,19 @@ class CallCentre:
 
     # --- agents ---
 
-    def agent(self, name: str, phone: str, *, queue: str = "caller", delay_seconds: float = 0) -> None:
+    def agent(
+        self, name: str, phone: str, *, queue: str = "caller", delay_seconds: float = 0, skill: str = ""
+    ) -> None:
         """Let an agent with this phone be available to a queue; a known one gets the phone.
 
         After a call that was not taken the agent is not offered another for `delay_seconds`.
         """
-        self.agent_at(name, self.freeswitch.phone(phone), queue=queue, delay_seconds=delay_seconds)
+        contact = self.freeswitch.phone(phone)
+        self.agent_at(name, contact, queue=queue, delay_seconds=delay_seconds, skill=skill)
 
-    def agent_at(self, name: str, contact: str, *, queue: str = "caller", delay_seconds: float = 0) -> None:
+    def agent_at(
+        self, name: str, contact: str, *, queue: str = "caller", delay_seconds: float = 0, skill: str = ""
+    ) -> None:
         """Let an agent with this dial string be available to a queue."""
         settings = AgentSettings(
             name=name,
@@ -190,6 +195,7 @@ class CallCentre:
             busy_delay_time=delay_seconds,
             reject_delay_time=delay_seconds,
             no_answer_delay_time=delay_seconds,
+            skills={skill: 1} if skill else {},
         )
         self._act(lambda distributor, now: distributor.put_agent(settings, now))
         self._act(lambda distributor, now: distributor.put_tier(Tier(queue=queue, agent=name), now))
@@ -244,6 +250,10 @@ class CallCentre:
     async def is_on_the_line(self, caller: Caller) -> bool:
         """Say whether a caller has neither hung up nor been hung up."""
         return await self.console.exists(caller.uuid)
+
+    async def is_gone(self, uuid: str) -> bool:
+        """Say whether a channel is no more."""
+        return not await self.console.exists(uuid)
 
     async def is_at(self, uuid: str, place: str) -> bool:
         """Say whether a channel has come to this place of the dialplan."""

@@ -62,6 +62,7 @@ class Ports:
     http: int = field(factory=_free_tcp_port)
     trunk: int = field(factory=_free_sip_port)
     phones: int = field(factory=_free_sip_port)
+    office: int = field(factory=_free_sip_port)
 
 
 def write_configuration(directory: Path, ports: Ports, modules: Path) -> None:
@@ -78,6 +79,7 @@ def write_configuration(directory: Path, ports: Ports, modules: Path) -> None:
             password=PASSWORD,
             trunk=_profile("trunk", ports.trunk, "public"),
             phones=_profile("phones", ports.phones, "phones"),
+            office=_profile("office", ports.office, "default"),
             first_rtp=RTP_PORTS[0],
             last_rtp=RTP_PORTS[1],
             sounds=sounds,
@@ -190,6 +192,7 @@ _FREESWITCH = """\
 <configuration name="sofia.conf"><profiles>
 {trunk}
 {phones}
+{office}
 </profiles></configuration>
 <configuration name="local_stream.conf">
   <directory name="moh" path="{sounds}">
@@ -208,6 +211,10 @@ _FREESWITCH = """\
   <extension name="visit"><condition field="destination_number" expression="^visit-(.+)$">
     <action application="set" data="queue=$1"/>
     <action application="transfer" data="callctl-enter"/>
+  </condition></extension>
+  <extension name="forced"><condition field="destination_number" expression="^forced$">
+    <action application="set" data="force_transfer_context=nowhere"/>
+    <action application="transfer" data="callctl-enter XML public"/>
   </condition></extension>
   <!-- Where callers are sent, or go on when callctl is done with them. -->
   <extension name="elsewhere"><condition field="destination_number" expression="^elsewhere$">
@@ -248,6 +255,19 @@ _FREESWITCH = """\
   </condition></extension>
   <X-PRE-PROCESS cmd="include" data="numbers.xml"/>
   <X-PRE-PROCESS cmd="include" data="callctl.xml"/>
+</context>
+
+<!-- What the agents' own phones can dial. -->
+<context name="default">
+  <extension name="colleague"><condition field="destination_number" expression="^1002$">
+    <action application="set" data="live_place=colleague-1002"/>
+    <action application="bridge" data="sofia/phones/answer@127.0.0.1:{phone_port}"/>
+  </condition></extension>
+  <extension name="queue"><condition field="destination_number" expression="^queue-(.+)$">
+    <action application="set" data="queue=$1"/>
+    <action application="set" data="callctl_skills=consulted"/>
+    <action application="transfer" data="callctl-enter XML public"/>
+  </condition></extension>
 </context>
 
 <context name="phones">

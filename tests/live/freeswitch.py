@@ -76,7 +76,7 @@ class FreeSwitch:
             )
 
     async def wait_ready(self) -> None:
-        """Wait until both SIP profiles run."""
+        """Wait until all SIP profiles run."""
         await until(lambda: _is_open(self.ports.event_socket), START_SECONDS)
         async with self.console() as console:
             await until(console.is_ready, START_SECONDS)
@@ -143,9 +143,9 @@ class Console:
         return (await self._link.job(command, timeout_seconds=timeout_seconds)).text
 
     async def is_ready(self) -> bool:
-        """Say whether FreeSWITCH takes calls, on both SIP profiles."""
+        """Say whether FreeSWITCH takes calls, on all SIP profiles."""
         profiles, status = await self.api("sofia status"), await self.api("status")
-        return profiles.count("RUNNING") == 2 and "is ready" in status
+        return profiles.count("RUNNING") == 3 and "is ready" in status
 
     async def channels(self) -> list[dict[str, Any]]:
         """Return all channels, as FreeSWITCH shows them."""

@@ -69,7 +69,7 @@ async def check_undisturbed(centre: CallCentre, caller: Caller, uuid: str, queue
         await check_hears_callctl(centre, uuid)
         await trio.sleep(0.2)
     assert [row["id"] for row in await visits(centre, caller, 2)] == [before["id"], visit["id"]]
-    centre.agent("1001", "ring100", queue=queue)
+    centre.agent("1001", "ring100", queue=queue, skill="consulted")
     talking = await centre.row(caller, "state = 'talking'")
     assert (talking["id"], talking["queue"], talking["resumes"]) == (visit["id"], queue, 0)
     await centre.hang_up(caller)
@@ -200,3 +200,124 @@ async def test_a_caller_who_was_sent_into_a_queue_while_callctl_was_down_waits_t
     await centre.hang_up(caller)
     await until(lambda: not centre.server.reception.sessions)
     assert len(await ended_visits(centre, caller)) == 2
+
+
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("number", ["enter", "wait", "done", "alone", "second-look"])
+async def test_nobody_gets_into_the_queue_by_dialling_an_extension_of_the_dialplan(
+    centre: CallCentre, number: str
+) -> None:
+    result = await centre.console.job(
+        f"originate {{originate_timeout=5}}sofia/trunk/callctl-{number}@127.0.0.1:"
+        f"{centre.freeswitch.ports.trunk} &park()"
+    )
+    assert result.strip() == "-ERR NO_ROUTE_DESTINATION"
+    await centre.server.journal.flush()
+    assert centre.rows("SELECT * FROM calls") == []
+
+
+@pytest.mark.fault(11)
+async def test_the_dialplan_keeps_a_caller_whose_transfers_run_in_another_context(centre: CallCentre) -> None:
+    caller = await centre.call("forced")
+    place = (await centre.row(caller, "state = 'waiting'")).text("uuid")
+    [session] = centre.server.reception.sessions.values()
+    assert session._caller._socket is not None
+    session._caller._socket.close()
+    await centre.row(caller, "resumes = 1")
+    assert await centre.console.variable(place, "force_transfer_context") == "nowhere"
+    centre.agent("1001", "ring100")
+    await centre.row(caller, "state = 'talking'")
+    await centre.hang_up(caller)
+    assert (await centre.row(caller))["reason"] == "BRIDGED"
+
+
+async def refer(centre: CallCentre, phone: str, target: str) -> None:
+    """Let the agent at this phone send a REFER to `target`."""
+    [uuid] = [
+        channel["uuid"]
+        for channel in await centre.console.channels()
+        if channel["dest"] == phone and channel["direction"] == "inbound"
+    ]
+    answer = await centre.console.api(f"uuid_deflect {uuid} {target}")
+    assert answer.startswith("+OK"), answer
+
+
+@pytest.mark.fault(11)
+async def test_an_agent_transfers_a_caller_to_a_colleague(centre: CallCentre) -> None:
+    centre.agent("1001", "ring100")
+    caller = await centre.call()
+    place = (await centre.row(caller, "state = 'talking'")).text("uuid")
+    await trio.sleep(0.5)
+    await refer(centre, "ring100", f"sip:1002@127.0.0.1:{centre.freeswitch.ports.phones}")
+    row = await centre.row(caller)
+    assert (row["reason"], row["agent"]) == ("BRIDGED", "1001")
+    await until(lambda: centre.is_at(place, "colleague-1002"), 5)
+    await trio.sleep(1)
+    assert await centre.is_on_the_line(caller)
+    channel = await centre.console.channel(place)
+    assert channel["Caller-Context"] == "default"
+    assert channel["variable_current_application"] == "bridge"
+    await centre.hang_up(caller)
+
+
+@pytest.mark.fault(11)
+async def test_an_agent_transfers_a_caller_into_another_queue(centre: CallCentre) -> None:
+    centre.agent("1001", "ring100")
+    caller = await centre.call()
+    place = (await centre.row(caller, "state = 'talking'")).text("uuid")
+    await trio.sleep(0.5)
+    await refer(centre, "ring100", f"sip:queue-second@127.0.0.1:{centre.freeswitch.ports.phones}")
+    [before, visit] = await visits(centre, caller, 2)
+    assert (before["reason"], before["agent"]) == ("BRIDGED", "1001")
+    assert (visit["queue"], visit["previous_visit"], visit["transferred_by"]) == (
+        "second",
+        before["id"],
+        "1001",
+    )
+    assert await centre.console.variable(place, "force_transfer_context") == "_undef_"
+    await check_undisturbed(centre, caller, place, "second")
+
+
+@pytest.mark.fault(11)
+async def test_an_agent_who_waits_in_a_queue_transfers_a_caller_there(centre: CallCentre) -> None:
+    """REFER with Replaces, from the leg of a talk to a leg that waits."""
+    centre.agent("1001", "ring100")
+    caller = await centre.call()
+    await centre.row(caller, "state = 'talking'")
+    leg = await centre.console.api("create_uuid")
+    consultation = (
+        f"originate {{origination_uuid={leg},origination_caller_id_number=1001}}"
+        f"sofia/office/queue-second@127.0.0.1:{centre.freeswitch.ports.office} &park()"
+    )
+    assert (await centre.console.job(consultation)).startswith("+OK")
+    agent = Caller(number="1001", uuid=leg)
+    await centre.row(agent, "state = 'waiting'")
+    await trio.sleep(0.5)
+    replaces = await replaces_of(centre, (await centre.row(agent, "state = 'waiting'")).text("uuid"))
+    await refer(
+        centre,
+        "ring100",
+        f"sip:queue-second@127.0.0.1:{centre.freeswitch.ports.office}?Replaces={replaces}",
+    )
+    [before, visit] = await visits(centre, caller, 2)
+    assert (before["reason"], before["agent"]) == ("BRIDGED", "1001")
+    assert (visit["queue"], visit["skills"]) == ("second", '{"consulted": 1}')
+    assert (visit["previous_visit"], visit["transferred_by"]) == (before["id"], "1001")
+    consulted = await centre.row(agent)
+    assert (consulted["reason"], consulted["queue"]) == ("TRANSFERRED", "second")
+    await until(lambda: centre.is_gone(leg))
+    centre.agent("1003", "ring200", queue="second", skill="consulted")
+    talking = await centre.row(caller, "state = 'talking'")
+    assert talking["agent"] == "1003"
+    await trio.sleep(1)
+    assert await centre.is_on_the_line(caller)
+    await centre.hang_up(caller)
+    await until(lambda: not centre.server.reception.sessions)
+
+
+async def replaces_of(centre: CallCentre, uuid: str) -> str:
+    """Return the value of Replaces that names this leg's dialog, ready for the URI of a Refer-To."""
+    channel = await centre.console.channel(uuid)
+    call_id = channel["variable_sip_call_id"].replace("@", "%40")
+    to_tag, from_tag = channel["variable_sip_to_tag"], channel["variable_sip_from_tag"]
+    return f"{call_id}%3Bto-tag%3D{to_tag}%3Bfrom-tag%3D{from_tag}"
