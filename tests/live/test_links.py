@@ -12,6 +12,9 @@ from tests.live.centre import QUEUES, CallCentre, open_centre
 from tests.live.freeswitch import FreeSwitch
 from tests.live.patience import until
 
+FOREIGN = 150
+"""Far more channels than a look at a switch takes messages; the test's switch takes 200 in a second."""
+
 
 def drop_inbound(centre: CallCentre) -> None:
     """Break the inbound connection as a network would."""
@@ -31,6 +34,30 @@ async def test_a_talk_goes_on_while_the_inbound_connection_is_lost(centre: CallC
     await centre.hang_up(caller)
     row = await centre.row(caller)
     assert (row["reason"], row["hung_up_by"], row["resumes"]) == ("BRIDGED", "caller", 0)
+
+
+@pytest.mark.fault(27)
+async def test_hundreds_of_outbound_legs_of_others_cost_no_order_each(centre: CallCentre) -> None:
+    await centre.console.api("load mod_loopback")
+    order = "originate {null_enable_auto_answer=true}null/somebody &park()"
+    async with trio.open_nursery() as nursery:
+        for _ in range(FOREIGN):
+            nursery.start_soon(centre.console.job, order)
+    await trio.sleep(1)
+    centre.agent("1001", "ring100")
+    caller = await centre.call()
+    await centre.row(caller, "state = 'talking'")
+    switch = centre.server.switches["live"]
+    drop_inbound(centre)
+    await until(lambda: not switch.is_ready)
+    await until(lambda: switch.is_ready)
+    connection = switch.link.statistics().connection
+    assert connection is not None
+    assert connection.messages < 60
+    assert len(await centre.console.channels()) >= FOREIGN
+    assert await centre.is_on_the_line(caller)
+    await centre.console.api("hupall")
+    await centre.row(caller)
 
 
 async def test_an_agent_who_hangs_up_while_the_inbound_connection_is_lost_is_free_again(
