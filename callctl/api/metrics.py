@@ -272,6 +272,11 @@ class _Gauges:
             value=journal.pending_rows + journal.spilled_rows,
         )
         yield GaugeMetricFamily(
+            "callctl_store_writable",
+            "1 if the database takes rows, 0 if it is gone, full, locked or damaged.",
+            value=float(journal.error is None),
+        )
+        yield GaugeMetricFamily(
             "callctl_store_commit_seconds",
             "How long the last transaction took.",
             value=journal.last_commit_seconds,

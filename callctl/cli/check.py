@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from enum import StrEnum
+from pathlib import Path
 
 import attrs
 import click
@@ -18,11 +20,16 @@ from callctl.cli.target import read_roster
 from callctl.config import Config, SwitchSettings
 from callctl.config.settings import is_loopback
 from callctl.errors import CallctlError, EslError, StoreError
+from callctl.store.own_files import others_can_read
 from callctl.store.schema import SCHEMA_VERSION
 from callctl.store.upkeep import integrity
 
 MODULES = ("mod_commands", "mod_dptools", "mod_dialplan_xml")
 """What callctl needs of FreeSWITCH in any case."""
+
+
+DEFAULT_PASSWORD = "ClueCon"
+"""FreeSWITCH's own for Event Socket."""
 
 
 class Verdict(StrEnum):
@@ -71,10 +78,12 @@ async def _collect(config: Config, is_printed: bool) -> list[Finding]:
 
 async def _findings(config: Config) -> AsyncIterator[Finding]:
     yield _configuration(config)
+    for finding in _secrets(config):
+        yield finding
     database = list(_database(config))
     for finding in database:
         yield finding
-    if all(finding.verdict is Verdict.OK for finding in database):
+    if all(finding.verdict is not Verdict.WRONG for finding in database):
         for finding in _agents(config):
             yield finding
     for switch in config.switches:
@@ -85,6 +94,21 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
 def _configuration(config: Config) -> Finding:
     place = str(config.path) if config.path is not None else "built-in defaults; callctl init writes a file"
     return Finding("configuration", Verdict.OK, place)
+
+
+def _secrets(config: Config) -> Iterator[Finding]:
+    """Warn of passwords that everybody on this machine can read. ClueCon is none: everybody knows it."""
+    path = config.path
+    if path is not None and others_can_read(path):
+        written = tomllib.loads(path.read_text("utf-8")).get("freeswitch", ())
+        if any(switch.get("password", DEFAULT_PASSWORD) != DEFAULT_PASSWORD for switch in written):
+            words = f"everybody can read {path}, and it holds a password of Event Socket: chmod o-r {path}"
+            yield Finding("configuration", Verdict.WARNING, f"{words}, or use password-file")
+    for switch in config.switches:
+        file = switch.password_file and (path or Path()).parent / switch.password_file
+        if file and file.exists() and others_can_read(file):
+            words = f"everybody can read its password in {file}: chmod o-r {file}"
+            yield Finding(f"switch {switch.name}", Verdict.WARNING, words)
 
 
 def _database(config: Config) -> Iterator[Finding]:
@@ -104,6 +128,9 @@ def _database(config: Config) -> Iterator[Finding]:
         yield Finding("database", Verdict.WRONG, f"{path} {problem}")
     if not problems:
         yield Finding("database", Verdict.OK, f"{path}, version {SCHEMA_VERSION}, sound")
+    if others_can_read(path):
+        words = f"everybody on this machine can read who called whom: chmod o-rwx {path}"
+        yield Finding("database", Verdict.WARNING, words)
 
 
 def _agents(config: Config) -> Iterator[Finding]:
@@ -131,7 +158,7 @@ async def _switch(switch: SwitchSettings, config: Config) -> AsyncIterator[Findi
         return
     version = answers.version.removeprefix("FreeSWITCH Version ").split(" ")[0].split("+")[0]
     yield Finding(what, Verdict.OK, f"FreeSWITCH {version} at {switch.host}:{switch.port}, logged in")
-    if switch.password == "ClueCon" and not is_loopback(switch.host):
+    if switch.password == DEFAULT_PASSWORD and not is_loopback(switch.host):
         words = "everybody knows its password, ClueCon; change it in event_socket.conf.xml and here"
         yield Finding(what, Verdict.WARNING, words)
     for finding in (*_modules(what, answers), *_media(switch, answers), *_dialplan(switch, answers, config)):

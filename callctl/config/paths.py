@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
 def control_socket(database: Path) -> Path:
     """Return the Unix socket by which commands reach the server of this database: `callctl.sock`."""
-    return database.with_suffix(".sock")
+    # Through symbolic links, as the lock and all other files beside the database.
+    return Path(os.path.realpath(database)).with_suffix(".sock")

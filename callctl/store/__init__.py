@@ -5,7 +5,8 @@ A **fact** is what happened, as the model's records say it. A **row** is what st
 
 - `tables`: the tables as SQL, with a comment on every column. `views`: what people ask for. `schema`: the
   steps that lead to them.
-- `connections`: the writer's and the readers' connections, the lock of the one server, errors in words.
+- `own_files`: where the files of the history lie, and who may read them. `connections`: the writer's and
+  the readers' connections, the lock of the one server, errors in words.
 - `journal`: takes facts and writes them in batches. Below it `rows` (facts become rows), `writer` (rows
   go to the database, in its thread) and `spill` (or to the file beside it).
 - `loading`: rows become records again, for a start after a stop or a crash.

@@ -9,15 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from callctl.clock import iso_utc
 from callctl.errors import StoreError
-from callctl.store.connections import ServerLock, beside, is_damage, open_reader, store_error
+from callctl.store.connections import ServerLock, is_damage, open_reader, store_error
+from callctl.store.own_files import beside, create, real_path, time_in_name
 from callctl.store.schema import Progress, no_progress, version_of
 
 
@@ -31,7 +30,7 @@ def backup(path: Path, target: Path, progress: Progress = no_progress) -> None:
         raise StoreError(f"{target} exists already; a backup never overwrites a file")
     with closing(open_reader(path)) as source:
         _check_version(source, path)
-        _copy(source, path, target, progress)
+        _copy(source, path, target, progress, history=path)
 
 
 def restore(path: Path, backup_path: Path, now: float, progress: Progress = no_progress) -> Path | None:
@@ -41,15 +40,16 @@ def restore(path: Path, backup_path: Path, now: float, progress: Progress = no_p
     that wait in the spill beside it stay, and are written at the next start. Raises StoreError when a
     server runs on the database, or when the backup cannot be used; nothing has changed then.
     """
+    path = real_path(path)
     with ServerLock(path):
         restored = beside(path, ".restored")
         restored.unlink(missing_ok=True)
         with closing(open_reader(backup_path)) as source:
             _check_version(source, backup_path)
-            _copy(source, backup_path, restored, progress)
+            _copy(source, backup_path, restored, progress, history=path)
         kept = None
         if path.exists():
-            kept = beside(path, f".before-restore-{_compact(now)}")
+            kept = beside(path, f".before-restore-{time_in_name(now)}")
             # What the old file has not taken over from its log yet belongs to it, and not to the new one.
             for ending in ("", "-wal", "-shm"):
                 part = beside(path, ending)
@@ -65,7 +65,7 @@ def back_up_into(folder: Path, path: Path, *, keep: int, now: float) -> Path:
 
     Returns the new file. Raises StoreError as `backup` does; the older ones all stay then.
     """
-    target = folder / f"callctl-{_compact(now)}.db"
+    target = folder / f"callctl-{time_in_name(now)}.db"
     with _folder_of_backups(folder):
         folder.mkdir(parents=True, exist_ok=True)
         backup(path, target)
@@ -115,11 +115,15 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise store_error(path, error) from error
 
 
-def _copy(source: sqlite3.Connection, path: Path, target: Path, progress: Progress) -> None:
-    """Copy `source`, which is open at `path`, to `target`, checked and on the disk."""
+def _copy(source: sqlite3.Connection, path: Path, target: Path, progress: Progress, *, history: Path) -> None:
+    """Copy `source`, which is open at `path`, to `target`, checked and on the disk.
+
+    Whose the copy is, and who may read it, is as for the database `history`.
+    """
     unfinished = beside(target, ".unfinished")
-    unfinished.unlink(missing_ok=True)
     try:
+        unfinished.unlink(missing_ok=True)
+        create(unfinished, history)
         with closing(sqlite3.connect(unfinished)) as copy:
             copy.execute("PRAGMA synchronous = OFF")  # It is synced as a whole, below.
             progress("copying", 0, 1)
@@ -131,7 +135,6 @@ def _copy(source: sqlite3.Connection, path: Path, target: Path, progress: Progre
             progress("checking", 1, 1)
         if verdict != "ok":
             raise StoreError(f"the database {path} is damaged ({verdict}); restore an earlier backup")
-        shutil.copymode(path, unfinished)
         _sync(unfinished)
         unfinished.rename(target)
         _sync_folder(target)
@@ -154,8 +157,3 @@ def _sync(path: Path) -> None:
 def _sync_folder(path: Path) -> None:
     """Make the new name itself survive a power cut."""
     _sync(path.absolute().parent)
-
-
-def _compact(at: float) -> str:
-    """Return a time for a file's name, `20261122T155001123Z`: no colons, and sorted by time."""
-    return re.sub(r"[-:.]", "", iso_utc(at))

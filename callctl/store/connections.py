@@ -9,13 +9,14 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
 from callctl.errors import DatabaseInUse, StoreError
+from callctl.store.own_files import beside, create, opener
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another writer: longer than any step of ours holds the database."""
@@ -31,6 +32,9 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
     It is in autocommit mode, so that every transaction is begun by name, and may be used by one thread
     after another. Raises sqlite3.Error.
     """
+    # SQLite would let everybody read a file that it creates, and give its log the same rights.
+    with suppress(OSError):  # What is in the way, SQLite finds as well, and says in words that we know.
+        create(path, path)
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     return connection
@@ -78,42 +82,76 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 class ServerLock:
-    """The right to be the only server on a database: a lock on the file `<database>.lock` beside it.
+    """The right to be the only server on a database: a lock beside the file, and one on the file itself.
 
-    The kernel releases it with the process, however that ends. The file stays; it holds the pid.
+    The one beside it is on `<database>.lock`, which holds the pid, and is there before the database is. The
+    one on the file itself holds whatever the file is called: it may have a second name (a hard link) in
+    another folder. The kernel releases both with the process, however that ends.
     """
 
     def __init__(self, path: Path) -> None:
-        """`path` is the database's."""
+        """`path` is the database's, in any spelling."""
         self._path = path
         self._file: int | None = None
+        self._database: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock; raises StoreError, naming the other process, when it is taken."""
+        """Take the lock; raises DatabaseInUse when it is taken, and StoreError when that is not known."""
         lock_path = beside(self._path, ".lock")
         try:
-            file = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = opener(self._path)(str(lock_path), os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise StoreError(f"cannot create {lock_path}: {error.strerror}; may we write there?") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            pid = os.read(file, 20).decode("ascii", "replace").strip() or "unknown"
+            pid = os.read(file, 20).decode("ascii", "replace").strip()
             os.close(file)
-            raise DatabaseInUse(
-                f"a callctl (pid {pid}) is using the database {self._path}; stop it first, "
-                "or give this one another database",
-                pid,
-            ) from error
+            raise self._taken(pid) from error
         os.ftruncate(file, 0)
         os.write(file, f"{os.getpid()}\n".encode())
         self._file = file
+        try:
+            self.hold_file()
+        except StoreError:
+            self.release()
+            raise
+
+    def hold_file(self) -> None:
+        """Lock the database itself, if it is there by now; raises DatabaseInUse when another has it."""
+        if self._database is not None:
+            return
+        try:
+            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return  # There is none yet, or we may not read it: whoever opens it next says so, in words.
+        try:
+            # Not a lock of the kind that SQLite takes, so that neither is in the way of the other.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = _who_locks(file)
+            os.close(file)
+            raise self._taken(pid, " under another name") from error
+        except OSError:
+            os.close(file)  # A file system without such locks: the file beside the database must do.
+            return
+        # Open for as long as we are: closing it would give up SQLite's own locks of this process (close(2)).
+        self._database = file
+
+    def _taken(self, pid: str, how: str = "") -> DatabaseInUse:
+        pid = pid or "unknown"
+        return DatabaseInUse(
+            f"a callctl (pid {pid}) is using the database {self._path}{how}; stop it first, "
+            "or give this one another database",
+            pid,
+        )
 
     def release(self) -> None:
         """Give the lock back, if it is held."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        for file in (self._database, self._file):
+            if file is not None:
+                os.close(file)
+        self._file = self._database = None
 
     def __enter__(self) -> Self:
         """Take the lock for the block."""
@@ -127,9 +165,16 @@ class ServerLock:
         self.release()
 
 
-def beside(path: Path, ending: str) -> Path:
-    """Return the file beside the database whose name has this ending more."""
-    return path.with_name(path.name + ending)
+def _who_locks(file: int) -> str:
+    """Return the pid of the process that holds flock(2)'s lock on this file, "" if that is not known."""
+    status = os.fstat(file)
+    name = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return ""
+    held = [line.split() for line in locks if " -> " not in line]
+    return next((words[4] for words in held if words[1] == "FLOCK" and words[5] == name), "")
 
 
 _WHAT_TO_DO = {

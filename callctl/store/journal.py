@@ -185,7 +185,9 @@ class Journal:
 
     def _open(self) -> int:
         self._lock.acquire()
-        return self._writer.open()
+        rows = self._writer.open()
+        self._lock.hold_file()
+        return rows
 
     async def _write_what_was_left(self) -> None:
         """Write the spill of an earlier run, as whoever starts reads next what the database knows."""

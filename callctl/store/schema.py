@@ -19,7 +19,8 @@ from callctl.errors import StoreError
 from callctl.model import DEFAULT_ACCOUNT
 from callctl.records.caller_identity import person_of
 from callctl.store import old_tables
-from callctl.store.connections import beside, connect, open_reader, store_error
+from callctl.store.connections import connect, open_reader, store_error
+from callctl.store.own_files import beside, create, shut_out_others
 from callctl.store.tables import (
     CALL_EVENTS,
     DECISIONS,
@@ -220,12 +221,16 @@ def migrate(
             return _migrate(path, own, progress)
     except sqlite3.Error as error:
         raise store_error(path, error) from error
+    except OSError as error:
+        raise StoreError(f"cannot copy the database {path}: {error.strerror}") from error
 
 
 def _migrate(path: Path, connection: sqlite3.Connection, progress: Progress) -> Migrated:
     version = version_of(connection, path)
     if version == SCHEMA_VERSION:
         return Migrated(from_version=version, to_version=version, copy=None)
+    # A history of an older callctl could be read by everybody. Who wants that may allow it again.
+    shut_out_others(path)
     copy = _copy(path, connection, progress) if version else None
     steps(progress if version else no_progress).apply(sqlite_utils.Database(connection))
     return Migrated(from_version=version, to_version=SCHEMA_VERSION, copy=copy)
@@ -235,6 +240,7 @@ def _copy(path: Path, connection: sqlite3.Connection, progress: Progress) -> Pat
     """Copy the file as it is; a copy left by a step that failed is overwritten, as nothing had changed."""
     target = beside(path, f".before-version-{SCHEMA_VERSION}")
     target.unlink(missing_ok=True)
+    create(target, path)
     with closing(sqlite3.connect(target)) as copy:
         progress("copying", 0, 1)
         connection.backup(copy)

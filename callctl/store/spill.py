@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from callctl.store.own_files import opener
 from callctl.store.rows import KEYS, Action, Entry, as_of_now
 
 TORN_LINE_BYTES = 1 << 20
@@ -32,9 +33,13 @@ class Portion:
 class Spill:
     """The file. Used by one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """`path` is the spill's own; what an earlier process left there is found and kept."""
+    def __init__(self, path: Path, history: Path) -> None:
+        """`path` is the spill's own; what an earlier process left there is found and kept.
+
+        `history` is the database that it is for, which says whose it is.
+        """
         self.path = path
+        self._opener = opener(history)
         self._replayed_bytes = 0
         self._rows_left = 0
         self._size = 0
@@ -68,7 +73,7 @@ class Spill:
             for entry in entries
         ]
         data = "".join(lines).encode()
-        with self.path.open("ab", buffering=0) as file:
+        with open(self.path, "ab", buffering=0, opener=self._opener) as file:
             try:
                 written = 0
                 while written < len(data):

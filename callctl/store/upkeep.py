@@ -12,8 +12,9 @@ from attrs import frozen
 
 from callctl.clock import iso_utc
 from callctl.errors import StoreError
-from callctl.store.connections import beside, connect, open_reader, store_error, transaction
+from callctl.store.connections import connect, open_reader, store_error, transaction
 from callctl.store.loading import select
+from callctl.store.own_files import beside
 from callctl.store.rows import WORDS, Value
 from callctl.store.schema import SCHEMA_VERSION, Progress, no_progress, version_of
 

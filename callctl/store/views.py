@@ -17,8 +17,9 @@ DEFAULT_SERVICE_LEVEL_SECONDS = 20.0
 DEFAULT_SHORT_ABANDON_SECONDS = 6.0
 """Abandoned sooner is a wrong number, for a queue that says nothing else (`short-abandon-seconds`)."""
 
-ALIVE_SECONDS = 10.0
-"""How often a server writes that it is alive (`meta.alive_at`), if it has nothing else to write."""
+ALIVE_SECONDS = 5.0
+"""How often a server writes that it is alive (`meta.alive_at`), if it has nothing else to write, and looks
+whether the database is still there."""
 
 IS_OFFERED = f"target <> '{CALLBACK_TARGET}'"
 """Of a caller who is called back the visit of the callback counts, and not the one before (`is_offered`)."""

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence, Set
+from contextlib import closing
 from pathlib import Path
 
 import structlog
@@ -20,8 +21,9 @@ from attrs import frozen
 from callctl.clock import iso_utc
 from callctl.errors import StoreError
 from callctl.model import DOWN, Fact
-from callctl.store.connections import BUSY_SECONDS, beside, connect, store_error, transaction
+from callctl.store.connections import BUSY_SECONDS, connect, store_error, transaction
 from callctl.store.loading import epoch
+from callctl.store.own_files import beside, create, opener, real_path, time_in_name
 from callctl.store.rows import CLOSE_EARLIER_SPANS, SETTLE_DOWNTIME, Action, Entry, Row, Value, entries_of
 from callctl.store.schema import Progress, migrate, version_of
 from callctl.store.spill import Spill
@@ -66,6 +68,14 @@ class Kept:
     rejected: tuple[str, ...] = ()
 
 
+class FileGone(StoreError):
+    """The database is not the file any more that was opened; `how` says what happened to it."""
+
+    def __init__(self, how: str, words: str) -> None:
+        super().__init__(words)
+        self.how = how
+
+
 class Writer:
     """The one connection that writes, and the spill beside it."""
 
@@ -73,15 +83,21 @@ class Writer:
         """`busy_seconds` is how long another writer is waited for."""
         self._path = path
         self._busy_seconds = busy_seconds
-        self._spill = Spill(beside(path, ".spill.jsonl"))
+        self._spill = Spill(beside(path, ".spill.jsonl"), path)
+        self._rescued: Path | None = None
         self._rejects_path = beside(path, ".rejected.jsonl")
         self._connection: sqlite3.Connection | None = None
         self._settled: set[str] = set()
         self._alive_noted_at = -math.inf
         self._died_at: float | None = None
+        self._identity: tuple[int, int] | None = None
+        """Device and inode of the database that was opened: readers find it by its name, and we must too."""
 
     def open(self) -> int:
         """Open and migrate the database; returns how many rows wait in the spill. Raises StoreError."""
+        lost = sorted(self._rejects_path.parent.glob(f"{real_path(self._path).name}.rescued-*"))
+        if lost and not self._path.exists():
+            log.warning("beginning an empty history; callctl restore puts back", file=str(lost[-1]))
         try:
             self._died_at = _alive_at(self._connect())
             self._spill.open()
@@ -142,6 +158,9 @@ class Writer:
                 return self._replayed(rejected, now)
             except (sqlite3.Error, StoreError, OSError) as caught:
                 error = caught
+        if isinstance(error, FileGone) and self._connection is not None:
+            self._rescue(now)
+            error = self._gone(error.how)
         return Kept(
             is_safe=True,
             spilled_rows=self._spill.rows_left,
@@ -177,6 +196,8 @@ class Writer:
         )
 
     def _connect(self) -> sqlite3.Connection:
+        if self._identity is not None:
+            self._check_identity()
         if self._connection is None:
             connection = connect(self._path, self._busy_seconds)
             try:
@@ -193,7 +214,48 @@ class Writer:
                 connection.close()
                 raise
             self._connection = connection
+            self._identity = _identity_of(self._path)
         return self._connection
+
+    def _check_identity(self) -> None:
+        """Raise FileGone if the database is no longer found by its name: what we write nobody would read."""
+        try:
+            is_ours = _identity_of(self._path) == self._identity
+        except FileNotFoundError:
+            raise self._gone("was deleted") from None
+        except OSError as error:
+            raise StoreError(f"the database {self._path} cannot be looked at: {error.strerror}") from error
+        if not is_ours:
+            raise self._gone("was replaced by another file")
+
+    def _gone(self, how: str) -> FileGone:
+        rescued = f"; all that it held is in {self._rescued}" if self._rescued else ""
+        return FileGone(
+            how,
+            f"the database {self._path} {how} under the running callctl{rescued}; rows are kept beside it. "
+            "Stop callctl, put back the right file (callctl restore FILE), or keep this one, and start it",
+        )
+
+    def _rescue(self, now: float) -> None:
+        """Copy what the file held that is gone: it exists for as long as we have it open, and not longer."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        target = beside(self._path, f".rescued-{time_in_name(now)}")
+        try:
+            with closing(connection):
+                # Otherwise the log, which is found by its name, would be taken for that of the new file.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                create(target, self._path)
+                with closing(sqlite3.connect(target)) as copy:
+                    connection.backup(copy, pages=-1)
+                    copy.execute("PRAGMA journal_mode = DELETE")
+        except (sqlite3.Error, OSError) as error:
+            log.error("what the database held that is gone could not be copied", why=str(error))
+            target.unlink(missing_ok=True)
+            return
+        self._rescued = target
+        log.warning("what the database held that is gone was copied", file=str(target))
 
     def _commit(
         self, entries: Sequence[Entry], settled: set[str], now: float
@@ -203,8 +265,8 @@ class Writer:
         `settled` are the agents of whom no span was left open by an earlier run; it learns more of them.
         """
         started = time.perf_counter()
+        connection = self._connect()
         try:
-            connection = self._connect()
             rejected: tuple[str, ...] = ()
             try:
                 with transaction(connection):
@@ -239,7 +301,8 @@ class Writer:
 
     def _reject(self, why: str, what: Row | str) -> str:
         line = json.dumps({"why": why, "row": what}, ensure_ascii=False, default=repr) + "\n"
-        with self._rejects_path.open("a", encoding="utf-8", errors="replace") as file:
+        own = opener(self._path)
+        with open(self._rejects_path, "a", encoding="utf-8", errors="replace", opener=own) as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -270,6 +333,11 @@ def _log_progress() -> Progress:
             log.info("bringing the database to this version", what=what, done=done, total=total)
 
     return told
+
+
+def _identity_of(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _is_the_rows_fault(error: Exception) -> bool:

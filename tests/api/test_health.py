@@ -45,6 +45,19 @@ async def test_a_store_that_does_not_write_is_a_reason(visited: Visited) -> None
     assert reason.startswith("the history cannot be written: ")
 
 
+@pytest.mark.fault(25)
+async def test_a_database_that_was_deleted_is_a_reason_and_a_metric(visited: Visited) -> None:
+    assert "callctl_store_writable 1.0" in (await visited.public.get("/metrics")).text
+    visited.house.database.unlink()
+    visited.hire("1001")
+    await visited.house.written()
+    answer = await visited.public.get("/readyz")
+    assert answer.status_code == 503
+    [reason] = answer.json()["reasons"]
+    assert f"the database {visited.house.database} was deleted" in reason
+    assert "callctl_store_writable 0.0" in (await visited.public.get("/metrics")).text
+
+
 async def test_a_server_that_stops_is_alive_and_not_ready(visited: Visited) -> None:
     visited.stopping.set()
     answer = await visited.public.get("/readyz")

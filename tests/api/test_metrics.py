@@ -39,6 +39,7 @@ NAMES = {
     "callctl_media_failures_total": {"switch", "kind"},
     "callctl_store_pending_rows": set(),
     "callctl_store_commit_seconds": set(),
+    "callctl_store_writable": set(),
     "callctl_invariant_violations_total": {"invariant"},
     "callctl_refusals_total": {"reason"},
 }

@@ -312,3 +312,35 @@ async def test_the_well_known_password_is_warned_of_beyond_this_machine(
     changed = await findings_of(config, SwitchSettings(name="fs1", host="10.0.0.9", password="other"))
     assert [finding.verdict for finding in far].count(Verdict.WARNING) == 1
     assert all(finding.verdict is Verdict.OK for finding in near + changed)
+
+
+@pytest.mark.fault(26)
+@pytest.mark.parametrize(
+    ("line", "mode", "is_warned_of"),
+    [
+        ('password = "secret"', 0o644, True),
+        ('password = "secret"', 0o640, False),
+        ('password = "ClueCon"', 0o644, False),
+        ("", 0o644, False),
+        ('password-file = "switch.password"', 0o644, True),
+        ('password-file = "switch.password"', 0o640, False),
+    ],
+)
+def test_a_password_that_everybody_can_read_is_warned_of(
+    run: Run, line: str, mode: int, is_warned_of: bool
+) -> None:
+    Path("callctl.toml").write_text(f'[[freeswitch]]\nname = "fs1"\nport = 1\n{line}\n')
+    Path("switch.password").write_text("secret\n")
+    for name in ("callctl.toml", "switch.password"):
+        Path(name).chmod(mode)
+    warned = [each["words"] for each in run("check", "--json").json if each["verdict"] == "warning"]
+    assert len([words for words in warned if "everybody can read" in words]) == is_warned_of
+    assert all("chmod o-r" in words for words in warned)
+
+
+@pytest.mark.fault(26)
+def test_a_history_that_everybody_can_read_is_warned_of(run: Run) -> None:
+    run("agent", "add", "1001")
+    assert "warning" not in run("check").out
+    Path("callctl.db").chmod(0o644)
+    assert "warning  database: everybody on this machine can read who called whom" in run("check").out

@@ -62,7 +62,7 @@ def test_a_backup_never_overwrites_a_file(path: Path, tmp_path: Path) -> None:
 def test_a_backup_that_cannot_be_written_leaves_nothing_behind(path: Path, tmp_path: Path) -> None:
     database_with(path, *[waiting(f"call-{number}") for number in range(500)])
     folder = tmp_path / "copies"
-    with pytest.raises(StoreError, match=r"copies/backup.db cannot be opened"):
+    with pytest.raises(StoreError, match=r"cannot write .*copies/backup.db: No such file"):
         backup(path, folder / "backup.db")
     folder.mkdir()
     with no_file_grows_beyond(50_000), pytest.raises(StoreError, match=r"copies/backup.db cannot"):

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from random import Random
@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from callctl.clock import SteadyClock
 from callctl.errors import StoreError
 from callctl.model import AgentRemoved, AgentState, AgentStatus, CallEvent, Fact, Tier, TierRemoved
+from callctl.store.backup import restore
 from callctl.store.connections import connect
 from callctl.store.journal import BATCH_ROWS, BATCH_SECONDS, LAST_RETRY_SECONDS, Journal
 from callctl.store.loading import load_agents, load_open_calls, load_tiers, open_reader
@@ -608,3 +609,88 @@ async def test_a_talk_goes_on_while_callctl_is_down_and_nobody_comes_to_any_time
         ("1001", "Waiting", None),
         ("1002", "Idle", None),
     ]
+
+
+def was_deleted(path: Path) -> None:
+    for ending in ("", "-wal", "-shm"):
+        path.with_name(path.name + ending).unlink()
+
+
+def was_replaced(path: Path) -> None:
+    database_with(other := path.with_name("other.db"), waiting("theirs"))
+    other.rename(path)
+
+
+def was_moved(path: Path) -> None:
+    path.rename(path.with_name("away.db"))
+
+
+def came_back(path: Path) -> None:
+    path.with_name("away.db").rename(path)
+
+
+@pytest.mark.fault(25)
+@pytest.mark.parametrize("happened", [was_deleted, was_replaced])
+async def test_a_database_that_is_gone_is_noticed_and_nothing_is_lost(
+    path: Path, autojump_clock: trio.testing.MockClock, happened: Callable[[Path], None]
+) -> None:
+    async with trio.open_nursery() as nursery:
+        journal = journal_without_thread(path)
+        await nursery.start(journal.run)
+        journal.record(waiting("before"))
+        await journal.flush()
+        happened(path)
+        await trio.sleep(6)  # Nothing has to happen for it to be noticed.
+        how = happened.__name__.replace("_", " ")
+        error = journal.statistics().error
+        assert error is not None
+        assert how in error
+        journal.record(waiting("after"))
+        await trio.sleep(60)
+        statistics = journal.statistics()
+        assert (statistics.spilled_rows, statistics.pending_rows, statistics.lost_rows) == (1, 0, 0)
+        with pytest.raises(StoreError, match=how):
+            await journal.flush()
+        nursery.cancel_scope.cancel()
+    [rescued] = path.parent.glob("callctl.db.rescued-*")
+    assert str(rescued) in error
+    assert rows(rescued, "SELECT id FROM calls") == [("before",)]
+    if happened is was_deleted:
+        restore(path, rescued, NOON)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(journal_without_thread(path).run)
+        nursery.cancel_scope.cancel()
+    kept = "before" if happened is was_deleted else "theirs"
+    assert rows(path, "SELECT id FROM calls ORDER BY id") == sorted([("after",), (kept,)])
+    assert integrity(path) == []
+
+
+@pytest.mark.fault(25)
+async def test_a_database_that_is_gone_at_the_stop_costs_no_row(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        journal = journal_without_thread(path)
+        await nursery.start(journal.run)
+        was_deleted(path)
+        journal.record(waiting("a"))
+        nursery.cancel_scope.cancel()
+    await write(path)
+    assert rows(path, "SELECT id FROM calls") == [("a",)]
+
+
+async def test_a_database_that_comes_back_by_its_name_is_written_again(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        journal = journal_without_thread(path)
+        await nursery.start(journal.run)
+        was_moved(path)
+        await trio.sleep(10)
+        journal.record(waiting("a"))
+        await trio.sleep(10)
+        came_back(path)
+        await trio.sleep(10)
+        assert journal.statistics().error is None
+        assert rows(path, "SELECT id FROM calls") == [("a",)]
+        nursery.cancel_scope.cancel()

@@ -17,7 +17,7 @@ def entry(number: int) -> Entry:
 
 @pytest.fixture
 def spill(tmp_path: Path) -> Spill:
-    opened = Spill(tmp_path / "spill.jsonl")
+    opened = Spill(tmp_path / "spill.jsonl", tmp_path / "callctl.db")
     opened.open()
     return opened
 
@@ -54,7 +54,7 @@ def test_rows_that_come_during_the_replay_follow_the_others(spill: Spill) -> Non
 def test_a_replay_that_a_crash_interrupted_begins_anew(spill: Spill) -> None:
     spill.append([entry(0), entry(1), entry(2)])
     spill.mark_replayed(spill.read(1))
-    after_the_crash = Spill(spill.path)
+    after_the_crash = Spill(spill.path, spill.path.with_name("callctl.db"))
     after_the_crash.open()
     assert drain(after_the_crash) == [entry(0), entry(1), entry(2)]
 
@@ -63,7 +63,7 @@ def test_a_line_that_a_crash_tore_off_is_cut_and_the_rest_is_kept(spill: Spill) 
     spill.append([entry(0), entry(1)])
     with spill.path.open("ab") as file:
         file.write(b'{"put": "tiers", "row": {"queue": "\xc3')
-    after_the_crash = Spill(spill.path)
+    after_the_crash = Spill(spill.path, spill.path.with_name("callctl.db"))
     after_the_crash.open()
     assert after_the_crash.rows_left == 2
     after_the_crash.append([entry(2)])
