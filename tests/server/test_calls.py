@@ -143,17 +143,6 @@ async def test_a_full_queue_gives_the_caller_back(theatre) -> None:
     assert sorted(row["reason"] for row in t.rows("calls")) == ["CALLER_HANGUP", "FULL"]
 
 
-async def test_an_unknown_queue_fails_one_call_and_no_other(theatre) -> None:
-    async with theatre() as t:
-        t.hire("1001", HANGS_UP)
-        await t.call(Caller(variables={"queue": "nowhere"}))
-        await t.call(Caller())
-    assert [(row["queue"], row["reason"]) for row in t.rows("calls")] == [
-        ("nowhere", "ERROR"),
-        ("caller", "BRIDGED"),
-    ]
-
-
 async def test_an_agent_without_a_contact_is_never_rung_and_the_decision_says_why(theatre) -> None:
     async with theatre() as t:
         t.stage.hire(AgentSettings(name="1001"), "caller")
