@@ -22,6 +22,7 @@ from attrs import evolve, field, frozen
 
 from callctl.acd.check import check_agents
 from callctl.acd.distributor import Distributor
+from callctl.acd.limits import depends_on_presence
 from callctl.api.house import House, SwitchView
 from callctl.api.metrics import Metrics
 from callctl.api.serve import serve_api
@@ -427,7 +428,11 @@ def _fixed(config: Config) -> tuple[object, ...]:
 
 
 def _watches_phones(queues: Mapping[str, QueueSettings]) -> bool:
-    return any(queue.skip_agents_with_external_calls for queue in queues.values())
+    """Say whether any queue asks who is on a call of its own, or whose phone is registered."""
+    return any(
+        queue.skip_agents_with_external_calls or depends_on_presence(queue) or not queue.join_when_empty
+        for queue in queues.values()
+    )
 
 
 def _owner(database: Path) -> str:

@@ -178,7 +178,7 @@ class Switch:
 
     async def _on_up(self, link: SwitchLink) -> None:
         self._lost = trio.Event()
-        self.core_uuid = await link.api("global_getvar core_uuid")
+        self.core_uuid = await link.api(commands.global_getvar("core_uuid"))
         await self.reconcile(self)
         self._ready.set()
         self.on_readiness(True)

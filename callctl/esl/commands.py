@@ -336,6 +336,24 @@ def show_registrations() -> str:
     return f"show registrations as delim {SEPARATOR}"
 
 
+def global_getvar(name: str) -> str:
+    """Ask for a global variable."""
+    return f"global_getvar {_variable_name(name)}"
+
+
+def sofia_contact(user: str, domain: str) -> str:
+    """Ask where a user of the directory is registered, on whichever SIP profile; see `is_registered`."""
+    # FreeSWITCH takes the text apart at these (sofia_contact_function in mod_sofia.c).
+    if not user or not set("/@~").isdisjoint(user + domain):
+        raise LocalProtocolError(f"not a user of the directory: {user[:60]!r} of {domain[:60]!r}")
+    return f"sofia_contact */{user}@{domain}" if domain else f"sofia_contact */{user}"
+
+
+def is_registered(answer: str) -> bool:
+    """Say whether this answer to `sofia_contact` names any phone, rather than why there is none."""
+    return bool(answer.strip()) and not answer.startswith(("error/", "-ERR"))
+
+
 def _setvar_pair(name: str, value: str) -> str:
     if _PLAIN.fullmatch(value):
         return f"{_variable_name(name)}={value}"

@@ -28,11 +28,15 @@ _INSTEAD = str.maketrans(
 _ENCODED = re.compile(r"%(?=[0-9A-Fa-f]{2})")
 """FreeSWITCH decodes it, whatever comes of that."""
 
+_QUOTED = re.compile(r'\\(["\\])')
+"""As a SIP display name has them, and FreeSWITCH leaves them."""
+
 _NOT_IN_A_NUMBER = re.compile(r"[^0-9A-Za-z+*#._-]")
 
 
 def caller_id_name(text: str) -> str:
     """Return a caller's name as a phone can be told it: in one line, with none of what cuts or breaks it."""
+    text = _QUOTED.sub(r"\1", text)
     visible = "".join([each if each.isprintable() else " " for each in text])
     words = _ENCODED.sub("% ", visible.translate(_INSTEAD)).split()
     return " ".join(words)[:LONGEST_NAME].rstrip()

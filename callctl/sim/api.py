@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from callctl.esl.wire import encode_event_plain
 from callctl.sim.bridge import order_bridge
 from callctl.sim.channel import Channel, PrivateMessage
-from callctl.sim.directory import presence_id
+from callctl.sim.directory import DOMAIN, presence_id
 from callctl.sim.events import VERSION, channel_fields
 from callctl.sim.originate import Originate, parse_originate
 
@@ -352,8 +352,13 @@ def _uptime(switch: Switch, _argument: str) -> str:
 
 
 def _global_getvar(switch: Switch, argument: str) -> str:
-    """The one global variable that callctl asks for: the name of this run of the core."""
-    return switch.core_uuid if argument == "core_uuid" else "-ERR no reply\n"
+    """The global variables that callctl asks for: the name of this run of the core, and the domain."""
+    return {"core_uuid": switch.core_uuid, "domain": DOMAIN}.get(argument, "-ERR no reply\n")
+
+
+def _sofia_contact(switch: Switch, argument: str) -> str:
+    """Where a user is registered, on whichever profile (`*/NAME@DOMAIN`)."""
+    return switch.directory.where_registered(argument.rpartition("/")[2]) or "error/user_not_registered"
 
 
 def _reloadxml(_switch: Switch, _argument: str) -> str:
@@ -418,6 +423,7 @@ _API: Mapping[str, Callable[[Switch, str], str]] = {
     "originate": _originate,
     "reloadxml": _reloadxml,
     "show": _show,
+    "sofia_contact": _sofia_contact,
     "shutdown": _shutdown,
     "status": _status,
     "strmicroepoch": _strmicroepoch,

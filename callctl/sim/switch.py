@@ -94,7 +94,7 @@ class Switch:
         self.started_at = self.now()
         self.core_uuid = ids.uuid()
         self.events = EventSource(Identity(name=name, core_uuid=self.core_uuid), self.now)
-        self.directory = Directory(self.events)
+        self.directory = Directory(self.events, self.later)
         self._dial = dial
         self._channels: dict[str, Channel] = {}
         self._gone: deque[tuple[float, Channel]] = deque()

@@ -43,6 +43,9 @@ QUEUES = """
 [queue.caller]
 ring-timeout = 2
 
+[queue.needed]
+join-when-empty = false
+
 [queue.brief]
 max-wait-time = 2
 ring-timeout = 2
@@ -186,7 +189,14 @@ class CallCentre:
         self.agent_at(name, contact, queue=queue, delay_seconds=delay_seconds, skill=skill)
 
     def agent_at(
-        self, name: str, contact: str, *, queue: str = "caller", delay_seconds: float = 0, skill: str = ""
+        self,
+        name: str,
+        contact: str,
+        *,
+        queue: str = "caller",
+        delay_seconds: float = 0,
+        skill: str = "",
+        max_no_answer: int = 0,
     ) -> None:
         """Let an agent with this dial string be available to a queue."""
         settings = AgentSettings(
@@ -196,6 +206,7 @@ class CallCentre:
             reject_delay_time=delay_seconds,
             no_answer_delay_time=delay_seconds,
             skills={skill: 1} if skill else {},
+            max_no_answer=max_no_answer,
         )
         self._act(lambda distributor, now: distributor.put_agent(settings, now))
         self._act(lambda distributor, now: distributor.put_tier(Tier(queue=queue, agent=name), now))

@@ -118,7 +118,9 @@ def _write_music(path: Path) -> None:
 
 
 def _profile(name: str, port: int, context: str) -> str:
-    return _PROFILE.format(name=name, port=port, context=context)
+    # With it mod_sofia says of a phone's own call whose it is (Channel-Presence-ID); a trunk's are nobody's.
+    presence = "true" if name == "phones" else "false"
+    return _PROFILE.format(name=name, port=port, context=context, presence=presence)
 
 
 _PROFILE = """\
@@ -132,8 +134,10 @@ _PROFILE = """\
     <param name="inbound-codec-prefs" value="PCMU,PCMA"/>
     <param name="outbound-codec-prefs" value="PCMU,PCMA"/>
     <param name="rtp-timer-name" value="soft"/>
-    <param name="manage-presence" value="false"/>
+    <param name="manage-presence" value="{presence}"/>
     <param name="auth-calls" value="false"/>
+    <param name="accept-blind-reg" value="true"/>
+    <param name="multiple-registrations" value="true"/>
     <param name="enable-timer" value="false"/>
     <param name="tls" value="false"/>
   </settings>
@@ -161,6 +165,7 @@ _CALLCENTER = """\
 _FREESWITCH = """\
 <?xml version="1.0"?>
 <document type="freeswitch/xml">
+<X-PRE-PROCESS cmd="set" data="domain=127.0.0.1"/>
 <section name="configuration">
 <configuration name="modules.conf"><modules>{modules}</modules></configuration>
 <configuration name="switch.conf">
@@ -309,6 +314,14 @@ _FREESWITCH = """\
       <param name="dial-string" value="${{sofia_contact(${{dialed_user}}@${{dialed_domain}})}}"/>
     </params>
     <user id="away"><params><param name="password" value="away"/></params></user>
+    <user id="1001"/>
+  </domain>
+  <!-- A tenant with a user of the same name. -->
+  <domain name="b.example">
+    <params>
+      <param name="dial-string" value="${{sofia_contact(${{dialed_user}}@${{dialed_domain}})}}"/>
+    </params>
+    <user id="1001"/>
   </domain>
 </section>
 <section name="languages">

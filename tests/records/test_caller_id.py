@@ -19,6 +19,7 @@ from callctl.sim.caller_id import cause_of_failure, shown_name, shown_number
         ("+49 30 1234", "+49 30 1234"),
         ('"Sami\\ ', "'Sami"),
         ('Dr. "Q" Neil', "Dr. 'Q' Neil"),
+        (r"Dr. \"Q\" Neil", "Dr. 'Q' Neil"),
         ("back\\", "back"),
         ("CallQ:#Ada", "CallQ #Ada"),
         ("Sales: Ada", "Sales Ada"),

@@ -27,6 +27,26 @@ async def test_registrations_are_told_and_listed(autojump_clock: MockClock) -> N
         assert told == [("sofia::unregister", "1001"), ("sofia::register", "1001")]
 
 
+async def test_a_user_may_have_several_phones(autojump_clock: MockClock) -> None:
+    async with world() as here:
+        here.switch.add_endpoint("user/1001", Endpoint())
+        inbound = await here.client("event json CUSTOM sofia::register sofia::unregister sofia::expire")
+        assert await inbound.ask("api sofia_contact */1001@127.0.0.1") == "sofia/internal/sip:1001@127.0.0.1"
+        directory = here.switch.directory
+        directory.register("user/1001", "sip:1001@192.0.2.9")
+        both = "sofia/internal/sip:1001@127.0.0.1,sofia/internal/sip:1001@192.0.2.9"
+        assert await inbound.ask("api sofia_contact */1001") == both
+        directory.unregister("user/1001")
+        assert await inbound.ask("api sofia_contact */1001") == "sofia/internal/sip:1001@192.0.2.9"
+        directory.expire("user/1001", "sip:1001@192.0.2.9")
+        assert await inbound.ask("api sofia_contact */1001") == "sofia/internal/sip:1001@192.0.2.9"
+        await quiet(1)
+        assert await inbound.ask("api sofia_contact */1001") == "error/user_not_registered"
+        assert await inbound.ask("api sofia_contact */1001@b.example") == "error/user_not_registered"
+        told = [(event.get("from-host"), event.get("host")) for event in inbound.events("CUSTOM")]
+        assert told == [("127.0.0.1", ""), ("127.0.0.1", ""), ("", "127.0.0.1")]
+
+
 async def test_a_filter_in_slashes_is_a_regular_expression(autojump_clock: MockClock) -> None:
     async with world() as here:
         inbound = await here.client("filter Channel-Presence-ID /./", "event json CHANNEL_CREATE")

@@ -30,7 +30,9 @@ NOT_OF_A_CHANNEL = {
     "Unique-ID",
     "_body",
     "content-length",
+    "from-host",
     "from-user",
+    "host",
     "rows",
     "user",
 }
