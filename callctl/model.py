@@ -138,12 +138,13 @@ class CallState(StrEnum):
 
 
 class HungUpBy(StrEnum):
-    """Whose hangup ended the call."""
+    """Whose hangup ended the call. TRANSFERRED: nobody's, as the caller was sent elsewhere and lives on."""
 
     CALLER = "caller"
     AGENT = "agent"
     CALLCTL = "callctl"
     SWITCH = "switch"
+    TRANSFERRED = "transferred"
 
 
 class OfferResult(StrEnum):
@@ -373,8 +374,9 @@ class CallRecord:
 
     `target` is where a wait that ended without an agent led, in the words of the queue's rule. `recording`
     is the file on the switch that the talk was recorded to. `previous_visit` is the key of the visit before
-    this one, `transferred_by` the agent who sent the caller here. `disposition` and `note` are the agent's
-    words about the call. Each is "" where there is none.
+    this one, `transferred_by` the agent who sent the caller here, `transferred_to` where the caller was sent
+    out of the talk: an extension with its dialplan and context, a number, or `queue NAME`. `disposition` and
+    `note` are the agent's words about the call. Each is "" where there is none.
     """
 
     arrival: Arrival
@@ -394,6 +396,7 @@ class CallRecord:
     position_at_entry: int = 0
     previous_visit: str = ""
     transferred_by: str = ""
+    transferred_to: str = ""
     recording: str = ""
     disposition: str = ""
     note: str = ""

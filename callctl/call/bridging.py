@@ -47,6 +47,7 @@ class Bridging(Talking):
         offer = self._taken
         if offer is None or event.leg_uuid != offer.leg_uuid:
             return []
+        self._begin_talk()
         return [
             ev.StopTimer(TIMER_BRIDGE),
             ev.ReportBridged(offer.id),

@@ -21,6 +21,8 @@ from callctl.call.timers import Timers
 from callctl.call.variables import (
     HOME,
     WAY_BACK,
+    hung_up_at,
+    other_leg,
     past_talk,
     transfer_context,
     transfer_out_of_wait_variables,
@@ -42,7 +44,7 @@ from callctl.esl.call_socket import CallSocket
 from callctl.esl.connection import Reply
 from callctl.esl.wire import Event
 from callctl.ids import Ids
-from callctl.model import Arrival, HungUpBy, WaitMedia
+from callctl.model import Arrival, WaitMedia
 
 log = structlog.get_logger(__name__)
 
@@ -201,18 +203,20 @@ class CallerLeg:
             if socket is self._socket:  # what concerns this visit comes on the socket of this visit
                 self.on_event(event)
 
-        def on_end(hung_up: bool, said_so: bool) -> None:
+        def on_gone() -> None:
+            if socket is self._socket:
+                self._deliver(ev.CallerHungUp("", None))
+
+        def on_end(hung_up: bool) -> None:
             if socket is self._socket:
                 self._socket = None
                 if not hung_up:
                     self._deliver(ev.SocketLost())
-                elif not said_so:
-                    self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
             elif self._socket is not None and not hung_up and not socket.bows_out:
                 self._be_broken_off()
 
         self._hearings = [each for each in self._hearings if not each.over.is_set()]
-        hearing = Hearing(socket, timers=self._timers, on_event=on_event, on_end=on_end)
+        hearing = Hearing(socket, timers=self._timers, on_event=on_event, on_gone=on_gone, on_end=on_end)
         self._hearings.append(hearing)
         return hearing
 
@@ -231,12 +235,14 @@ class CallerLeg:
         """Tell what an event of the caller's channel means, whichever connection it came on."""
         match event.name:
             case "CHANNEL_BRIDGE":
-                self._deliver(ev.Bridged(_other_leg(event, self._uuid)))
+                self._deliver(ev.Bridged(other_leg(event)))
             case "CHANNEL_UNBRIDGE":
-                self._deliver(ev.Unbridged())
+                was_gone = event.get("Answer-State") == "hangup"
+                self._deliver(ev.Unbridged(other_leg(event), caller_was_gone=was_gone))
             case "CHANNEL_HANGUP_COMPLETE":
                 cause = event.get("Hangup-Cause")
-                self._deliver(ev.CallerHungUp(cause, who_hung_up(event), past_talk(event)))
+                by, at = who_hung_up(event), hung_up_at(event)
+                self._deliver(ev.CallerHungUp(cause, by, past_talk(event), at))
             case "DTMF":
                 self._deliver(ev.KeyPressed(event.get("DTMF-Digit")))
             case "CHANNEL_EXECUTE_COMPLETE" if self._socket is None:
@@ -451,7 +457,7 @@ class CallerLeg:
                     self._tell_whereabouts(channel)
                     await free_if_stranded(channel, switch)
                 except CommandRefused:
-                    self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
+                    self._deliver(ev.CallerHungUp("", None))
                     return
                 except UnreadableAnswer as damage:
                     self._log.warning("where the caller is cannot be read", why=str(damage))
@@ -471,7 +477,7 @@ class CallerLeg:
             self._log.warning("fetching a caller who did not come back")
             return await send_to_own_extension(caller, self._switch)
         except CommandRefused:
-            self._deliver(ev.CallerHungUp("", HungUpBy.CALLER))
+            self._deliver(ev.CallerHungUp("", None))
         except WaitEnded as ended:
             self._log.info("not fetched now", why=str(ended))
             self._deliver(ev.CallerNotFetched())
@@ -522,8 +528,3 @@ class CallerLeg:
 
 def _tell_nobody(happening: ev.CallHappening) -> None:
     """A call that is over takes nothing in."""
-
-
-def _other_leg(event: Event, uuid: str) -> str:
-    a_leg, b_leg = event.get("Bridge-A-Unique-ID"), event.get("Bridge-B-Unique-ID")
-    return b_leg if a_leg == uuid else a_leg

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
+from callctl.call.standing import Standing
 from callctl.model import Fact, HungUpBy, Offer, OfferResult, Reason, WaitMedia
 
 
@@ -87,13 +88,16 @@ class PastTalk:
 class AgentHungUp:
     """The agent's answered leg is gone, after the agent had the caller on hold for so long in all.
 
-    Its `talk` may be the first that we hear of a bridge: CHANNEL_BRIDGE may come after this, or not at all.
+    `by` is AGENT or SWITCH, None where nobody told; `hung_up_at` is epoch seconds by the switch's clock. Its
+    `talk` may be the first that we hear of a bridge: CHANNEL_BRIDGE may come after this, or not at all.
     """
 
     leg_uuid: str
     cause: str
     hold_seconds: float = 0.0
     talk: PastTalk | None = None
+    by: HungUpBy | None = HungUpBy.AGENT
+    hung_up_at: float | None = None
 
 
 @frozen
@@ -114,16 +118,42 @@ class BridgeRefused:
 
 @frozen
 class Unbridged:
-    """FreeSWITCH says that the talk is over (CHANNEL_UNBRIDGE); the caller may live on elsewhere."""
+    """The caller and this leg hear each other no longer (CHANNEL_UNBRIDGE), for now or for good.
+
+    `caller_was_gone`: the caller had hung up by then, or had been hung up.
+    """
+
+    leg_uuid: str
+    caller_was_gone: bool = False
+
+
+@frozen
+class AgentTalksElsewhere:
+    """The agent's leg is bridged with a channel that is not the caller's: a consultation."""
+
+    leg_uuid: str
+
+
+@frozen
+class TalkSettled:
+    """How the channels of a talk stand, as the switch was asked; None for one that was not asked for."""
+
+    caller: Standing | None
+    leg: Standing | None
 
 
 @frozen
 class CallerHungUp:
-    """The caller's leg is gone: who ended it, with which cause, and its last talk, if it had one."""
+    """The caller's leg is gone: who ended it, with which cause, when, and its last talk, if it had one.
+
+    `by` is None where that is still to be told, or nobody knows. `hung_up_at` is epoch seconds by the
+    switch's clock.
+    """
 
     cause: str
-    by: HungUpBy
+    by: HungUpBy | None
     talk: PastTalk | None = None
+    hung_up_at: float | None = None
 
 
 @frozen
@@ -133,7 +163,12 @@ class CallerTaken:
 
 @frozen
 class CallerElsewhere:
-    """The caller was sent somewhere else, and comes back to this visit no more: the switch says so itself."""
+    """The caller was sent somewhere else, and comes back to this visit no more: the switch says so itself.
+
+    `place` is the visit that begins, as `queue NAME`, or "" where it is not known to be one.
+    """
+
+    place: str = ""
 
 
 @frozen
@@ -237,6 +272,8 @@ CallHappening = (
     | Bridged
     | BridgeRefused
     | Unbridged
+    | AgentTalksElsewhere
+    | TalkSettled
     | CallerHungUp
     | CallerTaken
     | CallerElsewhere
@@ -337,6 +374,13 @@ class SettleBridge:
     """No proof of a bridge came: ask the switch, and report `Bridged` or `BridgeRefused`."""
 
     offer: Offer
+
+
+@frozen
+class SettleTalk:
+    """Ask how the caller's channel and this leg stand, "" for none, and report `TalkSettled`."""
+
+    leg_uuid: str
 
 
 @frozen
@@ -482,6 +526,7 @@ Effect = (
     | HangUpLeg
     | Bridge
     | SettleBridge
+    | SettleTalk
     | SettleCaller
     | FetchCaller
     | LeaveSocket

@@ -15,10 +15,10 @@ from attrs import evolve
 from callctl.call import events as ev
 from callctl.call.entertainment import Entertainment
 from callctl.call.events import CallHappening, Effect
+from callctl.call.hangup import Hangup
 from callctl.call.ledger import Ledger
 from callctl.call.stages import (
     BRIDGE_PROOF_SECONDS,
-    FAREWELL_SECONDS,
     RETURN_SECONDS,
     STATE_OF_STAGE,
     SWITCH_FAULTS,
@@ -77,7 +77,7 @@ class CallLife:
         self._is_unattended = False
         """The caller is on a new socket, but hears nothing: a bridge was on its way when the caller came."""
         self._hangup_is_ours = False
-        self._caller_is_gone = False
+        self._begin_talk()
         self._has_begun = False
         self._attempts = 0
         """How often a callback's caller was not reached."""
@@ -110,6 +110,24 @@ class CallLife:
     def note(self, now: float, event: str, detail: str) -> Effect:
         """Return the order to add a line to the timeline about what is decided elsewhere."""
         return self._ledger.note(now, event, detail)
+
+    def _begin_talk(self) -> None:
+        """Nothing is known yet of how the talk ends that begins now, or may begin."""
+        self._caller_is_gone = False
+        self._caller_went_on = False
+        """The caller was transferred out of the talk, and lives on."""
+        self._caller_end: Hangup | None = None
+        self._agent_end: Hangup | None = None
+        self._caller_was_up = True
+        """The bridge ended before the caller was gone, as far as we know."""
+        self._apart_since: float | None = None
+        """Since when the two hear each other no longer; None while they do."""
+        self._is_apart = False
+        """They are apart for longer than from a bridge to the hangups that follow it."""
+        self._apart_seconds = 0.0
+        self._was_bridged_again = False
+        self._leg_was_busy = self._leg_was_idle = False
+        """What the agent's leg was doing after the talk, when the switch was asked last."""
 
     def follow_on(self, before: CallLife) -> None:
         """Go on from an earlier visit of this caller: from another queue, or to call back.
@@ -160,7 +178,8 @@ class CallLife:
     # --- the ends ---
 
     def caller_gone(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
-        by = HungUpBy.CALLCTL if self._hangup_is_ours else event.by
+        # Where nobody tells, the caller: switches end waiting callers seldom.
+        by = HungUpBy.CALLCTL if self._hangup_is_ours else event.by or HungUpBy.CALLER
         reason = Reason.CALLER_HANGUP
         if self._hangup_is_ours:
             reason = Reason.WITHDRAWN
@@ -214,24 +233,14 @@ class CallLife:
         variables = hand_back_variables(reason, now, target=target, exit_key=exit_key)
         return ev.KeepForCallback(variables) if target == CALLBACK_TARGET else ev.HandBack(variables)
 
-    def _end_talk(self, now: float, **what: Any) -> list[Effect]:
-        """The two hear each other no more; what is still to come is told in PARTING."""
-        return [
-            ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
-            *self._stop_all_ringing(Reason.BRIDGED, now),
-            self._enter(Stage.PARTING, ended_at=now, **what),
-        ]
-
     def _free_agent(self) -> list[Effect]:
         """The agent's leg is gone, so the phone is free: not before, or the next call finds it busy."""
         offer, self._taken = self._taken, None
         return [] if offer is None else [ev.ReportTalkEnded(offer.id)]
 
     def finish(self, event: CallHappening, now: float) -> list[Effect]:
-        leg = [] if self._taken is None else [ev.HangUpLeg(self._taken.leg_uuid, "NORMAL_CLEARING")]
         return [
             ev.StopTimer(TIMER_FAREWELL),
-            *leg,
             *self._free_agent(),
             self._enter(Stage.ENDED),
             self._ledger.note(now, "ended", Reason.BRIDGED.value),

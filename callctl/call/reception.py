@@ -220,10 +220,12 @@ class Reception:
         if session is not None and await session.give_way():
             self._absentees.put_back(session.record, session.open_offers)
 
-    def adopt(self, arrival: Arrival, switch: Switch, offer: Offer, bridged_at: float) -> None:
-        """Follow a talk that was found on the switch."""
+    def adopt(
+        self, arrival: Arrival, switch: Switch, offer: Offer, bridged_at: float, *, are_together: bool
+    ) -> None:
+        """Follow a talk that was found on the switch; see `CallSession.run_adopted`."""
         session = self._session(arrival, switch, offer.leg_uuid)
-        self._start(session, partial(session.run_adopted, offer, bridged_at))
+        self._start(session, partial(session.run_adopted, offer, bridged_at, are_together=are_together))
 
     def _switch_of(self, socket: CallSocket) -> Switch | None:
         """Return the switch whose call this is: by the core's UUID, or the only one there is."""
@@ -266,7 +268,8 @@ class Reception:
         session = self._of_channel.get(socket.uuid)
         if session is not None and not session.is_over:
             if begins_anew(socket.data, session.record.arrival, self.default_queue):
-                session.deliver(ev.CallerElsewhere())
+                queue = socket.data.variable("queue") or self.default_queue
+                session.deliver(ev.CallerElsewhere(f"queue {queue}"))
             return
         for record in self._absentees.of_channel(socket.uuid):
             if begins_anew(socket.data, record.arrival, self.default_queue):

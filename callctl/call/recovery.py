@@ -22,6 +22,7 @@ from callctl.call.events import CallerHungUp
 from callctl.call.reception import Reception
 from callctl.call.session import CallSession
 from callctl.call.stages import RETURN_SECONDS
+from callctl.call.standing import hear_each_other, standing_of
 from callctl.call.switch import Switch
 from callctl.call.variables import (
     answered_at,
@@ -74,6 +75,8 @@ class Recovery:
         self._awaited: set[str] = set()
         self._stranded: dict[str, frozenset[str]] = {}
         """The channels that were in CS_RESET at the last look at each switch."""
+        self._in_use: dict[str, tuple[str, str]] = {}
+        """Agents' legs that are in use though the caller is gone: of which switch, and the offer."""
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -99,6 +102,7 @@ class Recovery:
         for leg in self._unheard_legs(switch, channels, heard):
             await self._settle_leg(switch, leg, channels)
         await self._settle_rows(switch, channels)
+        await self._check_legs_in_use(switch, shown.keys())
         for some in self._sessions_on(switch):
             await trio.lowlevel.checkpoint()
             for session in some:
@@ -149,7 +153,7 @@ class Recovery:
                 missing.add(arrival.call)
                 if arrival.call in missing_before:
                     self._heal(arrival.call, "the caller is gone, and no event said so")
-                    session.deliver(CallerHungUp("", HungUpBy.CALLER))
+                    session.deliver(CallerHungUp("", None))
         return missing
 
     def _heal(self, call: str, what: str) -> None:
@@ -228,27 +232,66 @@ class Recovery:
         return [leg for leg in channels.values() if switch.is_own_leg(leg) and leg.uuid not in heard]
 
     async def _settle_leg(self, switch: Switch, leg: _Channel, channels: Mapping[str, _Channel]) -> None:
-        partner_uuid, member_uuid = bridged_with(leg), leg.variable("cc_member_uuid")
-        if not partner_uuid:
-            self._heal(leg.variable("callctl_call"), f"leg {leg.uuid} rang for nobody, and was hung up")
-            self._absentees.learn_of_no_bridge(leg.variable("callctl_call"), leg.uuid)
-            await switch.hang_up(leg.uuid, "ORIGINATOR_CANCEL")
+        call, stands = leg.variable("callctl_call"), standing_of(leg)
+        if not bridged_with(leg):
+            await self._hang_up_leg(switch, leg, "rang for nobody")
             return
         if leg.variable("cc_side") == "member":
             return  # It is the agent's leg by which the talk of a caller who was called back is found.
-        # A caller who was called back has another channel than the one that asked for it.
-        is_member = partner_uuid == member_uuid or not member_uuid
-        if partner_uuid not in channels and is_member:
-            channels = await self._dumps(switch, [partner_uuid])
-        caller = channels.get(partner_uuid) if is_member else None
-        if caller is None:
-            log.warning("an agent talks with somebody whom we do not know", leg=leg.uuid, switch=switch.name)
-            return
-        # It may have been ordered in the instant of a kill, and the caller taken for one who waits.
-        await self._reception.give_way(leg.variable("callctl_call"))
-        self._adopt(switch, leg, caller)
+        # A caller who was called back has another channel than the one that asked for it, and says so itself.
+        member_uuid = leg.variable("cc_member_uuid")
+        caller_uuid = member_uuid or bridged_with(leg)
+        if caller_uuid not in channels:
+            channels = await self._dumps(switch, [caller_uuid])
+        caller = channels.get(caller_uuid)
+        if caller is not None and not member_uuid and caller.variable("cc_side") != "member":
+            caller = None  # a colleague of the agent's
+        if caller is not None:
+            # It may have been ordered in the instant of a kill, and the caller taken for one who waits.
+            await self._reception.give_way(call)
+            are_together = hear_each_other(caller_uuid, standing_of(caller), leg.uuid, stands)
+            self._adopt(switch, leg, caller, are_together=are_together)
+        elif stands.is_parked:
+            await self._hang_up_leg(switch, leg, "waited for a caller who is gone")
+        else:
+            self._follow_leg(switch, leg)
 
-    def _adopt(self, switch: Switch, leg: _Channel, caller: Event) -> None:
+    async def _hang_up_leg(self, switch: Switch, leg: _Channel, why: str) -> None:
+        call = leg.variable("callctl_call")
+        self._heal(call, f"leg {leg.uuid} {why}, and was hung up")
+        self._absentees.learn_of_no_bridge(call, leg.uuid)
+        await switch.hang_up(leg.uuid, "ORIGINATOR_CANCEL")
+
+    def _follow_leg(self, switch: Switch, leg: _Channel) -> None:
+        """Keep an agent busy who is still on the phone after the talk: with a colleague, in a conference."""
+        call, agent, now = leg.variable("callctl_call"), leg.variable("cc_agent"), self._desk.clock.now()
+        arrival = evolve(self._arrival(switch, leg, leg, now), uuid=leg.variable("cc_member_uuid"))
+        try:
+            offer = self._desk.dispatcher.act(
+                lambda distributor, at: distributor.adopt_talk(arrival, agent, leg.uuid, now, at)
+            )
+        except UnknownAgent as unknown:
+            log.warning("a leg cannot be followed", call=call, leg=leg.uuid, why=str(unknown))
+            return
+        log.info("an agent is still on the phone", call=call, agent=agent, leg=leg.uuid)
+        self._in_use[leg.uuid] = (switch.name, offer.id)
+        switch.listen(leg.uuid, self._hear_leg)
+
+    def _hear_leg(self, event: Event) -> None:
+        if event.name == "CHANNEL_HANGUP_COMPLETE":
+            self._end_use(event.uuid)
+
+    def _end_use(self, leg_uuid: str) -> None:
+        _, offer_id = self._in_use.pop(leg_uuid)
+        self._desk.dispatcher.act(lambda distributor, at: distributor.talk_ended(offer_id, at))
+
+    async def _check_legs_in_use(self, switch: Switch, shown: Set[str]) -> None:
+        for leg_uuid in [leg for leg, (name, _) in self._in_use.items() if name == switch.name]:
+            if leg_uuid not in shown and not await switch.exists(leg_uuid) and leg_uuid in self._in_use:
+                switch.unlisten(leg_uuid, self._hear_leg)
+                self._end_use(leg_uuid)
+
+    def _adopt(self, switch: Switch, leg: _Channel, caller: Event, *, are_together: bool) -> None:
         now = self._desk.clock.now()
         told = self._arrival(switch, leg, caller, now)
         joined_at = told.joined_at if caller.variable("callctl_call") == told.call else 0.0
@@ -256,6 +299,8 @@ class Recovery:
         # A caller who was called back has a channel of which the row may not know.
         arrival = evolve(known.arrival if known else told, uuid=caller.uuid)
         bridged_at = leg.told_at - (bridged_seconds(leg) or 0.0)
+        if not are_together:
+            bridged_at = answered_at(caller) or bridged_at  # That of the leg is the bridge with a colleague.
         try:
             offer = self._desk.dispatcher.act(
                 lambda distributor, at: distributor.adopt_talk(
@@ -266,7 +311,7 @@ class Recovery:
             log.warning("a talk cannot be followed", call=arrival.call, why=str(unknown))
             return
         log.info("following a talk", call=arrival.call, agent=offer.agent, uuid=arrival.uuid)
-        self._reception.adopt(arrival, switch, offer, bridged_at)
+        self._reception.adopt(arrival, switch, offer, bridged_at, are_together=are_together)
 
     def _arrival(self, switch: Switch, leg: Event, caller: Event, now: float) -> Arrival:
         """Read from the channels alone what the store does not know."""

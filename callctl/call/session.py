@@ -18,13 +18,20 @@ from callctl.call import events as ev
 from callctl.call.caller import CallerLeg
 from callctl.call.desk import Desk
 from callctl.call.flow import CallFlow
-from callctl.call.legs import hang_up_unless_bridged, settle_bridge
+from callctl.call.legs import hang_up_unless_bridged, settle_bridge, standings_of
 from callctl.call.recording import record_talk
 from callctl.call.ringing import AgentUnreached
 from callctl.call.stages import Stage
-from callctl.call.switch import LegState, Switch
+from callctl.call.switch import SWITCH_LOST_SECONDS, LegState, Switch
 from callctl.call.timers import NamedTimers
-from callctl.call.variables import hold_seconds, past_talk, prelude_of
+from callctl.call.variables import (
+    hold_seconds,
+    hung_up_at,
+    other_leg,
+    past_talk,
+    prelude_of,
+    who_hung_up_agent,
+)
 from callctl.call.visits import visit_elsewhere, visit_for_callback
 from callctl.errors import CallctlError, QueueClosed, QueueEmpty, QueueFull, UnknownQueue, WaitEnded
 from callctl.esl.connection import Reply
@@ -174,12 +181,24 @@ class CallSession:
             hearing.stop()
 
     def _on_leg_event(self, event: Event) -> None:
-        if event.name == "CHANNEL_HANGUP_COMPLETE":
-            cause = event.get("Hangup-Cause")
-            self.deliver(ev.AgentHungUp(event.uuid, cause, hold_seconds(event), past_talk(event)))
-        elif event.name == "CHANNEL_BRIDGE":
-            # Where the caller had no media yet, FreeSWITCH turns the two around.
-            self.deliver(ev.Bridged(event.uuid))
+        match event.name:
+            case "CHANNEL_HANGUP_COMPLETE":
+                hung_up = ev.AgentHungUp(
+                    event.uuid,
+                    event.get("Hangup-Cause"),
+                    hold_seconds(event),
+                    past_talk(event),
+                    who_hung_up_agent(event),
+                    hung_up_at(event),
+                )
+                self.deliver(hung_up)
+            # Where the caller had no media yet, and after a consultation, FreeSWITCH turns the two around.
+            case "CHANNEL_BRIDGE" if other_leg(event) == self._caller.uuid:
+                self.deliver(ev.Bridged(event.uuid))
+            case "CHANNEL_BRIDGE":
+                self.deliver(ev.AgentTalksElsewhere(event.uuid))
+            case "CHANNEL_UNBRIDGE" if other_leg(event) == self._caller.uuid:
+                self.deliver(ev.Unbridged(event.uuid))
 
     # --- the life of the call ---
 
@@ -211,10 +230,14 @@ class CallSession:
         first = self._first_effects
         await self._live(lambda: self._join(self._flow.begin) if first is None else first)
 
-    async def run_adopted(self, offer: Offer, bridged_at: float) -> None:
-        """Follow a talk that was found on the switch, begun at `bridged_at`, to its end."""
+    async def run_adopted(self, offer: Offer, bridged_at: float, *, are_together: bool) -> None:
+        """Follow a talk that was found on the switch, begun at `bridged_at`, to its end.
+
+        Not `are_together`: the agent's leg is in use, though not for the caller at the moment.
+        """
         self._listen_to_leg(offer.leg_uuid)
-        await self._live(lambda: self._flow.adopt(offer, bridged_at, self._desk.clock.now()))
+        now = self._desk.clock.now()
+        await self._live(lambda: self._flow.adopt(offer, bridged_at, now, are_together=are_together))
 
     async def _live(self, begin: Callable[[], list[ev.Effect]]) -> None:
         if self._has_left:
@@ -305,11 +328,11 @@ class CallSession:
 
         What is `shown` lives, or has ended so recently that the next look will not find it.
         """
-        leg_uuid = self._flow.record.agent_uuid
-        if self._flow.stage is not Stage.TALKING or leg_uuid in shown:
+        talk, leg_uuid = self._flow.taken, self._flow.record.agent_uuid
+        if self._flow.stage not in (Stage.TALKING, Stage.PARTING) or talk is None or leg_uuid in shown:
             return
         if await self._switch.leg_state(leg_uuid) is LegState.GONE:
-            self.deliver(ev.SwitchLost() if self._caller.was_lost else ev.AgentHungUp(leg_uuid, ""))
+            self.deliver(ev.SwitchLost() if self._caller.was_lost else ev.AgentHungUp(leg_uuid, "", by=None))
 
     def _listen_to_leg(self, leg_uuid: str) -> None:
         self._legs[leg_uuid] = None
@@ -358,6 +381,8 @@ class CallSession:
                     self._order(self._bridge_unled, offer, variables)
             case ev.SettleBridge(offer):
                 self._order(self._settle_bridge, offer)
+            case ev.SettleTalk(leg_uuid):
+                self._order(self._settle_talk, leg_uuid)
             case ev.SettleCaller():
                 self._start(self._caller.watch)
             case ev.FetchCaller():
@@ -471,6 +496,16 @@ class CallSession:
             self.deliver(ev.Bridged(offer.leg_uuid, self._desk.clock.now() - seconds))
         else:
             self.deliver(ev.BridgeRefused(offer.id, f"no bridge came; the leg is {state.name}"))
+
+    async def _settle_talk(self, leg_uuid: str) -> None:
+        """Ask how the two legs stand, as the end of a bridge, or of one leg, does not say what follows."""
+        uuids = [uuid for uuid in (self._caller.uuid, leg_uuid) if uuid]
+        with trio.move_on_after(SWITCH_LOST_SECONDS) as patience:
+            stand = dict(zip(uuids, await standings_of(self._switch, uuids), strict=True))
+        if patience.cancelled_caught or self._caller.was_lost:
+            self.deliver(ev.SwitchLost())
+        else:
+            self.deliver(ev.TalkSettled(stand.get(self._caller.uuid), stand.get(leg_uuid)))
 
     async def _hang_up_caller(self, cause: str) -> None:
         if self._caller.uuid:  # a callback may have none yet

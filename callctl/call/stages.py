@@ -13,10 +13,20 @@ BRIDGE_PROOF_SECONDS = 3.0
 RETURN_SECONDS = 30.0
 """How long a caller may take to come back from the dialplan; ours comes back every few seconds."""
 
-FAREWELL_SECONDS = 1.0
-"""How long the hangups of the two may come after the end of the talk; 20 to 40 ms are usual.
+APART_SECONDS = 0.3
+"""How long after the end of a bridge the switch is asked whether the talk is over: the hangups that say so
+come after 20 to 40 ms, and after a consultation the two are bridged again within 100 ms."""
 
-A caller who lives on after that was transferred. An agent's leg that lives on is hung up."""
+QUESTION_SECONDS = 5.0
+"""How often it is asked again while the two are apart, or the agent is still on the phone after the talk: an
+event that tells more comes by itself, unless a connection was lost."""
+
+FAREWELL_SECONDS = 1.0
+"""How long the other hangup may come after the first; 20 to 40 ms are usual. Then the switch is asked."""
+
+LAST_WORDS_SECONDS = 8.0
+"""How long after both legs are known to be gone their hangups may tell who ended the talk. The events of a
+switch that is overloaded were seen 2 s late; the caller's socket lingers for 10 s."""
 
 LATE_SECONDS = 0.1
 """How late the proof of a bridge must have come for the history to be put right by what a hangup says."""
@@ -24,6 +34,7 @@ LATE_SECONDS = 0.1
 TIMER_EXPIRY = "callback-expiry"
 TIMER_BRIDGE = "bridge"
 TIMER_RETURN = "return"
+TIMER_APART = "apart"
 TIMER_FAREWELL = "farewell"
 
 SWITCH_FAULTS: Mapping[str, Reason] = {

@@ -1,15 +1,30 @@
-"""The two talk, and part: PARTING is over for the history, only the hangups are still to come."""
+"""The two talk, and part.
+
+The end of a bridge is not the end of the talk: the agent may ask a colleague and come back, and so may the
+caller from an announcement. The talk lasts until either leg is gone, or the caller is in a queue again; in
+between the two are *apart*, which counts as hold. What they do then, the switch is asked.
+
+PARTING is over for the history: the other hangup is still to come. The agent is busy until its leg is gone,
+also when it is still on the phone with somebody else.
+"""
 
 from __future__ import annotations
 
 from callctl.call import events as ev
 from callctl.call.events import Effect, PastTalk
+from callctl.call.hangup import Hangup, who_ended
 from callctl.call.life import CallLife
 from callctl.call.stages import (
+    APART_SECONDS,
+    FAREWELL_SECONDS,
+    LAST_WORDS_SECONDS,
     LATE_SECONDS,
+    QUESTION_SECONDS,
+    TIMER_APART,
     TIMER_FAREWELL,
     Stage,
 )
+from callctl.call.standing import Standing, hear_each_other
 from callctl.call.variables import (
     talk_variables,
 )
@@ -24,8 +39,13 @@ from callctl.model import (
 class Talking(CallLife):
     """What happens from the bridge on."""
 
-    def adopt(self, offer: Offer, bridged_at: float, now: float) -> list[Effect]:
-        """The caller talks with this offer's agent since `bridged_at`; we found them so."""
+    def adopt(
+        self, offer: Offer, bridged_at: float, now: float, *, are_together: bool = True
+    ) -> list[Effect]:
+        """The caller talks with this offer's agent since `bridged_at`; we found them so.
+
+        Not `are_together`: the agent's leg is in use, and the switch is asked what has become of the caller.
+        """
         self._has_begun = True
         self._taken = offer
         self._socket_is_open = False
@@ -38,76 +58,221 @@ class Talking(CallLife):
             bridged_at=self._ledger.record.bridged_at or bridged_at,
             offers=max(1, self._ledger.record.offers),  # That the phone rang may not have reached the row.
         )
+        if not are_together:
+            self._apart_since = now
         return [
             adopted,
             self._ledger.note(now, "adopted", offer.agent),
             ev.SetCallerVariables(talk_variables(now)),
             ev.SettleCaller(),
+            *([] if are_together else [ev.SettleTalk(offer.leg_uuid)]),
         ]
+
+    # --- apart, and together again ---
+
+    def unbridged(self, event: ev.Unbridged, now: float) -> list[Effect]:
+        if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
+            return []
+        self._caller_was_up = not event.caller_was_gone
+        if self._apart_since is None:
+            self._apart_since = now
+        return [ev.StartTimer(TIMER_APART, APART_SECONDS)]
+
+    def agent_elsewhere(self, event: ev.AgentTalksElsewhere, now: float) -> list[Effect]:
+        if self._taken is None or event.leg_uuid != self._taken.leg_uuid or self._is_apart:
+            return []
+        if self._apart_since is None:
+            self._apart_since = now
+        return self._be_apart("the agent talks with somebody else", now)
+
+    def bridged_again(self, event: ev.Bridged, now: float) -> list[Effect]:
+        if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
+            return []
+        return self._be_together(now if event.at is None else event.at)
+
+    def talking_timer(self, event: ev.TimerFired, now: float) -> list[Effect]:
+        if event.timer != TIMER_APART or self._taken is None or self._apart_since is None:
+            return []
+        return [ev.SettleTalk(self._taken.leg_uuid)]
+
+    def talk_settled(self, event: ev.TalkSettled, now: float) -> list[Effect]:
+        taken, caller, leg = self._taken, event.caller, event.leg
+        if taken is None or self._apart_since is None or caller is None or leg is None:
+            return []
+        if not caller.is_up:
+            return self.caller_left_talk(ev.CallerHungUp("", None), now)
+        if not leg.is_up:
+            return self.agent_left_talk(ev.AgentHungUp(taken.leg_uuid, "", by=None), now)
+        if hear_each_other(self._ledger.arrival.uuid, caller, taken.leg_uuid, leg):
+            return self._be_together(now)
+        # An idle leg is left alone while the caller lives: it may be waiting for the caller to come back.
+        asked_again = ev.StartTimer(TIMER_APART, QUESTION_SECONDS)
+        return [asked_again] if self._is_apart else self._be_apart(_whereabouts(caller), now)
+
+    def _be_apart(self, why: str, now: float) -> list[Effect]:
+        self._is_apart = True
+        return [self._ledger.note(now, "apart", why), ev.StartTimer(TIMER_APART, QUESTION_SECONDS)]
+
+    def _be_together(self, now: float) -> list[Effect]:
+        """The two hear each other again, or still."""
+        since, was_apart = self._apart_since, self._is_apart
+        self._apart_since, self._is_apart = None, False
+        if since is None:
+            return []
+        self._was_bridged_again = True
+        if not was_apart:
+            return [ev.StopTimer(TIMER_APART)]
+        self._apart_seconds += max(0.0, now - since)
+        held = self._ledger.change(hold_seconds=self._apart_seconds)
+        return [ev.StopTimer(TIMER_APART), held, self._ledger.note(now, "together-again")]
+
+    # --- the end of the talk ---
 
     def agent_left_talk(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
-        ended = self._end_talk(
-            now, hung_up_by=HungUpBy.AGENT, hangup_cause=event.cause, hold_seconds=event.hold_seconds
-        )
-        return [*self._free_agent(), *ended, *self._put_right(event.talk, now)]
-
-    def unbridged(self, event: ev.Unbridged, now: float) -> list[Effect]:
-        return self._end_talk(now)
-
-    def sent_on(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
-        return self._end_talk(now)
+        ended = self._end_talk(now)
+        return [*ended, *self.agent_parted(event, now)]
 
     def caller_left_talk(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
         return [*self._end_talk(now), *self.caller_parted(event, now)]
 
     def switch_lost_in_talk(self, event: ev.SwitchLost, now: float) -> list[Effect]:
-        return [*self._end_talk(now, hung_up_by=HungUpBy.SWITCH), *self.finish(event, now)]
+        lost = self._end_talk(now)
+        return [*lost, self._ledger.change(hung_up_by=HungUpBy.SWITCH), *self.finish(event, now)]
+
+    def sent_on(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
+        if event.place:  # The caller begins another visit: that is the end of this one.
+            return [*self._end_talk(now), *self._let_caller_go_on(event.place, event, now)]
+        if self._taken is None or self._apart_since is not None:
+            return []
+        self._apart_since = now
+        return [ev.StartTimer(TIMER_APART, APART_SECONDS)]
+
+    def sent_on_late(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
+        if not event.place or self._caller_is_gone:
+            return []
+        return self._let_caller_go_on(event.place, event, now)
 
     def returned_from_talk(self, event: ev.CallerReturned, now: float) -> list[Effect]:
-        # The dialplan led the caller, whom the agent has left, back into a queue: that is a new visit.
-        return [*self._end_talk(now, hung_up_by=HungUpBy.AGENT), *self.finish(event, now)]
+        # The dialplan led the caller back to us: that is a new visit, on a socket of its own.
+        back = ev.HandBack({"callctl_call": "", "callctl_reason": ""})
+        return [*self._end_talk(now), back, *self._let_caller_go_on("", event, now)]
+
+    def _end_talk(self, now: float) -> list[Effect]:
+        """The two hear each other no more; what is still to come is told in PARTING."""
+        since, was_apart = self._apart_since, self._is_apart
+        self._apart_since, self._is_apart = None, False
+        if was_apart and since is not None:
+            self._apart_seconds += max(0.0, now - since)
+        # Bridges end a moment before the hangups that explain it.
+        ended_at = since if since is not None and not was_apart else now
+        return [
+            *([] if since is None else [ev.StopTimer(TIMER_APART)]),
+            ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
+            *self._stop_all_ringing(Reason.BRIDGED, now),
+            self._enter(Stage.PARTING, ended_at=ended_at, hold_seconds=self._apart_seconds),
+        ]
 
     # --- parting ---
 
     def agent_parted(self, event: ev.AgentHungUp, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
-        held = self._ledger.change(hold_seconds=event.hold_seconds)
-        freed = [*self._free_agent(), held, *self._put_right(event.talk, now)]
-        return [*freed, *self.finish(event, now)] if self._caller_is_gone else freed
+        self._agent_end = Hangup(event.by, event.hung_up_at)
+        told = self._ledger.change(
+            hold_seconds=self._apart_seconds + event.hold_seconds,
+            hung_up_by=self._hung_up_by(),
+            hangup_cause=self.record.hangup_cause or event.cause,
+        )
+        parted = [*self._free_agent(), told, *self._put_right(event.talk, now)]
+        return [*parted, *self._finish_if_told(event, now)]
 
     def caller_parted(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
         self._caller_is_gone = True
-        by = event.by
+        if event.by is not None or self._caller_end is None:
+            self._caller_end = Hangup(event.by, event.hung_up_at)
+        told = self._ledger.change(
+            hung_up_by=self._hung_up_by(), hangup_cause=event.cause or self.record.hangup_cause
+        )
+        return [told, *self._put_right(event.talk, now), *self._finish_if_told(event, now)]
+
+    def _hung_up_by(self) -> HungUpBy | None:
         if self._hangup_is_ours:
-            by = HungUpBy.CALLCTL
-        elif by is HungUpBy.SWITCH:
-            # With hangup_after_bridge the switch ends the caller's leg because the agent's has ended.
-            by = HungUpBy.AGENT
-        parted = self._ledger.change(hung_up_by=by, hangup_cause=event.cause)
-        return [
-            parted,
-            *self._put_right(event.talk, now),
-            *(self.finish(event, now) if self._taken is None else []),
-        ]
+            return HungUpBy.CALLCTL
+        if self._caller_went_on:
+            return HungUpBy.TRANSFERRED
+        return who_ended(self._caller_end, self._agent_end, caller_was_up=self._caller_was_up)
+
+    def _finish_if_told(self, event: ev.CallHappening, now: float) -> list[Effect]:
+        """End the call when both legs are gone, and have told how."""
+        if self._taken is not None or not self._caller_is_gone:
+            return []
+        ends = () if self._hangup_is_ours or self._caller_went_on else (self._caller_end, self._agent_end)
+        if any(end is None or end.by is None for end in ends):
+            return [ev.StartTimer(TIMER_FAREWELL, LAST_WORDS_SECONDS)]
+        return self.finish(event, now)
+
+    def unbridged_late(self, event: ev.Unbridged, now: float) -> list[Effect]:
+        record = self.record
+        if event.leg_uuid != record.agent_uuid:
+            return []
+        self._caller_was_up = not event.caller_was_gone
+        by = self._hung_up_by()
+        return [] if by is None or by is record.hung_up_by else [self._ledger.change(hung_up_by=by)]
 
     def farewell(self, event: ev.TimerFired, now: float) -> list[Effect]:
         if event.timer != TIMER_FAREWELL:
             return []
-        went_on = [] if self._caller_is_gone else [self._ledger.note(now, "caller-went-on")]
-        return [*went_on, *self.finish(event, now)]
+        if self._taken is None and self._caller_is_gone:
+            return self.finish(event, now)  # Nobody told who ended it, and nobody will.
+        return [ev.SettleTalk("" if self._taken is None else self._taken.leg_uuid)]
+
+    def parting_settled(self, event: ev.TalkSettled, now: float) -> list[Effect]:
+        caller, leg = event.caller, event.leg
+        effects: list[Effect] = []
+        if caller is not None and not caller.is_up and not self._caller_is_gone:
+            effects += self.caller_parted(ev.CallerHungUp("", None), now)
+        if self._taken is None:
+            if self._stage is Stage.PARTING and not self._caller_is_gone and caller is not None:
+                effects += self._let_caller_go_on(caller.place, event, now)
+            return effects
+        if leg is None:
+            return effects
+        if not leg.is_up:
+            return effects + self.agent_parted(ev.AgentHungUp(self._taken.leg_uuid, "", by=None), now)
+        if leg.is_parked or (leg.is_idle and self._leg_was_idle):
+            # Nobody is left whom it could be waiting for.
+            effects.append(ev.HangUpLeg(self._taken.leg_uuid, "NORMAL_CLEARING"))
+            return [*effects, ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS)]
+        if not leg.is_idle and not self._leg_was_busy:
+            self._leg_was_busy = True
+            effects.append(self._ledger.note(now, "agent-still-on-the-phone", self._taken.agent))
+        self._leg_was_idle = leg.is_idle
+        pause_seconds = FAREWELL_SECONDS if leg.is_idle else QUESTION_SECONDS
+        return [*effects, ev.StartTimer(TIMER_FAREWELL, pause_seconds)]
+
+    def _let_caller_go_on(self, place: str, event: ev.CallHappening, now: float) -> list[Effect]:
+        """The caller lives on elsewhere: sent there by the agent, or by somebody else."""
+        self._caller_is_gone = self._caller_went_on = True
+        by_agent = self._agent_end is not None and self._agent_end.by is HungUpBy.AGENT
+        detail = f"{place}, by the agent" if by_agent else place
+        return [
+            self._ledger.change(hung_up_by=HungUpBy.TRANSFERRED, transferred_to=place),
+            self._ledger.note(now, "caller-went-on", detail),
+            *self._finish_if_told(event, now),
+        ]
 
     # --- what the switch says of the talk ---
 
     def _put_right(self, talk: PastTalk | None, now: float) -> list[Effect]:
         """Correct when the talk began and ended, if a hangup tells that we heard of it late.
 
-        A switch that stalls or is cut off just then tells of it when it can again.
+        A switch that stalls or is cut off just then tells of it when it can again. After a consultation the
+        last bridge is not the whole talk.
         """
         record = self.record
-        if talk is None or record.bridged_at is None or record.ended_at is None:
+        if talk is None or record.bridged_at is None or record.ended_at is None or self._was_bridged_again:
             return []
         if talk.leg_uuid not in (record.agent_uuid, record.arrival.uuid) or not talk.seconds:
             return []
@@ -130,3 +295,8 @@ class Talking(CallLife):
         if talk.began_at is None or earliest is None:
             return latest
         return max(earliest, min(talk.began_at, latest))
+
+
+def _whereabouts(caller: Standing) -> str:
+    """Return what a caller does who is not with the agent, for people to read."""
+    return caller.place or caller.application or "nothing"

@@ -22,6 +22,9 @@ from callctl.records.names import is_visit_key
 _CALLER_DISPOSITIONS = frozenset({"recv_bye", "recv_cancel", "recv_refuse"})
 """variable_sip_hangup_disposition where the far end, that is the caller, ended the leg."""
 
+_TRANSFERS = frozenset({"BLIND_TRANSFER", "ATTENDED_TRANSFER"})
+"""The causes with which the switch ends the leg of one who has transferred the other side."""
+
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{0,9})?")
 _MICROSECONDS = re.compile(r"[1-9]\d{0,18}")
 
@@ -366,6 +369,21 @@ def who_hung_up(event: Event) -> HungUpBy:
     return HungUpBy.SWITCH
 
 
+def who_hung_up_agent(event: Event) -> HungUpBy:
+    """Return who ended the agent's leg of this CHANNEL_HANGUP_COMPLETE: the agent, or the switch.
+
+    An agent who transfers the caller (REFER) has its leg ended by the switch, with a cause that says so.
+    """
+    if event.get("Hangup-Cause") in _TRANSFERS or who_hung_up(event) is HungUpBy.CALLER:
+        return HungUpBy.AGENT
+    return HungUpBy.SWITCH
+
+
+def hung_up_at(event: Event) -> float | None:
+    """Return when the leg of this CHANNEL_HANGUP_COMPLETE ended, by the switch's clock, or None."""
+    return _microseconds(event.get("Caller-Channel-Hangup-Time"))
+
+
 def bridged_with(data: Event) -> str:
     """Return the UUID of the leg that this one was bridged with last, or "" where it never was.
 
@@ -373,6 +391,12 @@ def bridged_with(data: Event) -> str:
     which of the two waits in CS_EXCHANGE_MEDIA depends on who had media first.
     """
     return data.variable("last_bridge_to")
+
+
+def other_leg(event: Event) -> str:
+    """Return the channel with which that of this CHANNEL_BRIDGE or CHANNEL_UNBRIDGE was bridged."""
+    a_leg, b_leg = event.get("Bridge-A-Unique-ID"), event.get("Bridge-B-Unique-ID")
+    return b_leg if a_leg == event.uuid else a_leg
 
 
 def past_talk(event: Event) -> PastTalk | None:

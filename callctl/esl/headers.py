@@ -34,6 +34,7 @@ AT_ONCE = (
     "Answer-State",
     "Caller-Channel-Answered-Time",
     "Caller-Channel-Bridged-Time",
+    "Caller-Channel-Hangup-Time",
     "Channel-Presence-ID",
     "Event-Date-Timestamp",
     "Event-Subclass",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 
-from callctl.sim.bridge import talk
+from callctl.sim.bridge import consult, talk
 from callctl.sim.channel import Channel
 from callctl.sim.execution import Pause, park, pause
 from callctl.sim.originate import Originate, parse_originate
@@ -191,8 +191,19 @@ async def bridge(channel: Channel, argument: str) -> None:
         channel.hang_up(cause)
 
 
+async def att_xfer(channel: Channel, argument: str) -> None:
+    """Call a colleague with the caller waiting, and go back to the caller, or leave the two alone."""
+    held = channel.partner
+    attempt = Originate(channel.switch, parse_originate(argument), parent=channel)
+    attempt.begin()
+    leg, _ = await attempt.result()
+    if leg is not None and held is not None:
+        await consult(channel, leg, held)
+
+
 APPLICATIONS: Mapping[str, Application] = {
     "answer": answer,
+    "att_xfer": att_xfer,
     "bridge": bridge,
     "export": set_variable,
     "hangup": hangup,

@@ -24,6 +24,7 @@ def order_bridge(originator: Channel, originatee: Channel) -> None:
         channel.variables["bridge_channel"] = other.name
         channel.variables["bridge_uuid"] = other.uuid
         channel.variables["signal_bond"] = other.uuid
+        channel.note_transfer(f"uuid_br:{other.uuid}")
         channel.is_moving = True
         channel.bridge_to = None
     originatee.profile.caller_id_name = originator.profile.caller_id_name
@@ -45,9 +46,7 @@ async def soft_execute(channel: Channel) -> None:
         # Measured: a caller whose agent left in the instant of the bridge is hung up.
         if channel.is_true("park_after_bridge"):
             channel.set_state(State.PARK)
-        elif destination := channel.variable("transfer_after_bridge"):
-            channel.transfer(destination.partition(":")[0], "")
-        else:
+        elif not transfer_after_bridge(channel):
             channel.hang_up("DESTINATION_OUT_OF_ORDER")
         return
     await _until_ready(channel, other)
@@ -105,7 +104,8 @@ async def talk(channel: Channel, other: Channel) -> None:
     channel.fire("CHANNEL_BRIDGE", bond)
     for one, two in ((channel, other), (other, channel)):
         one.variables["bridge_channel"] = two.name
-        one.variables["bridge_uuid"] = one.variables["last_bridge_to"] = two.uuid
+        for name in ("bridge_to", "bridge_uuid", "last_bridge_to", "signal_bond"):
+            one.variables[name] = two.uuid
         one.variables["last_bridge_role"] = "originator" if one is channel else "originatee"
     other.set_state(State.EXCHANGE_MEDIA)
     switch.observe("bridged", channel, other.uuid)
@@ -117,20 +117,76 @@ async def talk(channel: Channel, other: Channel) -> None:
 
 
 async def _part(channel: Channel, other: Channel, bond: dict[str, str]) -> None:
-    channel.partner = other.partner = None
+    for one in (channel, other):
+        one.partner = None
+        one.variables.pop("bridge_to", None)
     cause = other.hangup_cause or channel.hangup_cause or "NORMAL_CLEARING"
     for one in (channel, other):
         if one.held_since is not None:
             one.unhold()
     await channel.switch.tick()
+    while other.is_consulting:
+        # Seen: the caller's thread ends only when the agent's is back, so the last events come late.
+        await channel.switch.tick()
     if other.state is State.EXCHANGE_MEDIA:
         other.variables["bridge_hangup_cause"] = cause
         other.variables["last_bridge_hangup_cause"] = cause
-        other.hang_up("NORMAL_CLEARING")
+        if not _goes_on(other):
+            other.hang_up("NORMAL_CLEARING")
     channel.variables["bridge_hangup_cause"] = cause
     channel.variables["last_bridge_hangup_cause"] = cause
     channel.fire("CHANNEL_UNBRIDGE", bond)
     channel.switch.observe("unbridged", channel, other.uuid)
     # It counts only where the other side left: a caller who is broken off goes on in the dialplan.
-    if channel.is_ready and channel.is_true("hangup_after_bridge"):
+    if channel.is_ready and not _goes_on(channel) and channel.is_true("hangup_after_bridge"):
         channel.hang_up(cause)
+
+
+def _goes_on(channel: Channel) -> bool:
+    """Let a channel whose bridge has ended go where its variables say; return whether they do."""
+    if channel.is_true("park_after_bridge"):
+        channel.set_state(State.PARK)
+        return True
+    return transfer_after_bridge(channel)
+
+
+def transfer_after_bridge(channel: Channel) -> bool:
+    """Send a channel where `transfer_after_bridge` says, once; return whether it says so."""
+    destination, _, rest = channel.variable("transfer_after_bridge").partition(":")
+    if not destination:
+        return False
+    channel.set_variable("transfer_after_bridge", "")
+    channel.transfer(destination, rest.partition(":")[2])
+    return True
+
+
+async def consult(channel: Channel, peer: Channel, held: Channel) -> None:
+    """Let an agent's leg talk with a colleague while the caller is `held`, and what follows that (att_xfer).
+
+    It is a bridge within the one with the caller, which goes on. Then the agent is bridged with the caller
+    again, or, where the agent has left, the colleague.
+    """
+    bond = {"Bridge-A-Unique-ID": channel.uuid, "Bridge-B-Unique-ID": peer.uuid}
+    for one, two in ((channel, peer), (peer, channel)):
+        one.times.bridged = channel.switch.now()
+        one.other = two
+        for name in ("bridge_to", "bridge_uuid", "last_bridge_to", "signal_bond"):
+            one.variables[name] = two.uuid
+    channel.fire("CHANNEL_BRIDGE", bond)
+    peer.set_state(State.EXCHANGE_MEDIA)
+    peer.wake()
+    if peer.far is not None:
+        peer.far.bridged()
+    channel.is_consulting = True
+    while channel.is_up and peer.is_up and channel.state is State.EXCHANGE_MEDIA:
+        await channel.switch.tick()
+    channel.is_consulting = False
+    channel.variables.pop("bridge_to", None)
+    peer.variables.pop("bridge_to", None)
+    channel.fire("CHANNEL_UNBRIDGE", bond)
+    if not held.is_up:
+        peer.hang_up("NORMAL_CLEARING")
+    elif channel.is_up and channel.state is State.EXCHANGE_MEDIA:
+        order_bridge(channel, held)
+    elif peer.is_up:
+        order_bridge(peer, held)

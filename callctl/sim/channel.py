@@ -141,6 +141,8 @@ class Channel:
         """Whom `uuid_bridge` ordered this channel to talk to, where it is the originator."""
         self.partner: Channel | None = None
         """Whom this channel talks to now."""
+        self.is_consulting = False
+        """This agent's leg talks with a colleague, within its talk with the partner (CF_INNER_BRIDGE)."""
         self.is_moving = False
         """A transfer or a bridge was ordered, and the next state has not begun (CF_TRANSFER, CF_REDIRECT)."""
         self.extension: Sequence[Action] = ()
@@ -316,10 +318,15 @@ class Channel:
             self.profile.destination = destination
             self.profile.context = context or self.profile.context
             self.times.transferred = self.switch.now()
+            self.note_transfer(f"bl_xfer:{destination}/{self.profile.context}/XML")
             self.times.bridged = 0.0  # It gets a new caller profile, and with it new times.
             self.other = None
             self.is_moving = True
             self.set_state(State.ROUTING)
+
+    def note_transfer(self, how: str) -> None:
+        """Keep in a variable where the channel was sent: by a transfer, or into a bridge."""
+        self.variables["transfer_source"] = f"{int(self.switch.now())}:{self.uuid}:{how}"
 
     def post(self, message: PrivateMessage) -> bool:
         """Queue a message for the session; False when its queue is full."""

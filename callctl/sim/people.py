@@ -12,7 +12,7 @@ from functools import partial
 import trio
 from attrs import field, frozen
 
-from callctl.sim.channel import Channel
+from callctl.sim.channel import Channel, PrivateMessage
 
 
 @frozen(kw_only=True)
@@ -23,7 +23,7 @@ class Endpoint:
     `CALL_REJECTED`, …). From one that is not there nothing comes back at all.
 
     `presses` and `hang_up_after` count from the answer, `talk_seconds` from when
-    somebody is heard.
+    somebody is heard. After `consult_after` the agent asks whoever answers at the dial string `consult_with`.
     """
 
     answer_after: float | None = 2.0
@@ -38,6 +38,8 @@ class Endpoint:
     presses: tuple[tuple[float, str], ...] = ()
     transfer_after: float | None = None
     transfer_to: str = "answer"
+    consult_after: float | None = None
+    consult_with: str = ""
 
     @classmethod
     def busy(cls) -> Endpoint:
@@ -169,6 +171,12 @@ class AgentPhone(Person):
         super().__init__(channel)
         self.endpoint = endpoint
         self.shown = shown
+        self._has_consulted = False
+
+    def _consult(self) -> None:
+        """Press the feature code that calls a colleague (bind_meta_app att_xfer)."""
+        if self.channel.partner is not None:
+            self.channel.post(PrivateMessage("execute", "att_xfer", self.endpoint.consult_with))
 
     def invited(self) -> None:
         if not self.endpoint.is_there:
@@ -209,6 +217,9 @@ class AgentPhone(Person):
             self._after(endpoint.hold_after + endpoint.hold_seconds, self.channel.unhold)
         if endpoint.transfer_after is not None:
             self._after(endpoint.transfer_after, self._transfer)
+        if endpoint.consult_after is not None and not self._has_consulted:
+            self._has_consulted = True
+            self._after(endpoint.consult_after, self._consult)
 
     def _transfer(self) -> None:
         """Send the caller elsewhere, and leave (REFER)."""

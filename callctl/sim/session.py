@@ -99,6 +99,7 @@ async def _be_reported(channel: Channel) -> None:
     if channel.far is not None and not channel.was_hung_up_by_far_end:
         channel.far.hung_up(channel.hangup_cause)
     channel.running = State.HANGUP
+    channel.variables.pop("bridge_to", None)
     channel.fire("CHANNEL_STATE", bare=True)
     channel.times.hangup = switch.now()
     channel.call_state = "HANGUP"

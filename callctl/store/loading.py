@@ -226,6 +226,7 @@ def call_of(row: sqlite3.Row) -> CallRecord:
         position_at_entry=row["position_at_entry"],
         previous_visit=row["previous_visit"],
         transferred_by=row["transferred_by"],
+        transferred_to=row["transferred_to"],
         recording=row["recording"],
         disposition=row["disposition"],
         note=row["note"],

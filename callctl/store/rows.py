@@ -256,6 +256,7 @@ def _call(fact: CallRecord) -> dict[str, Value]:
         "resumes": arrival.resumes,
         "previous_visit": fact.previous_visit,
         "transferred_by": fact.transferred_by,
+        "transferred_to": fact.transferred_to,
         "recording": fact.recording,
         "disposition": fact.disposition,
         "note": fact.note,

@@ -45,7 +45,7 @@ CREATE TABLE calls (
   outcome TEXT,                             -- the reason summed up: handled, abandoned, ...
   reason TEXT,                              -- how the wait ended; NULL while it goes on
   target TEXT NOT NULL DEFAULT '',          -- where the end of the wait led: queue:help, voicemail:1000, ...
-  hung_up_by TEXT,                          -- whose hangup ended the call: caller, agent, callctl, switch
+  hung_up_by TEXT,                          -- whose hangup ended the call: caller, agent, ...; transferred
   hangup_cause TEXT NOT NULL,               -- FreeSWITCH's cause of the caller's hangup
   agent TEXT NOT NULL,                      -- the agent who answered
   agent_uuid TEXT NOT NULL,                 -- that agent's channel
@@ -64,6 +64,7 @@ CREATE TABLE calls (
   resumes INTEGER NOT NULL,                 -- how often the caller came back to the same place
   previous_visit TEXT NOT NULL DEFAULT '',  -- calls.id: the visit before this one of the same caller
   transferred_by TEXT NOT NULL DEFAULT '',  -- the agent who sent the caller here
+  transferred_to TEXT NOT NULL DEFAULT '',  -- where the caller was sent from here
   recording TEXT NOT NULL DEFAULT '',       -- the file on the switch that the talk was recorded to
   disposition TEXT NOT NULL DEFAULT '',     -- what the call was about, as the agent says
   note TEXT NOT NULL DEFAULT '',            -- the agent's own words about it

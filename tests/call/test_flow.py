@@ -14,12 +14,14 @@ from callctl.call.stages import (
     BRIDGE_PROOF_SECONDS,
     FAREWELL_SECONDS,
     RETURN_SECONDS,
+    TIMER_APART,
     TIMER_BRIDGE,
     TIMER_EXPIRY,
     TIMER_FAREWELL,
     TIMER_RETURN,
     Stage,
 )
+from callctl.call.standing import GONE, Standing
 from callctl.call.variables import (
     KEYS_AS_USUAL,
     bridge_variables,
@@ -163,10 +165,10 @@ def test_the_main_path_ends_as_a_handled_call_with_all_its_times() -> None:
         ev.SetCallerVariables(talk_variables(T + 3.05)),
     ]
     assert orders(flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING", 4.5), T + 60)) == [
-        ev.ReportTalkEnded("offer-1001"),
         ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
+        ev.ReportTalkEnded("offer-1001"),
     ]
-    assert orders(flow.handle(ev.Unbridged(), T + 60.01)) == []
+    assert orders(flow.handle(ev.Unbridged("leg-1001"), T + 60.01)) == []
     goodbye = ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.SWITCH)
     assert orders(flow.handle(goodbye, T + 60.02)) == [ev.StopTimer(TIMER_FAREWELL), ev.End()]
     assert flow.record == CallRecord(
@@ -204,25 +206,6 @@ def test_a_caller_who_hangs_up_in_the_talk_frees_the_agent_as_soon_as_the_phone_
     ]
     assert flow.record.ended_at == T + 30
     assert flow.record.hung_up_by is HungUpBy.CALLER
-
-
-def test_a_caller_whom_the_agent_transfers_is_handled_and_goes_on_without_us() -> None:
-    flow = parting()
-    effects = flow.handle(ev.TimerFired(TIMER_FAREWELL), T + 62)
-    assert orders(effects) == [ev.StopTimer(TIMER_FAREWELL), ev.End()]
-    assert ("caller-went-on", "") in notes(effects)
-    assert (flow.record.outcome, flow.record.ended_at) == (Outcome.HANDLED, T + 60)
-
-
-def test_an_agents_leg_that_outlives_the_talk_is_hung_up() -> None:
-    flow = talking()
-    flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 30)
-    assert orders(flow.handle(ev.TimerFired(TIMER_FAREWELL), T + 31)) == [
-        ev.StopTimer(TIMER_FAREWELL),
-        ev.HangUpLeg("leg-1001", "NORMAL_CLEARING"),
-        ev.ReportTalkEnded("offer-1001"),
-        ev.End(),
-    ]
 
 
 def test_a_caller_who_hangs_up_while_waiting_is_abandoned() -> None:
@@ -329,10 +312,12 @@ def test_a_bridge_that_freeswitch_refuses_frees_the_agent_and_keeps_the_caller()
     assert flow.record.agent == ""
 
 
-def test_who_is_led_back_from_a_talk_was_left_by_the_agent() -> None:
+def test_who_is_led_from_a_talk_into_a_queue_was_transferred() -> None:
     flow = talking()
-    flow.handle(ev.CallerReturned(), T + 4)
-    assert (flow.record.reason, flow.record.hung_up_by) == (Reason.BRIDGED, HungUpBy.AGENT)
+    given_back = ev.HandBack({"callctl_call": "", "callctl_reason": ""})
+    assert given_back in flow.handle(ev.CallerReturned(), T + 4)
+    assert (flow.record.reason, flow.record.hung_up_by) == (Reason.BRIDGED, HungUpBy.TRANSFERRED)
+    assert flow.taken is not None, "the agent is busy until its leg is gone"
 
 
 def test_an_agent_gone_in_the_instant_of_the_bridge_costs_the_caller_no_place() -> None:
@@ -1036,9 +1021,17 @@ EVERY_EVENT: list[ev.CallHappening] = [
     ev.Bridged("leg-1001"),
     ev.Bridged("a stranger"),
     ev.BridgeRefused("offer-1001", "-ERR"),
-    ev.Unbridged(),
+    ev.Unbridged("leg-1001"),
+    ev.Unbridged("leg-1001", caller_was_gone=True),
+    ev.AgentTalksElsewhere("leg-1001"),
+    ev.TalkSettled(Standing(partner_uuid="leg-1001"), Standing(partner_uuid="caller")),
+    ev.TalkSettled(Standing(application="valet_park"), Standing(is_parked=True)),
+    ev.TalkSettled(GONE, Standing(partner_uuid="colleague")),
+    ev.TalkSettled(GONE, Standing(is_parked=True)),
+    ev.TalkSettled(Standing(application="playback"), None),
     ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER),
     ev.CallerHungUp("SYSTEM_SHUTDOWN", HungUpBy.SWITCH),
+    ev.CallerHungUp("", None),
     ev.CallerTaken(),
     ev.SocketLost(),
     ev.CallerReturned(),
@@ -1053,6 +1046,7 @@ EVERY_EVENT: list[ev.CallHappening] = [
     ev.CallerUnreached("offer-1001", "NO_ANSWER"),
     ev.TimerFired(TIMER_BRIDGE),
     ev.TimerFired(TIMER_RETURN),
+    ev.TimerFired(TIMER_APART),
     ev.TimerFired(TIMER_FAREWELL),
 ]
 
@@ -1083,6 +1077,8 @@ def test_whatever_happens_a_call_ends_once_with_one_reason_and_no_leg_is_left(
     now = T
     goodbye = [
         ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER),
+        ev.TalkSettled(GONE, Standing(is_parked=True)),
+        ev.TalkSettled(GONE, GONE),
         ev.TimerFired(TIMER_FAREWELL),
     ]
     for event in [*happenings, *goodbye]:

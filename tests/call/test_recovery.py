@@ -195,8 +195,18 @@ RINGING_LEG = {
     "variable_cc_agent": "1001",
     "variable_callctl_call": "call-1",
 }
-TALKING_CALLER = CALLER | {"variable_last_bridge_to": "leg", "Answer-State": "answered"}
-TALKING_LEG = RINGING_LEG | {"variable_last_bridge_to": "caller", "Answer-State": "answered"}
+TALKING_CALLER = CALLER | {
+    "Channel-State": "CS_SOFT_EXECUTE",
+    "variable_bridge_to": "leg",
+    "variable_last_bridge_to": "leg",
+    "Answer-State": "answered",
+}
+TALKING_LEG = RINGING_LEG | {
+    "Channel-State": "CS_EXCHANGE_MEDIA",
+    "variable_bridge_to": "caller",
+    "variable_last_bridge_to": "caller",
+    "Answer-State": "answered",
+}
 
 
 @asynccontextmanager

@@ -66,7 +66,8 @@ def talking(switch: Any) -> CallSession:
 
 
 @pytest.mark.parametrize(
-    ("core_uuid", "told"), [("this run", ev.AgentHungUp("leg", "")), ("another run", ev.SwitchLost())]
+    ("core_uuid", "told"),
+    [("this run", ev.AgentHungUp("leg", "", by=None)), ("another run", ev.SwitchLost())],
 )
 async def test_a_leg_that_is_gone_was_hung_up_or_lost_with_its_switch(
     core_uuid: str, told: ev.CallHappening

@@ -20,7 +20,7 @@ from callctl.clock import SteadyClock
 from callctl.errors import CommandRefused
 from callctl.esl import commands
 from callctl.ids import Ids
-from callctl.model import HEALED, Arrival, CallEvent, CallRecord, CallState, Fact, HungUpBy
+from callctl.model import HEALED, Arrival, CallEvent, CallRecord, CallState, Fact
 from tests.call.tables import table
 
 ARRIVAL = Arrival(call="c", uuid="caller", switch="fs1", queue="q", arrived_at=0, joined_at=0)
@@ -100,7 +100,7 @@ async def test_a_caller_who_is_missing_once_may_be_on_the_way_out(autojump_clock
 async def test_a_caller_who_is_missing_twice_is_gone_and_the_healing_is_told(autojump_clock: object) -> None:
     session = Session()
     [healing] = await watched(EmptySwitch(), session, looks=2)
-    assert session.told == [CallerHungUp("", HungUpBy.CALLER)]
+    assert session.told == [CallerHungUp("", None)]
     assert isinstance(healing, CallEvent)
     assert (healing.call, healing.event) == ("c", HEALED)
 

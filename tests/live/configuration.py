@@ -27,7 +27,14 @@ NEEDED_MODULES = (
     "mod_sndfile",
     "mod_sofia",
 )
-WELCOME_MODULES = ("mod_logfile", "mod_local_stream", "mod_say_en", "mod_callcenter")
+WELCOME_MODULES = (
+    "mod_logfile",
+    "mod_local_stream",
+    "mod_say_en",
+    "mod_callcenter",
+    "mod_conference",
+    "mod_valet_parking",
+)
 """Loaded where they are installed; without mod_local_stream callers wait in silence."""
 
 PASSWORD = "live-password"
@@ -208,6 +215,13 @@ _FREESWITCH = """\
   </directory>
 </configuration>
 {callcenter}
+<configuration name="conference.conf">
+  <profiles><profile name="default">
+    <param name="rate" value="8000"/>
+    <param name="interval" value="20"/>
+    <param name="energy-level" value="100"/>
+  </profile></profiles>
+</configuration>
 </section>
 <section name="dialplan">
 

@@ -50,6 +50,8 @@ EVENT_FIELDS = (
     "variable_sip_hangup_disposition",
     "variable_sip_req_user",
     "variable_originate_disposition",
+    "variable_bridge_channel",
+    "variable_bridge_to",
     "variable_bridge_uuid",
     "variable_last_bridge_to",
     "variable_uuid",
@@ -67,6 +69,7 @@ EVENT_FIELDS = (
     "variable_digits",
     "variable_digits_dialed",
     "variable_current_application",
+    "variable_current_application_data",
     "variable_endpoint_disposition",
 )
 """The fields that are compared: whatever callctl reads, and what says which event it is."""
@@ -86,8 +89,9 @@ MOMENTS = (
     "Caller-Channel-Hold-Accum",
     "variable_hold_accum_ms",
     "variable_playback_ms",
+    "variable_transfer_source",
 )
-"""Times and durations, of which it is compared whether they are set at all."""
+"""Times and durations, and what holds one, of which it is compared whether they are set at all."""
 
 
 def is_told(message: Message) -> bool:

@@ -39,6 +39,13 @@ AWKWARD_SECONDS = 0.15
 """How long after such an instant: longer than a bridge takes."""
 
 
+COLLEAGUE = "user/colleague"
+"""Whom agents ask: nobody of ours."""
+
+CONSULTS_SHARE = 0.06
+"""How many talks are interrupted by a question to a colleague."""
+
+
 @frozen
 class Acknowledged:
     """An agent's status that callctl has confirmed as written, and since when."""
@@ -61,8 +68,12 @@ class Crowd:
         clock: SteadyClock,
         chance: Random,
         keys: Random,
+        consults: Random,
     ) -> None:
-        """`keys` is the chance by which people press what they may, and answer when they are called back."""
+        """`keys` is the chance by which people press what they may, and answer when they are called back.
+
+        `consults` is that by which agents ask a colleague in the midst of a talk.
+        """
         self.acknowledged: dict[str, Acknowledged] = {}
         self._climate = climate
         self._house = house
@@ -72,11 +83,13 @@ class Crowd:
         self._clock = clock
         self._chance = chance
         self._keys = keys
+        self._consults = consults
         self._has_keys = any(queue.accept_key for queue in climate.queues)
         self._has_callbacks = any(queue.callback_key for queue in climate.queues)
         for switch in switches.values():
             for agent in climate.agents:
                 switch.add_endpoint(agent.contact, self._phone(agent))
+            switch.add_endpoint(COLLEAGUE, self._colleague)
             for number in MEMBERS if self._has_callbacks else ():
                 switch.add_endpoint(f"trunk/{number}", self._member)
 
@@ -176,9 +189,21 @@ class Crowd:
         def behaviour() -> Endpoint:
             if self._is_on_the_phone(agent.name):
                 return Endpoint.busy()
-            return evolve(self._mood(), presses=self._presses()) if self._has_keys else self._mood()
+            mood = self._mood()
+            if self._has_keys:
+                mood = evolve(mood, presses=self._presses())
+            if self._consults.random() < CONSULTS_SHARE:
+                mood = evolve(mood, consult_after=self._consults.uniform(0.0, 5.0), consult_with=COLLEAGUE)
+            return mood
 
         return behaviour
+
+    def _colleague(self) -> Endpoint:
+        """How a colleague behaves whom an agent asks: mostly there, and gone in a moment."""
+        chance = self._consults
+        if chance.random() < 0.2:
+            return chance.choice((Endpoint.busy(), Endpoint.silent(), Endpoint.rejecting(1.0)))
+        return Endpoint(answer_after=chance.uniform(0.0, 3.0), hang_up_after=chance.uniform(0.05, 20.0))
 
     def _presses(self) -> tuple[tuple[float, str], ...]:
         """Press the key at once, later or too late, another one, or nothing, as a voicemail does."""

@@ -156,7 +156,8 @@ class _Hour:
             "timeline": timeline,
             "clock": clock,
         }
-        crowd = Crowd(climate, chance=self._part("crowd"), keys=self._part("keys"), **about)
+        keys, consults = self._part("keys"), self._part("consults")
+        crowd = Crowd(climate, chance=self._part("crowd"), keys=keys, consults=consults, **about)
         mishaps = Mishaps(climate, disk=disk, chance=self._part("mishaps"), **about)
         watch = Watch(climate, crowd=crowd, mishaps=mishaps, disk=disk, **about)
         for switch in switches.values():

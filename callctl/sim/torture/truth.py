@@ -133,7 +133,7 @@ class Truth:
         if channel.variable("cc_side") == "member":
             if channel.is_answered and uuid not in self.stories:
                 self.placed(switch, uuid, at, is_called_back=True)
-        elif uuid not in self.legs:
+        elif uuid not in self.legs and channel.variable("cc_side") == "agent":
             agent, caller_uuid = channel.variable("cc_agent"), channel.variable("cc_member_uuid")
             self.legs[uuid] = Leg(channel, agent, caller_uuid)
             self._timeline.name(uuid, f"leg{len(self.legs)}({agent})")
@@ -142,9 +142,15 @@ class Truth:
         if uuid in self.legs:
             uuid, other = other, uuid
         if uuid in self.stories and other in self.legs:
-            leg = self.legs[other]
+            leg, talks = self.legs[other], self.stories[uuid].talks
             leg.caller_uuid = uuid  # of whom nothing was known when a callback's agent was rung
-            self.stories[uuid].talks.append(Talk(leg, at))
+            if talks and talks[-1].leg is leg:
+                talks[-1].ended_at = None  # The agent has asked a colleague, and is back.
+            else:
+                talks.append(Talk(leg, at))
+        for one in (uuid, other):
+            if one in self.stories and not {uuid, other} & self.legs.keys():
+                self.stories[one].is_moved = True  # The agent has left the caller to a colleague.
 
     def _end_talk(self, uuid: str, at: float) -> None:
         story = self.stories.get(uuid)

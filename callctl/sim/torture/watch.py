@@ -276,6 +276,8 @@ class Watch:
     ) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
         caller_uuid, agent = leg.variable("cc_member_uuid"), leg.variable("cc_agent")
         about = (leg.uuid, caller_uuid, agent)
+        if leg.is_consulting:
+            return  # The agent talks with a colleague, with the caller or without.
         # A caller who is to be called back has no channel yet, but a call.
         is_there = switch.locate(caller_uuid) is not None if caller_uuid else self._has_call(leg, server)
         if not is_there:
