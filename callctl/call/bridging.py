@@ -59,7 +59,7 @@ class Bridging(Talking):
                 outcome=OUTCOME_OF_REASON[Reason.BRIDGED],
             ),
             self._ledger.note(now, "bridged", offer.agent),
-            *([ev.RecordTalk(template, offer)] if (template := self._queue.record_template) else []),
+            *self._record_talk(offer, now),
         ]
 
     def _bridged_after_all(self, talk: PastTalk, now: float) -> list[Effect]:

@@ -256,6 +256,13 @@ class CallerUnreached:
 
 
 @frozen
+class RecordingBegan:
+    """The switch records the talk into the file `path`."""
+
+    path: str
+
+
+@frozen
 class TimerFired:
     """The time that a `StartTimer` asked for is over."""
 
@@ -289,6 +296,7 @@ CallHappening = (
     | PlaceTold
     | CallerReached
     | CallerUnreached
+    | RecordingBegan
     | TimerFired
 )
 
@@ -435,10 +443,24 @@ class Postpone:
 
 @frozen
 class RecordTalk:
-    """Record the two, into a file whose name follows `template`."""
+    """Record the two into the file `path`, and report `RecordingBegan` if the switch does so."""
 
-    template: str
-    offer: Offer
+    path: str
+
+
+@frozen
+class PauseRecording:
+    """Leave out of the recording into `path` what comes now, or go on with it."""
+
+    path: str
+    is_paused: bool
+
+
+@frozen
+class StopRecording:
+    """Record no more into the file `path`: the talk is over, and the caller may live on."""
+
+    path: str
 
 
 @frozen
@@ -536,6 +558,8 @@ Effect = (
     | CallBack
     | Postpone
     | RecordTalk
+    | PauseRecording
+    | StopRecording
     | HangUpCaller
     | ReleaseOffer
     | ReportBridged

@@ -74,6 +74,7 @@ _IN_THE_QUEUE: Mapping[type, Handler] = {
     ev.CallerHungUp: Waiting.caller_gone_from_queue,
     ev.CallerTaken: Waiting.caller_taken,
     ev.CallerElsewhere: Waiting.caller_elsewhere,
+    ev.RecordingBegan: Waiting.recording_began,
     ev.SocketLost: CallLife.socket_lost,
     ev.CallerReturned: CallLife.caller_returned,
     ev.CallerNotFetched: CallLife.not_fetched,
@@ -109,6 +110,7 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
         ev.SwitchLost: Bridging.caller_gone_while_bridging,
         ev.HangupOrdered: CallLife.order_hangup,
         ev.TimerFired: Bridging.bridge_timer,
+        ev.RecordingBegan: Bridging.recording_began,
     },
     Stage.TALKING: {
         **_NOTHING_TO_DO,
@@ -125,6 +127,7 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
         ev.CallerReturned: Talking.returned_from_talk,
         ev.SwitchLost: Talking.switch_lost_in_talk,
         ev.HangupOrdered: CallLife.order_hangup,
+        ev.RecordingBegan: Talking.recording_began,
     },
     Stage.PARTING: {
         **_NOTHING_TO_DO,
@@ -138,11 +141,13 @@ TABLE: Mapping[Stage, Mapping[type, Handler]] = {
         ev.CallerReturned: CallLife.finish,
         ev.SwitchLost: CallLife.finish,
         ev.TimerFired: Talking.farewell,
+        ev.RecordingBegan: Talking.recording_began,
     },
     Stage.ENDED: {
         **_NOTHING_TO_DO,
         ev.AgentAnswered: CallLife.kill_late_leg,
         ev.AgentUnavailable: CallLife.release,
+        ev.RecordingBegan: Talking.recording_began,
     },
 }
 

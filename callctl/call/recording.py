@@ -1,46 +1,55 @@
-"""Records a talk, where the queue asks for it, and says in the history where it is."""
+"""Records a talk, where the queue asks for it, from its beginning to its end."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-
 import structlog
 
-from callctl.call.desk import Desk
 from callctl.call.switch import Switch
 from callctl.errors import EslError
-from callctl.model import Arrival, CallEvent, Offer
+from callctl.model import Arrival, Offer
+from callctl.records.record_template import recording_path
 
 log = structlog.get_logger(__name__)
 
 
-async def record_talk(template: str, arrival: Arrival, offer: Offer, *, switch: Switch, desk: Desk) -> None:
-    """Have the switch record a talk that has begun; one that cannot be recorded goes on."""
-    path = recording_path(template, arrival, offer, desk.clock.now())
-    try:
-        await switch.record(arrival.uuid, path)
-    except EslError as error:
-        log.warning("talk not recorded", call=arrival.call, uuid=arrival.uuid, why=str(error))
-    else:
-        desk.record(CallEvent(call=arrival.call, at=desk.clock.now(), event="recording", detail=path))
-
-
-def recording_path(template: str, arrival: Arrival, offer: Offer, now: float) -> str:
-    """Return the file that `template` names for this talk, in UTC.
-
-    `{call}`, `{uuid}`, `{queue}`, `{agent}`, `{caller_number}` and `{lead_number}` are replaced, then what
-    strftime knows (`%Y-%m-%d`). What a caller chose can name no other folder.
-    """
+def path_of_talk(template: str, arrival: Arrival, offer: Offer, now: float) -> str:
+    """Return the file that a queue's record-template names for the talk of `offer`, begun at `now`."""
     values = {
-        "call": arrival.call,
-        "uuid": arrival.uuid,
-        "queue": arrival.queue,
+        "account": arrival.account,
         "agent": offer.agent,
+        "call": arrival.call,
+        "caller_name": arrival.caller_name,
         "caller_number": arrival.caller_number,
+        "dialled_number": arrival.dialled_number,
         "lead_number": arrival.lead_number,
+        "queue": arrival.queue,
+        "uuid": arrival.uuid,
     }
-    path = datetime.fromtimestamp(now, UTC).strftime(template)
-    for name, value in values.items():
-        path = path.replace(f"{{{name}}}", re.sub(r"[^\w+-]", "_", value))
-    return path
+    return recording_path(template, values, now)
+
+
+async def begin_recording(uuid: str, path: str, switch: Switch) -> bool:
+    """Have the switch record a talk that has begun; say whether it does. The talk goes on if not."""
+    try:
+        await switch.record(uuid, path)
+    except EslError as error:
+        log.warning("talk not recorded", uuid=uuid, path=path, why=str(error))
+        return False
+    return True
+
+
+async def pause_recording(uuid: str, path: str, switch: Switch, is_paused: bool) -> None:
+    """Leave out what a caller does apart from the agent, for as long as that `is_paused`."""
+    try:
+        await switch.pause_recording(uuid, path, is_paused=is_paused)
+    except EslError as error:
+        log.debug("recording not paused", uuid=uuid, why=str(error))
+
+
+async def end_recording(uuid: str, path: str, switch: Switch) -> None:
+    """End the recording of a talk whose caller lives on: whatever follows is nobody's to record."""
+    try:
+        await switch.stop_recording(uuid, path)
+    except EslError as error:
+        # Mostly because the caller has hung up just now, which ends it as well.
+        log.debug("recording not ended", uuid=uuid, why=str(error))

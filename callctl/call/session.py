@@ -19,7 +19,7 @@ from callctl.call.caller import CallerLeg
 from callctl.call.desk import Desk
 from callctl.call.flow import CallFlow
 from callctl.call.legs import hang_up_unless_bridged, settle_bridge, standings_of
-from callctl.call.recording import record_talk
+from callctl.call.recording import begin_recording, end_recording, pause_recording
 from callctl.call.ringing import AgentUnreached
 from callctl.call.stages import Stage
 from callctl.call.switch import SWITCH_LOST_SECONDS, LegState, Switch
@@ -402,9 +402,12 @@ class CallSession:
                 self._order(self._call_back, offer)
             case ev.Postpone(seconds):
                 act(lambda d, now: d.postpone(call, now + seconds, now))
-            case ev.RecordTalk(template, offer):
-                record = partial(record_talk, switch=self._switch, desk=self._desk)
-                self._order(record, template, self._flow.record.arrival, offer)
+            case ev.RecordTalk(path):
+                self._order(self._record_talk, path)
+            case ev.PauseRecording(path, is_paused):
+                self._order(pause_recording, self._caller.uuid, path, self._switch, is_paused)
+            case ev.StopRecording(path):
+                self._order(end_recording, self._caller.uuid, path, self._switch)
             case ev.HangUpCaller(cause):
                 self._order(self._hang_up_caller, cause)
             case ev.ReleaseOffer(offer_id, result, cause, reached):
@@ -506,6 +509,10 @@ class CallSession:
             self.deliver(ev.SwitchLost())
         else:
             self.deliver(ev.TalkSettled(stand.get(self._caller.uuid), stand.get(leg_uuid)))
+
+    async def _record_talk(self, path: str) -> None:
+        if await begin_recording(self._caller.uuid, path, self._switch):
+            self.deliver(ev.RecordingBegan(path))
 
     async def _hang_up_caller(self, cause: str) -> None:
         if self._caller.uuid:  # a callback may have none yet

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, auto
 from random import Random
+from typing import Literal
 
 import structlog
 import trio
@@ -449,6 +450,15 @@ class Switch:
     async def record(self, uuid: str, path: str) -> None:
         """Record both sides of a channel's talk into the file `path`. Raises CommandRefused, WaitEnded."""
         await self.link.api(commands.uuid_record(uuid, path))
+
+    async def pause_recording(self, uuid: str, path: str, *, is_paused: bool) -> None:
+        """Pause what `record` began, or go on with it. Raises CommandRefused, WaitEnded."""
+        action: Literal["pause", "resume"] = "pause" if is_paused else "resume"
+        await self.link.api(commands.uuid_record(uuid, path, action=action))
+
+    async def stop_recording(self, uuid: str, path: str) -> None:
+        """End what `record` began. Raises CommandRefused, WaitEnded."""
+        await self.link.api(commands.uuid_record(uuid, path, action="stop"))
 
     async def leg_state(self, uuid: str) -> LegState:
         """Ask how a leg stands. Raises WaitEnded when the switch does not say."""

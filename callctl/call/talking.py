@@ -14,6 +14,7 @@ from callctl.call import events as ev
 from callctl.call.events import Effect, PastTalk
 from callctl.call.hangup import Hangup, who_ended
 from callctl.call.life import CallLife
+from callctl.call.recording import path_of_talk
 from callctl.call.stages import (
     APART_SECONDS,
     FAREWELL_SECONDS,
@@ -68,22 +69,37 @@ class Talking(CallLife):
             *([] if are_together else [ev.SettleTalk(offer.leg_uuid)]),
         ]
 
+    # --- the recording ---
+
+    def _record_talk(self, offer: Offer, now: float) -> list[Effect]:
+        template = self._queue.record_template
+        return [ev.RecordTalk(path_of_talk(template, self._ledger.arrival, offer, now))] if template else []
+
+    def recording_began(self, event: ev.RecordingBegan, now: float) -> list[Effect]:
+        return [
+            self._ledger.change(recording=event.path),
+            self._ledger.note(now, "recording", event.path),
+            *(self._stop_recording() if self._stage is not Stage.TALKING else []),
+        ]
+
+    def _stop_recording(self) -> list[Effect]:
+        """What the caller does next is not for the recording of this talk; a hangup ends it by itself."""
+        path = self._ledger.record.recording
+        is_gone = self._caller_is_gone and not self._caller_went_on
+        return [ev.StopRecording(path)] if path and not is_gone else []
+
     # --- apart, and together again ---
 
     def unbridged(self, event: ev.Unbridged, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
             return []
         self._caller_was_up = not event.caller_was_gone
-        if self._apart_since is None:
-            self._apart_since = now
-        return [ev.StartTimer(TIMER_APART, APART_SECONDS)]
+        return [*self._come_apart(now), ev.StartTimer(TIMER_APART, APART_SECONDS)]
 
     def agent_elsewhere(self, event: ev.AgentTalksElsewhere, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid or self._is_apart:
             return []
-        if self._apart_since is None:
-            self._apart_since = now
-        return self._be_apart("the agent talks with somebody else", now)
+        return [*self._come_apart(now), *self._be_apart("the agent talks with somebody else", now)]
 
     def bridged_again(self, event: ev.Bridged, now: float) -> list[Effect]:
         if self._taken is None or event.leg_uuid != self._taken.leg_uuid:
@@ -109,6 +125,14 @@ class Talking(CallLife):
         asked_again = ev.StartTimer(TIMER_APART, QUESTION_SECONDS)
         return [asked_again] if self._is_apart else self._be_apart(_whereabouts(caller), now)
 
+    def _come_apart(self, now: float) -> list[Effect]:
+        """The bridge has ended, for now or for good: what the caller does meanwhile is not recorded."""
+        if self._apart_since is not None:
+            return []
+        self._apart_since = now
+        path = self._ledger.record.recording
+        return [ev.PauseRecording(path, is_paused=True)] if path and self._caller_was_up else []
+
     def _be_apart(self, why: str, now: float) -> list[Effect]:
         self._is_apart = True
         return [self._ledger.note(now, "apart", why), ev.StartTimer(TIMER_APART, QUESTION_SECONDS)]
@@ -120,11 +144,15 @@ class Talking(CallLife):
         if since is None:
             return []
         self._was_bridged_again = True
+        path = self._ledger.record.recording
+        going_on: list[Effect] = [ev.StopTimer(TIMER_APART)]
+        if path:
+            going_on.append(ev.PauseRecording(path, is_paused=False))
         if not was_apart:
-            return [ev.StopTimer(TIMER_APART)]
+            return going_on
         self._apart_seconds += max(0.0, now - since)
         held = self._ledger.change(hold_seconds=self._apart_seconds)
-        return [ev.StopTimer(TIMER_APART), held, self._ledger.note(now, "together-again")]
+        return [*going_on, held, self._ledger.note(now, "together-again")]
 
     # --- the end of the talk ---
 
@@ -135,6 +163,7 @@ class Talking(CallLife):
         return [*ended, *self.agent_parted(event, now)]
 
     def caller_left_talk(self, event: ev.CallerHungUp, now: float) -> list[Effect]:
+        self._caller_is_gone = True
         return [*self._end_talk(now), *self.caller_parted(event, now)]
 
     def switch_lost_in_talk(self, event: ev.SwitchLost, now: float) -> list[Effect]:
@@ -146,8 +175,7 @@ class Talking(CallLife):
             return [*self._end_talk(now), *self._let_caller_go_on(event.place, event, now)]
         if self._taken is None or self._apart_since is not None:
             return []
-        self._apart_since = now
-        return [ev.StartTimer(TIMER_APART, APART_SECONDS)]
+        return [*self._come_apart(now), ev.StartTimer(TIMER_APART, APART_SECONDS)]
 
     def sent_on_late(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
         if not event.place or self._caller_is_gone:
@@ -171,6 +199,7 @@ class Talking(CallLife):
             *([] if since is None else [ev.StopTimer(TIMER_APART)]),
             ev.StartTimer(TIMER_FAREWELL, FAREWELL_SECONDS),
             *self._stop_all_ringing(Reason.BRIDGED, now),
+            *self._stop_recording(),
             self._enter(Stage.PARTING, ended_at=ended_at, hold_seconds=self._apart_seconds),
         ]
 

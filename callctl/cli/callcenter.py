@@ -16,6 +16,7 @@ from callctl.config.show import inline
 from callctl.errors import CallctlError, ConfigError
 from callctl.model import AgentSettings, AgentStatus, QueueSettings, Tier
 from callctl.records.names import name_complaint
+from callctl.records.record_template import PLACEHOLDERS, from_callcenter
 
 Record = TypeVar("Record", bound=attrs.AttrsInstance)
 Texts = Mapping[str, str]
@@ -35,6 +36,8 @@ YES, NO = (
     frozenset({"no", "off", "false", "f", "disabled", "inactive", "disallow"}),
 )
 """What FreeSWITCH takes for a truth value (switch_true in switch_utils.h)."""
+
+RECORD_TEMPLATE = "record-template"
 
 _NOWHERE = Places(Path())
 _VARIABLE = re.compile(r"\$\$\{([^}]*)\}")
@@ -219,6 +222,13 @@ def _taken(
         if variable := _VARIABLE.search(text):
             left_out.append(f"{what}: {key} {text!r}; {_unknown(variable[1])}")
             continue
+        if key == RECORD_TEMPLATE:
+            here = from_callcenter(text)
+            if here is None:
+                names = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+                left_out.append(f"{what}: {key} {text!r}; write it anew with an absolute path and {names}")
+                continue
+            text = here
         value = EnvironmentText(
             {**dict.fromkeys(YES, "true"), **dict.fromkeys(NO, "false")}.get(text.lower(), text)
         )

@@ -17,6 +17,7 @@ from attrs import Attribute, field, frozen
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, QueueSettings, Tier
 from callctl.records.contacts import contact_complaint
+from callctl.records.record_template import record_template_complaint
 from callctl.records.telephone_keys import key_complaint, keys_complaint
 
 KeyPath = tuple[str | int, ...]
@@ -261,6 +262,7 @@ CHECKS: Mapping[type, Mapping[str, Check]] = {
         "accept_timeout": between(1, 600),
         "callback_key": key_complaint,
         "callback_attempts": at_least(1),
+        "record_template": record_template_complaint,
     },
     AgentSettings: {"contact": contact, "contacts": contacts},
     Tier: {"level": at_least(1), "position": at_least(1)},

@@ -70,7 +70,7 @@ WORDS: Mapping[type, Mapping[str, str]] = {
         "agent_announce": "What the agent hears before the caller",
         "accept_key": "The agent gets the caller only after pressing this one key, so no voicemail does, …",
         "accept_timeout": "… within this time, which begins when agent-announce has ended",
-        "record_template": "Talks are recorded to this file; variables of the call may stand in it",
+        "record_template": "Talks are recorded to this absolute path, such as /rec/%Y/{queue}-{call}.wav",
         "callback_key": "Who presses this one key, none of exit-keys, keeps the place and is called back …",
         "callback_dialstring": (
             '… by this dial string: "sofia/gateway/trunk/{number}". The phone shows the number dialled,\n'

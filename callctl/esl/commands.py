@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from attrs import field, frozen
 
@@ -316,9 +317,11 @@ def uuid_broadcast(uuid: str, sound: str, leg: str = "aleg") -> str:
     return f"uuid_broadcast {_uuid(uuid)} {_escaped(_unexpanded(_nonempty(sound)), ' ')} {_word(leg)}"
 
 
-def uuid_record(uuid: str, path: str) -> str:
-    """Record a channel into the file `path`, until it hangs up."""
-    return f"uuid_record {_uuid(uuid)} start {_escaped(_unexpanded(_nonempty(path)), ' ')}"
+def uuid_record(
+    uuid: str, path: str, *, action: Literal["start", "pause", "resume", "stop"] = "start"
+) -> str:
+    """Record a channel into the file `path`, until that is stopped, or the channel hangs up."""
+    return f"uuid_record {_uuid(uuid)} {action} {_escaped(_unexpanded(_nonempty(path)), ' ')}"
 
 
 def uuid_break(uuid: str, *, everything: bool = True) -> str:

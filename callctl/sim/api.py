@@ -16,6 +16,7 @@ from callctl.sim.channel import Channel, PrivateMessage
 from callctl.sim.directory import DOMAIN, presence_id
 from callctl.sim.events import VERSION, channel_fields
 from callctl.sim.originate import Originate, parse_originate
+from callctl.sim.separate import separate
 
 if TYPE_CHECKING:
     from callctl.sim.switch import Switch
@@ -211,8 +212,31 @@ def _uuid_send_dtmf(switch: Switch, argument: str) -> str:
     return f"+OK {uuid} sent DTMF {digits}.\n"
 
 
+def _uuid_record(switch: Switch, argument: str) -> str:
+    """Record into a file, whatever the channel does, until that is stopped or the channel hangs up."""
+    uuid, action, path, *_ = [*separate(argument, " "), "", "", ""]
+    if not path or action not in ("start", "stop", "pause", "resume"):
+        return "-USAGE: <uuid> [start|stop|pause|resume|mask|unmask] <path> [<limit>]\n"
+    channel = switch.locate(uuid)
+    if channel is None:
+        return "-ERR Cannot locate session!\n"
+    if action != "start" and path not in channel.recordings:
+        return f"-ERR Cannot {action} {'recording' if action != 'stop' else 'record'} session!\n"
+    if action in ("pause", "resume"):
+        switch.observe(f"{action}s {path}", channel)
+        return "+OK Success\n"
+    if action == "stop":
+        channel.recordings.remove(path)
+        switch.observe(f"recorded {path}", channel)
+        return "+OK Success\n"
+    channel.pre_answer()
+    channel.recordings.add(path)
+    switch.observe(f"records {path}", channel)
+    return "+OK Success\n"
+
+
 def _success(switch: Switch, argument: str) -> str:
-    """Mixing and recording sound: nobody hears it here."""
+    """Mixing sound: nobody hears it here."""
     return "+OK Success\n" if switch.locate(argument.split()[0] if argument else "") else NO_SUCH_CHANNEL
 
 
@@ -437,7 +461,7 @@ _API: Mapping[str, Callable[[Switch, str], str]] = {
     "uuid_getvar": _uuid_getvar,
     "uuid_hold": _uuid_hold,
     "uuid_kill": _uuid_kill,
-    "uuid_record": _success,
+    "uuid_record": _uuid_record,
     "uuid_send_dtmf": _uuid_send_dtmf,
     "uuid_setvar": _uuid_setvar,
     "uuid_setvar_multi": _uuid_setvar_multi,

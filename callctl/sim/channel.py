@@ -156,6 +156,8 @@ class Channel:
         """What is being repeated was broken off, and is not begun again."""
         self.digits: deque[str] = deque()
         self.digits_dialed = ""
+        self.recordings: set[str] = set()
+        """The files into which it is being recorded."""
         self.held_since: float | None = None
         self.hold_music: PrivateMessage | None = None
         self.is_controlled = False

@@ -728,11 +728,53 @@ def test_an_overflow_leads_where_the_queue_says(target: str, order: ev.Effect) -
     assert ("ended", f"OVERFLOW, on to {target}") in notes(effects)
 
 
-def test_a_talk_is_recorded_from_the_bridge_on_where_the_queue_says_so() -> None:
-    flow = waiting(QueueSettings(name="caller", record_template="/r/{call}.wav"))
+def recorded_talk() -> CallFlow:
+    flow = waiting(QueueSettings(name="caller", record_template="/r/{agent}-{queue}.wav"))
     flow.handle(ev.Offered(an_offer()), T + 1)
     flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
-    assert ev.RecordTalk("/r/{call}.wav", an_offer()) in flow.handle(ev.Bridged("leg-1001"), T + 3)
+    assert ev.RecordTalk("/r/1001-caller.wav") in flow.handle(ev.Bridged("leg-1001"), T + 3)
+    return flow
+
+
+def test_a_talk_is_recorded_from_the_bridge_on_where_the_queue_says_so() -> None:
+    flow = recorded_talk()
+    assert flow.record.recording == "", "the switch has not said that it does"
+    flow.handle(ev.RecordingBegan("/r/1001-caller.wav"), T + 3)
+    assert flow.record.recording == "/r/1001-caller.wav"
+
+
+@pytest.mark.fault(12)
+def test_what_follows_a_talk_is_not_recorded() -> None:
+    flow = recorded_talk()
+    flow.handle(ev.RecordingBegan("/r/1001-caller.wav"), T + 3)
+    effects = flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 9)
+    assert ev.StopRecording("/r/1001-caller.wav") in effects
+
+
+@pytest.mark.fault(12)
+def test_a_recording_that_begins_when_the_talk_is_over_already_is_stopped() -> None:
+    flow = recorded_talk()
+    flow.handle(ev.AgentHungUp("leg-1001", "NORMAL_CLEARING"), T + 3.1)
+    effects = flow.handle(ev.RecordingBegan("/r/1001-caller.wav"), T + 3.2)
+    assert ev.StopRecording("/r/1001-caller.wav") in effects
+
+
+@pytest.mark.fault(12)
+def test_what_a_caller_does_apart_from_the_agent_is_left_out_of_the_recording() -> None:
+    flow = recorded_talk()
+    flow.handle(ev.RecordingBegan("/r/1001-caller.wav"), T + 3)
+    apart = flow.handle(ev.Unbridged("leg-1001"), T + 9)
+    assert ev.PauseRecording("/r/1001-caller.wav", is_paused=True) in apart
+    together = flow.handle(ev.Bridged("leg-1001"), T + 20)
+    assert ev.PauseRecording("/r/1001-caller.wav", is_paused=False) in together
+
+
+@pytest.mark.fault(12)
+def test_a_recording_ends_with_its_caller_by_itself() -> None:
+    flow = recorded_talk()
+    flow.handle(ev.RecordingBegan("/r/1001-caller.wav"), T + 3)
+    effects = flow.handle(ev.CallerHungUp("NORMAL_CLEARING", HungUpBy.CALLER), T + 9)
+    assert not [each for each in effects if isinstance(each, ev.StopRecording)]
 
 
 def test_music_that_ends_begins_again() -> None:

@@ -457,3 +457,19 @@ async def test_a_running_server_takes_what_it_can_and_the_rest_is_said(run: Run,
         again = await trio.to_thread.run_sync(run, "import", str(file))
         assert again.code == 0
         assert len((await trio.to_thread.run_sync(run, "tier", "list", "--json")).json) == 2
+
+
+@pytest.mark.fault(12)
+def test_where_talks_are_recorded_is_taken_over_as_callctl_writes_it(tmp_path: Path) -> None:
+    file = tmp_path / "callcenter.conf.xml"
+    template = "${strftime(%Y-%m-%d)}/${caller_id_number}.${uuid}.wav"
+    file.write_text(
+        '<configuration><queues><queue name="sales">'
+        f'<param name="record-template" value="/rec/{template}"/></queue><queue name="support">'
+        '<param name="record-template" value="/rec/${my_own}.wav"/></queue></queues></configuration>'
+    )
+    taken = take_over(read_file(file))
+    assert taken.queues["sales"].record_template == "/rec/%Y-%m-%d/{caller_number}.{uuid}.wav"
+    assert taken.queues["support"].record_template == ""
+    [left_out] = taken.left_out
+    assert "queue support: record-template '/rec/${my_own}.wav'; write it anew" in left_out

@@ -176,14 +176,29 @@ async def test_a_voicemail_never_gets_the_caller(freeswitch: FreeSwitch, tmp_pat
         await centre.row(caller)
 
 
-async def test_a_talk_is_recorded(freeswitch: FreeSwitch, tmp_path: Path) -> None:
-    template = f"{tmp_path}/{{queue}}-{{call}}.wav"
+@pytest.mark.fault(12)
+async def test_a_talk_is_recorded_to_its_end_and_nothing_that_follows(
+    freeswitch: FreeSwitch, tmp_path: Path
+) -> None:
+    template = f"{tmp_path}/{{queue}}-{{caller_name}}-{{call}}.wav"
     async with centre_with(freeswitch, tmp_path, f'record-template = "{template}"') as centre:
-        centre.agent("1001", "ring100talk1500")
+        centre.agent("1001", "ring100")
         caller = await centre.call()
+        place = (await centre.row(caller, "state = 'talking'")).text("uuid")
+        await trio.sleep(1.5)
+        await centre.console.api(f"uuid_transfer {place} elsewhere XML public")
         row = await centre.row(caller)
-        recording = tmp_path / f"caller-{row.text('id')}.wav"
-        assert recording.stat().st_size > 8000, "half a second of sound at least"
+        recording = trio.Path(row.text("recording"))
+        assert str(recording) == f"{tmp_path}/caller-{caller.number}-{row.text('id')}.wav"
+        size = (await recording.stat()).st_size
+        assert size > 16000, "a second of sound at least"
+        await trio.sleep(1.5)
+        assert await centre.is_on_the_line(caller)
+        assert (await recording.stat()).st_size - size < 8000, (
+            "it was closed, with what was still to be written"
+        )
+        assert "session_record" not in await centre.console.api(f"uuid_buglist {place}")
+        await centre.hang_up(caller)
 
 
 async def test_with_ring_all_the_first_to_answer_wins_and_the_others_stop(

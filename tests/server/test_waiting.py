@@ -226,14 +226,6 @@ async def test_a_call_that_names_its_visit_oddly_is_served_like_any(theatre, tol
     assert (call["reason"], call["resumes"]) == ("BRIDGED", 0)
 
 
-async def test_a_talk_is_recorded_into_the_file_that_the_template_names(theatre) -> None:
-    async with theatre(QueueSettings(name="caller", record_template="/rec/{agent}-{caller_number}.wav")) as t:
-        t.hire("1001", HANGS_UP)
-        await t.call(Caller(number="../../4930123"))
-    details = [row["detail"] for row in t.rows("call_events") if row["event"] == "recording"]
-    assert details == ["/rec/1001-______4930123.wav"]
-
-
 async def test_a_higher_base_score_is_served_first(theatre) -> None:
     async with theatre() as t:
         t.stage.switch.place_call(Caller(number="1", name="first"))
