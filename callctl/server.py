@@ -23,6 +23,7 @@ from attrs import evolve, field, frozen
 from callctl.acd.check import check_agents
 from callctl.acd.distributor import Distributor
 from callctl.acd.limits import depends_on_presence
+from callctl.acd.memory import REMEMBERED_CALLERS
 from callctl.api.house import House, SwitchView
 from callctl.api.metrics import Metrics
 from callctl.api.serve import serve_api
@@ -45,7 +46,9 @@ from callctl.model import AgentRecord, CallRecord, Fact, OfferRecord, QueueSetti
 from callctl.store.backup import back_up_into, next_due
 from callctl.store.journal import Journal
 from callctl.store.loading import (
+    LastTalk,
     load_agents,
+    load_last_talks,
     load_let_go,
     load_open_calls,
     load_open_offers,
@@ -91,6 +94,7 @@ class _Roster:
     open_calls: list[CallRecord]
     open_offers: list[OfferRecord]
     let_go: list[CallRecord]
+    last_talks: list[LastTalk]
 
 
 class Server:
@@ -123,7 +127,9 @@ class Server:
         self.journal = self._outside.make_journal(database, self.clock)
         async with trio.open_nursery() as store_nursery:
             await store_nursery.start(self.journal.run)
-            known = await self.journal.aside(partial(_read_roster, database, self.clock.now()))
+            now, queues = self.clock.now(), self._queues.values()
+            talked_since = now - max((queue.preferred_agent_seconds for queue in queues), default=0.0)
+            known = await self.journal.aside(partial(_read_roster, database, now, talked_since))
             for call in known.open_calls:
                 # Or who calls now would stand before those who have waited for long.
                 self.clock.begin_not_before(call.arrival.joined_at)
@@ -296,6 +302,8 @@ class Server:
         in_store = {record.settings.name: record.settings for record in known.agents}
         for problem in check_agents({**in_store, **self._config.agents}.values()):
             log.warning(problem)
+        for talk in known.last_talks:
+            distributor.remember_talk(talk.caller_number, talk.agent, talk.ended_at)
         return distributor
 
     async def reload(self, config: Config) -> None:
@@ -454,7 +462,7 @@ def _view(switch: Switch) -> SwitchView:
     )
 
 
-def _read_roster(database: Path, now: float) -> _Roster:
+def _read_roster(database: Path, now: float, talked_since: float) -> _Roster:
     connection = open_history(database)
     try:
         return _Roster(
@@ -463,6 +471,9 @@ def _read_roster(database: Path, now: float) -> _Roster:
             open_calls=load_open_calls(connection),
             open_offers=load_open_offers(connection),
             let_go=load_let_go(connection, now),
+            last_talks=load_last_talks(connection, talked_since, REMEMBERED_CALLERS)
+            if talked_since < now
+            else [],
         )
     finally:
         connection.close()

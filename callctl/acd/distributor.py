@@ -359,6 +359,10 @@ class Distributor:
                 self._floor.wrap_up(agent, reservation.offer.queue, now)
         self._settle(now)
 
+    def remember_talk(self, caller_number: str, agent: str, ended_at: float) -> None:
+        """Know from the history whom a caller talked to until then; the latest is to be told last."""
+        self._floor.memory.talked(caller_number, agent, ended_at)
+
     def adopt_talk(self, arrival: Arrival, agent: str, leg_uuid: str, bridged_at: float, now: float) -> Offer:
         """After a restart: this agent is talking with this caller since `bridged_at`. Raises UnknownAgent."""
         subject = self._roster.agent(agent)

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from callctl.clock import iso_utc
 from callctl.errors import StoreError
@@ -40,8 +40,8 @@ __all__ = [
     "agent_of",
     "call_of",
     "epoch",
-    "last_agent_of",
     "load_agents",
+    "load_last_talks",
     "load_let_go",
     "load_open_calls",
     "load_open_offers",
@@ -57,6 +57,18 @@ LET_GO_SECONDS = 300.0
 
 LET_GO_JOINED_SECONDS = 900.0
 """How long ago the visit of such a caller may have begun: with 10 calls a second 50 ms of looking."""
+
+
+LONGEST_VISIT_SECONDS = 14_400.0
+"""How long a wait and a talk take together at most, for who is remembered by the talk's end."""
+
+
+class LastTalk(NamedTuple):
+    """Who talked with whom, and until when (epoch seconds)."""
+
+    caller_number: str
+    agent: str
+    ended_at: float
 
 
 def load_agents(connection: sqlite3.Connection) -> list[AgentRecord]:
@@ -108,15 +120,19 @@ def load_open_offers(connection: sqlite3.Connection) -> list[OfferRecord]:
     return [offer_of(row) for row in rows]
 
 
-def last_agent_of(connection: sqlite3.Connection, caller_number: str, since: float) -> str | None:
-    """Return the agent who last talked with this number since `since` (epoch seconds), or None."""
+def load_last_talks(connection: sqlite3.Connection, since: float, limit: int) -> list[LastTalk]:
+    """Return the talks that ended after `since` (epoch seconds), at most the last `limit`, oldest first.
+
+    Not those of visits that began long before it: the look at them would take too long.
+    """
     rows = select(
         connection,
-        "SELECT agent FROM calls WHERE caller_number = ? AND caller_number <> '' AND bridged_at >= ?"
-        " ORDER BY bridged_at DESC LIMIT 1",
-        (caller_number, iso_utc(since)),
+        "SELECT caller_number, agent, ended_at FROM calls WHERE joined_at >= ? AND ended_at >= ?"
+        " AND bridged_at IS NOT NULL AND agent <> '' AND person <> '' ORDER BY joined_at DESC LIMIT ?",
+        (iso_utc(since - LONGEST_VISIT_SECONDS), iso_utc(since), limit),
     )
-    return next((str(row["agent"]) for row in rows), None)
+    talks = [LastTalk(row["caller_number"], row["agent"], epoch(row["ended_at"])) for row in rows]
+    return sorted(talks, key=lambda talk: talk.ended_at)
 
 
 def select(

@@ -274,6 +274,22 @@ async def test_a_caller_gets_the_agent_of_the_last_talk(theatre) -> None:
     assert [row["agent"] for row in t.rows("offers")] == ["1002", "1002"]
 
 
+@pytest.mark.fault(22)
+async def test_the_agent_of_the_last_talk_is_known_after_a_restart(theatre) -> None:
+    queue = QueueSettings(
+        name="caller", strategy=Strategy.SEQUENTIALLY_BY_AGENT_ORDER, preferred_agent_seconds=600
+    )
+    async with theatre(queue) as t:
+        t.hire("1002", HANGS_UP)
+        await t.call(Caller(number="4930123"))
+    async with theatre(queue) as t:
+        t.hire("1001", HANGS_UP)
+        t.stage.switch.add_endpoint("user/1002", HANGS_UP)
+        await t.call(Caller(number="4930123"))
+        await t.call(Caller(number="4930777"))
+    assert [row["agent"] for row in t.rows("offers")] == ["1002", "1002", "1001"]
+
+
 async def test_a_closed_queue_sends_the_caller_where_it_says(theatre) -> None:
     days = {f"{date(2024, 1, 1) + timedelta(day):%m-%d}" for day in range(366)}
     always_closed = OpeningHours(holidays=tuple(sorted(days)))

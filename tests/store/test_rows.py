@@ -35,8 +35,8 @@ from callctl.store.loading import (
     LET_GO_JOINED_SECONDS,
     LET_GO_SECONDS,
     epoch,
-    last_agent_of,
     load_agents,
+    load_last_talks,
     load_let_go,
     load_open_calls,
     load_open_offers,
@@ -255,16 +255,20 @@ def test_a_call_that_is_written_after_its_wrap_up_knows_it_as_well(path: Path) -
         assert reader.execute("SELECT wrap_up_seconds FROM calls").fetchone()[0] == 9
 
 
-def test_the_last_agent_of_a_caller_is_who_talked_last_within_the_time(path: Path) -> None:
+def test_the_last_talks_are_read_back_oldest_first_for_those_who_can_be_known_again(path: Path) -> None:
     database_with(
         path,
         handled("a", wait=1, talk=1, number="0301", agent="anna", joined_at=NOON),
         handled("b", wait=1, talk=1, number="0301", agent="bob", joined_at=NOON + 60),
         ended("c", wait=1, number="0301", joined_at=NOON + 90),
         handled("d", wait=1, talk=1, number="", agent="carl", joined_at=NOON + 99),
+        handled("e", wait=1, talk=9, number="0302", agent="dora", joined_at=NOON + 59),
     )
     with closing(open_reader(path)) as reader:
-        assert last_agent_of(reader, "0301", NOON) == "bob"
-        assert last_agent_of(reader, "0301", NOON + 70) is None
-        assert last_agent_of(reader, "0302", NOON) is None
-        assert last_agent_of(reader, "", NOON) is None
+        assert load_last_talks(reader, NOON, 10) == [
+            ("0301", "anna", NOON + 2),
+            ("0301", "bob", NOON + 62),
+            ("0302", "dora", NOON + 69),
+        ]
+        assert [talk.agent for talk in load_last_talks(reader, NOON + 65, 10)] == ["dora"]
+        assert [talk.agent for talk in load_last_talks(reader, NOON, 2)] == ["bob", "dora"]
