@@ -19,7 +19,7 @@ from callctl.call.caller import CallerLeg
 from callctl.call.desk import Desk
 from callctl.call.flow import CallFlow
 from callctl.call.legs import hang_up_unless_bridged, settle_bridge, standings_of
-from callctl.call.recording import begin_recording, end_recording, pause_recording
+from callctl.call.recorder import begin_recording, end_recording, pause_recording
 from callctl.call.ringing import AgentUnreached
 from callctl.call.stages import Stage
 from callctl.call.switch import SWITCH_LOST_SECONDS, LegState, Switch

@@ -57,6 +57,7 @@ EVENT_FIELDS = (
     "variable_uuid",
     "variable_direction",
     "variable_socket_resume",
+    "variable_force_transfer_context",
     "variable_hangup_after_bridge",
     "variable_caller_uuid",
     "variable_lead_number",
