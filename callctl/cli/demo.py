@@ -6,7 +6,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import click
@@ -128,14 +128,13 @@ def _picture(stage: Stage) -> Table:
 
 
 def _summarise(database: Path, calls: int) -> None:
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         rows = dict(
             connection.execute("SELECT outcome, count(*) FROM calls GROUP BY outcome ORDER BY outcome")
         )
         [(handled_wait,)] = connection.execute(
             "SELECT avg(wait_seconds) FROM calls WHERE outcome = 'handled'"
         )
-    connection.close()
     table = Table("outcome", "calls")
     for outcome, count in rows.items():
         table.add_row(str(outcome), str(count))

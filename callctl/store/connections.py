@@ -108,9 +108,11 @@ class ServerLock:
             pid = os.read(file, 20).decode("ascii", "replace").strip()
             os.close(file)
             raise self._taken(pid) from error
-        os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()}\n".encode())
         self._file = file
+        # On a full disk nobody learns who has it; it is held all the same.
+        with suppress(OSError):
+            os.ftruncate(file, 0)
+            os.write(file, f"{os.getpid()}\n".encode())
         try:
             self.hold_file()
         except StoreError:
