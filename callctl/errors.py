@@ -43,6 +43,14 @@ class UnknownCall(CallctlError):
     """No such call is waiting or talking."""
 
 
+class InvalidToken(CallctlError):
+    """A token for the HTTP API that is no good; the text says why, without the token."""
+
+
+class UnknownToken(CallctlError):
+    """There is no token of this name."""
+
+
 class DefinedInFile(CallctlError):
     """This stands in callctl.toml, and is to be changed there. The text names the file and the line."""
 

@@ -126,6 +126,40 @@ class Direction(StrEnum):
 DEFAULT_ACCOUNT = "default"
 """The account of queues, agents and calls of which nothing else is said."""
 
+EVERY_ACCOUNT = "*"
+"""The account of a token that sees all, and of queues and agents that all share."""
+
+
+class Scope(StrEnum):
+    """What somebody may do over HTTP."""
+
+    READ = "read"
+    """See everything of the account, and change nothing."""
+    AGENT = "agent"
+    """Act for one agent, and see what that agent needs."""
+    SUPERVISOR = "supervisor"
+    """See everything, act for every agent, and steer calls."""
+    ADMIN = "admin"
+    """Everything, also what could run a command on a switch."""
+
+
+@frozen(kw_only=True)
+class TokenRecord:
+    """A row of `tokens`: one that callctl made, or that somebody revoked. Times in epoch seconds or None.
+
+    `jti` is the token's own name. `scope` are words of `Scope`, divided by blanks. Of a token that another
+    issuer made nothing but the `jti` is known. The token itself is not kept.
+    """
+
+    jti: str
+    subject: str = ""
+    account: str = ""
+    scope: str = ""
+    agent: str = ""
+    created_at: float
+    expires_at: float | None = None
+    revoked_at: float | None = None
+
 
 class CallState(StrEnum):
     """Where a call stands in its life, as the history shows it."""
@@ -536,5 +570,6 @@ Fact = (
     | AgentSpan
     | Decision
     | QueueTargets
+    | TokenRecord
 )
 """What the store writes down."""

@@ -25,6 +25,7 @@ from callctl.acd.distributor import Distributor
 from callctl.acd.limits import depends_on_presence
 from callctl.acd.memory import REMEMBERED_CALLERS
 from callctl.api.house import House, SwitchView
+from callctl.api.http_access import HttpAccess
 from callctl.api.metrics import Metrics
 from callctl.api.serve import serve_api
 from callctl.call.absentees import Absentees
@@ -42,7 +43,16 @@ from callctl.config.defined import refuse_agent, refuse_tier
 from callctl.errors import StoreError
 from callctl.esl.outbound import serve_outbound
 from callctl.ids import Ids
-from callctl.model import AgentRecord, CallRecord, Fact, OfferRecord, QueueSettings, QueueTargets, Tier
+from callctl.model import (
+    AgentRecord,
+    CallRecord,
+    Fact,
+    OfferRecord,
+    QueueSettings,
+    QueueTargets,
+    Tier,
+    TokenRecord,
+)
 from callctl.store.backup import back_up_into, next_due
 from callctl.store.journal import Journal
 from callctl.store.loading import (
@@ -53,6 +63,7 @@ from callctl.store.loading import (
     load_open_calls,
     load_open_offers,
     load_tiers,
+    load_tokens,
 )
 from callctl.store.schema import open_history
 from callctl.systemd import ServiceManager
@@ -95,6 +106,7 @@ class _Roster:
     open_offers: list[OfferRecord]
     let_go: list[CallRecord]
     last_talks: list[LastTalk]
+    tokens: list[TokenRecord]
 
 
 class Server:
@@ -215,6 +227,7 @@ class Server:
             absentees=absentees,
             default_queue=self._config.server.default_queue,
         )
+        self.access = HttpAccess(self._config.http, known.tokens, self._record, self.clock.now)
         self._record_targets()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._outside.service_manager.keep_watchdog_quiet)
@@ -233,7 +246,6 @@ class Server:
                     self._outside.serve_api,
                     self._house(),
                     self.metrics,
-                    self._config.http.listen,
                     self._config.server.control_group,
                 )
             self.reception.resume_callbacks()
@@ -280,6 +292,7 @@ class Server:
             is_serving=lambda: self._is_serving,
             is_stopping=self._stopping.is_set,
             healed_leases=lambda: self.dispatcher.healed_leases,
+            access=self.access,
             refuse_agent=lambda name: refuse_agent(self._config, name),
             refuse_tier=lambda queue, agent: refuse_tier(self._config, queue, agent),
         )
@@ -317,6 +330,7 @@ class Server:
         before, self._config = self._config, config
         if _fixed(before) != _fixed(config):
             log.warning("the servers, switches and log of the new configuration count from the next start on")
+        self.access.reload(config.http)
         self._queues.clear()
         self._queues.update(config.queues)
         self.reception.default_queue = self._recovery.default_queue = config.server.default_queue
@@ -432,7 +446,9 @@ def _put_agents(config: Config, distributor: Distributor, now: float) -> None:
 
 def _fixed(config: Config) -> tuple[object, ...]:
     """Return what of a configuration counts from a start on."""
-    return evolve(config.server, default_queue=""), config.switches, config.http, config.log
+    http = config.http
+    server = evolve(config.server, default_queue="")
+    return server, config.switches, http.listen, http.tls_certificate_file is None, config.log
 
 
 def _watches_phones(queues: Mapping[str, QueueSettings]) -> bool:
@@ -474,6 +490,7 @@ def _read_roster(database: Path, now: float, talked_since: float) -> _Roster:
             last_talks=load_last_talks(connection, talked_since, REMEMBERED_CALLERS)
             if talked_since < now
             else [],
+            tokens=load_tokens(connection),
         )
     finally:
         connection.close()

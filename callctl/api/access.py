@@ -9,29 +9,13 @@ endpoint runs (`operations`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from http import HTTPStatus
 
 from attrs import frozen
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-EVERY_ACCOUNT = "*"
-"""The account of a token that sees all, and of queues and agents that all share."""
-
-
-class Scope(StrEnum):
-    """What a token is for."""
-
-    READ = "read"
-    """See everything of the account, and change nothing."""
-    AGENT = "agent"
-    """Act for the one agent that the token names, and see what that agent needs."""
-    SUPERVISOR = "supervisor"
-    """See everything, act for every agent, and steer calls."""
-    ADMIN = "admin"
-    """Everything, also what could run a command on a switch."""
-
+from callctl.model import EVERY_ACCOUNT, Scope
 
 COVERS: Mapping[Scope, frozenset[Scope]] = {
     Scope.READ: frozenset({Scope.READ}),
@@ -48,7 +32,8 @@ class Principal:
 
     `subject` is the name for the log and the history. `scopes` are those that were given; `may` asks what
     they cover. `account` is whose things are seen, `*` for all. `agent` is the agent that is acted for, ""
-    for none. `jti` names the token, "" for the control socket.
+    for none. `jti` names the token, "" for the control socket and for a token without one. `expires_at` is
+    until when it counts, in epoch seconds; a stream ends then.
     """
 
     subject: str
@@ -56,6 +41,7 @@ class Principal:
     account: str
     agent: str = ""
     jti: str = ""
+    expires_at: float | None = None
 
     @property
     def sees_every_account(self) -> bool:
@@ -109,3 +95,11 @@ def insufficient(detail: str, scopes: Iterable[Scope] = ()) -> HTTPException:
     if needed := " ".join(scopes):
         challenge += f', scope="{needed}"'
     return HTTPException(HTTPStatus.FORBIDDEN, detail, {"WWW-Authenticate": challenge})
+
+
+def check_acts_for(request: Request, agent: str) -> None:
+    """Raise the refusal of whoever must not do what this agent does."""
+    who = principal_of(request)
+    if not who.acts_for(agent):
+        whom = f"the agent {who.agent} alone" if who.agent else "no agent, as it names none"
+        raise insufficient(f"this token acts for {whom}")

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from callctl.acd.distributor import Distributor
 from callctl.acd.views import AgentView
+from callctl.api.access import check_acts_for, principal_of
 from callctl.api.house import House
 from callctl.api.reading import (
     AgentsQuery,
@@ -34,14 +35,21 @@ class Agents:
 
     async def list_all(self, request: Request) -> Response:
         """GET /agents: all of them, or those who serve a `queue`."""
-        queue = query_of(request, AgentsQuery).queue
+        queue, only = query_of(request, AgentsQuery).queue, principal_of(request).only_agent
         agents = self._house.act(lambda distributor, now: distributor.agents(now))
-        shown = [agent_shape(agent) for agent in agents if queue is None or queue in agent.tiers]
+        shown = [
+            agent_shape(agent)
+            for agent in agents
+            if (queue is None or queue in agent.tiers) and only in (None, agent.name)
+        ]
         return Answer(AgentList(agents=shown))
 
     async def show(self, request: Request) -> Response:
         """GET /agents/{name}."""
-        return Answer(agent_shape(self._find(request.path_params["name"])))
+        name = request.path_params["name"]
+        if principal_of(request).only_agent not in (None, name):
+            raise UnknownAgent(f"there is no agent {name!r}")
+        return Answer(agent_shape(self._find(name)))
 
     async def put(self, request: Request) -> Response:
         """PUT /agents/{name}: an agent with these settings; what is not given gets its default.
@@ -76,6 +84,7 @@ class Agents:
     async def set_status(self, request: Request) -> Response:
         """POST /agents/{name}/status: what a person chose to be, why, and for how long."""
         name = request.path_params["name"]
+        check_acts_for(request, name)
         change = await read(request, StatusChange)
 
         def set_status(distributor: Distributor, now: float) -> None:
@@ -90,6 +99,7 @@ class Agents:
     async def change_wrap_up(self, request: Request) -> Response:
         """POST /agents/{name}/wrap-up: end an agent's wrap-up, or lengthen it. 409 where there is none."""
         name = request.path_params["name"]
+        check_acts_for(request, name)
         change = await read(request, WrapUpChange)
         if self._find(name).state is not AgentState.WRAP_UP:
             raise WrongMoment(f"agent {name} is not in wrap-up")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from starlette.requests import Request
 from starlette.responses import Response
 
 from callctl.acd.views import MemberView
+from callctl.api.access import principal_of
 from callctl.api.house import House
 from callctl.api.reading import Hangup, Priority, Transfer, query_of, read
 from callctl.api.selection import CallsQuery, passes, selection_of
@@ -43,6 +44,11 @@ class Calls:
     async def list_all(self, request: Request) -> Response:
         """GET /calls: newest first, cut down and in pages; `live=true` gives all that are alive at once."""
         wanted = selection_of(query_of(request, CallsQuery))
+        only = principal_of(request).only_agent
+        if only is not None:
+            if not only or wanted.calls.agent not in ("", only):
+                return Answer(CallList(calls=[], next_cursor=""))
+            wanted = evolve(wanted, calls=evolve(wanted.calls, agent=only))
         if wanted.calls.live:
             alive = sorted(self._house.calls.live(), key=lambda each: each.arrival.joined_at, reverse=True)
             page = Page(calls=tuple(each for each in alive if passes(each, wanted.calls)), next_cursor="")
@@ -62,9 +68,17 @@ class Calls:
 
         For one who waits `explanation` says why each agent is not being rung at the moment.
         """
-        visits = await self._visits(request.path_params["uuid"])
+        uuid, only = request.path_params["uuid"], principal_of(request).only_agent
+        visits = await self._visits(uuid)
+        if only is not None:
+            visits = [seen for visit in visits if (seen := _as_seen_by(only, visit)) is not None]
+            if not visits:
+                raise UnknownCall(f"there is no call {uuid!r}")
         now = self._now()
-        shown = [now.story(visit, self._explain(visit.call.arrival.call)) for visit in visits]
+        shown = [
+            now.story(visit, self._explain(visit.call.arrival.call) if only is None else None)
+            for visit in visits
+        ]
         return Answer(CallDetail(uuid=visits[0].call.arrival.uuid, visits=shown))
 
     async def hang_up(self, request: Request) -> Response:
@@ -132,6 +146,18 @@ class Calls:
             {record.arrival.call: record for record in self._house.calls.live()},
             {member.call: member for member in members},
         )
+
+
+def _as_seen_by(agent: str, visit: Visit) -> Visit | None:
+    """Return a visit as the agent sees it who answered it or was rung; None where another one did.
+
+    What other agents did, and why they were not chosen, is not shown.
+    """
+    rings = tuple(offer for offer in visit.offers if offer.agent == agent)
+    if not agent or (visit.call.agent != agent and not rings):
+        return None
+    steps = tuple(step for step in visit.steps if isinstance(step, CallEvent))
+    return evolve(visit, offers=rings, steps=steps)
 
 
 @frozen

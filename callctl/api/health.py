@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+import msgspec
 from prometheus_client import generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,7 +32,9 @@ class Health:
         """GET /readyz: whether calls should be sent here, and if not, why not."""
         reasons = reasons_not_ready(self._house)
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-        return Answer(Ready(ready=not reasons, reasons=reasons), status)
+        warnings = [f"the HTTP API: {problem}" for problem in self._house.access.problems]
+        ready = Ready(ready=not reasons, reasons=reasons, warnings=warnings or msgspec.UNSET)
+        return Answer(ready, status)
 
     async def show_metrics(self, request: Request) -> Response:
         """GET /metrics."""

@@ -14,6 +14,7 @@ import trio
 from attrs import field, frozen
 
 from callctl.acd.distributor import Distributor
+from callctl.api.http_access import HttpAccess
 from callctl.errors import StoreError
 from callctl.model import CallRecord, Fact, QueueSettings
 from callctl.store.journal import Journal
@@ -87,7 +88,8 @@ def _stands_in_no_file(*_what: str) -> None:
 class House:
     """The server, as far as the API knows it.
 
-    `queues` are those that are configured now. `record` takes facts for the history, without waiting.
+    `queues` are those that are configured now. `access` lets in those who come over TCP. `record`
+    takes facts for the history, without waiting.
     `refuse_agent` and `refuse_tier` raise DefinedInFile for what stands in callctl.toml: a change of it would
     be undone at the next reload.
     """
@@ -103,6 +105,7 @@ class House:
     is_serving: Callable[[], bool]
     is_stopping: Callable[[], bool]
     healed_leases: Callable[[], int]
+    access: HttpAccess
     refuse_agent: Callable[[str], None] = _stands_in_no_file
     refuse_tier: Callable[[str, str], None] = _stands_in_no_file
     _readers: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(MOST_READERS), init=False)

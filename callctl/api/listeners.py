@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import socket
+import ssl
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
+from callctl.api.tls import Tls
 from callctl.config.settings import Address
 from callctl.errors import ConfigError
 from callctl.refusals import Refusal, Refusals
@@ -72,16 +74,20 @@ async def serve_control(
 async def serve_http(
     app: Starlette,
     address: Address,
+    tls: Tls | None = None,
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve on a TCP address until cancelled; reports the port. Raises ConfigError if it cannot be had."""
+    """Serve on a TCP address until cancelled; reports the port. Raises ConfigError if it cannot be had.
+
+    With `tls` each connection is encrypted, if that says so; without a usable certificate it is closed.
+    """
     try:
         listeners = await trio.open_tcp_listeners(address.port, host=address.host)
     except OSError as error:
         raise address.refused("http.listen", error) from error
     task_status.started(listeners[0].socket.getsockname()[1])
-    await _serve(app, listeners)
+    await _serve(app, listeners, tls if tls is not None and tls.is_wanted else None)
 
 
 @contextmanager
@@ -149,7 +155,7 @@ def _clear(path: Path) -> None:
     )
 
 
-async def _serve(app: Starlette, listeners: list[trio.SocketListener]) -> None:
+async def _serve(app: Starlette, listeners: list[trio.SocketListener], tls: Tls | None = None) -> None:
     # Both libraries speak ASGI, with types of their own for the same messages.
     wrapped = ASGIWrapper(cast(ASGIFramework, _Noticed(app)))
     config, context = _config(), WorkerContext(None)
@@ -169,7 +175,13 @@ async def _serve(app: Starlette, listeners: list[trio.SocketListener]) -> None:
                 return
             streams.discard(gives_way)
             gives_way.close()
-        stream = _PatientStream(accepted)
+        if tls is None:
+            stream = _PatientStream(accepted, accepted)
+        elif tls.context is None:
+            accepted.socket.close()
+            return
+        else:
+            stream = _EncryptedStream(accepted, tls.context)
         streams.add(stream)
         _STREAM.set(stream)
         try:
@@ -192,6 +204,8 @@ async def _serve(app: Starlette, listeners: list[trio.SocketListener]) -> None:
             for stream in streams:
                 stream.close()
 
+
+SslStream = trio.SSLStream[trio.SocketStream]
 
 _STREAM: ContextVar[_PatientStream] = ContextVar("callctl.api.listeners")
 """The connection that a task works for."""
@@ -229,6 +243,7 @@ def _last_used(stream: _PatientStream) -> tuple[bool, float]:
 def _config() -> HypercornConfig:
     config = HypercornConfig()
     config.keep_alive_timeout = IDLE_SECONDS
+    config.ssl_handshake_timeout = FIRST_BYTE_SECONDS
     config.include_server_header = False
     # What goes wrong in a request is logged where it is answered, in the house's own form.
     config.errorlog = None
@@ -248,10 +263,11 @@ class _Connection(TCPServer):
 class _PatientStream:
     """A connection as hypercorn sees it; its patience with a client who does not read has an end."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream | SslStream, accepted: trio.SocketStream) -> None:
+        """`stream` is what is read and written, `accepted` the connection below it."""
         self._stream = stream
         self._is_new = True
-        self.socket = stream.socket
+        self.socket = accepted.socket
         self.requests = 0
         """How many requests are being answered."""
         self.idle_since = trio.current_time()
@@ -280,8 +296,9 @@ class _PatientStream:
                 raise trio.BrokenResourceError("the client does not read")
 
     async def send_eof(self) -> None:
-        """Say that nothing more comes."""
-        await self._stream.send_eof()
+        """Say that nothing more comes, where that can be said."""
+        if isinstance(self._stream, trio.SocketStream):
+            await self._stream.send_eof()
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -290,3 +307,20 @@ class _PatientStream:
     def close(self) -> None:
         """Close the connection at once, also under a write that cannot be cancelled."""
         self.socket.close()
+
+
+class _EncryptedStream(_PatientStream):
+    """A connection with TLS, as hypercorn sees it."""
+
+    def __init__(self, accepted: trio.SocketStream, context: ssl.SSLContext) -> None:
+        self._encrypted = trio.SSLStream(accepted, context, server_side=True, https_compatible=True)
+        super().__init__(self._encrypted, accepted)
+        self.transport_stream = accepted
+
+    async def do_handshake(self) -> None:
+        """Agree with the client on keys; raises BrokenResourceError where that fails."""
+        await self._encrypted.do_handshake()
+
+    def selected_alpn_protocol(self) -> str:
+        """Return what is spoken: there is one choice."""
+        return "http/1.1"

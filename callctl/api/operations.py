@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from callctl.api.access import Principal, Scope, admit, insufficient
+from callctl.api.access import Principal, admit, insufficient
 from callctl.api.agents import Agents
 from callctl.api.calls import Calls
 from callctl.api.health import Health
@@ -30,6 +30,7 @@ from callctl.api.queues import Queues
 from callctl.api.reading import (
     AgentsQuery,
     Hangup,
+    NewToken,
     Priority,
     StatusChange,
     Transfer,
@@ -46,14 +47,18 @@ from callctl.api.shapes import (
     CallDetail,
     CallList,
     CallShape,
+    MadeToken,
+    Me,
     OrderTaken,
     QueueDetail,
     QueueList,
     Ready,
     TierList,
     TierShape,
+    TokenList,
 )
-from callctl.model import AgentSettings, Tier
+from callctl.api.tokens import Tokens
+from callctl.model import AgentSettings, Scope, Tier
 
 API = "/api/v1"
 JSON = "application/json"
@@ -69,7 +74,8 @@ class Operation:
 
     `scope` is the least that is needed, None for what is open to everybody. `for_agent` says in words what
     somebody with the scope `agent` alone gets from it; "" means nothing, where `scope` is another one. With
-    `every_account` only a principal of account `*` may use it.
+    `every_account` only a principal of account `*` may use it. What `is_open_to_monitoring` needs no token on
+    loopback, nor where `[http] metrics = "open"` says so.
 
     `query` and `body` are the records that it takes. A field of the body that is also part of the path
     (`name` in `/agents/{name}`) is not in the body. With `is_partial` each field may be missing. `gives` is
@@ -84,6 +90,7 @@ class Operation:
     scope: Scope | None
     for_agent: str = ""
     every_account: bool = False
+    is_open_to_monitoring: bool = False
     query: type[attrs.AttrsInstance] | None = None
     body: type[attrs.AttrsInstance] | None = None
     is_partial: bool = False
@@ -126,7 +133,13 @@ class Operation:
 
 def operations_of(house: House, metrics: Metrics) -> tuple[Operation, ...]:
     """Return the table, with endpoints that work on `house`."""
-    return (*_health(house, metrics), *_agents(house), *_queues(house), *_calls(house))
+    return (
+        *_health(house, metrics),
+        *_agents(house),
+        *_queues(house),
+        *_calls(house),
+        *_tokens(house),
+    )
 
 
 def _health(house: House, metrics: Metrics) -> Iterable[Operation]:
@@ -152,7 +165,9 @@ def _health(house: House, metrics: Metrics) -> Iterable[Operation]:
         path="/metrics",
         summary="The figures of every account, for Prometheus.",
         endpoint=health.show_metrics,
-        scope=None,
+        scope=Scope.READ,
+        every_account=True,
+        is_open_to_monitoring=True,
         gives={HTTPStatus.OK: None},
         media_type="text/plain",
     )
@@ -340,6 +355,44 @@ def _calls(house: House) -> Iterable[Operation]:
         endpoint=calls.withdraw,
         scope=Scope.SUPERVISOR,
         gives={HTTPStatus.ACCEPTED: OrderTaken},
+    )
+
+
+def _tokens(house: House) -> Iterable[Operation]:
+    tokens = Tokens(house)
+    yield Operation(
+        method="GET",
+        path=f"{API}/me",
+        summary="Who asks, and what that one may do.",
+        endpoint=tokens.me,
+        scope=Scope.READ,
+        for_agent="itself",
+        gives={HTTPStatus.OK: Me},
+    )
+    yield Operation(
+        method="GET",
+        path=f"{API}/tokens",
+        summary="The tokens that callctl made or that were revoked; never a token itself.",
+        endpoint=tokens.list_all,
+        scope=Scope.ADMIN,
+        gives={HTTPStatus.OK: TokenList},
+    )
+    yield Operation(
+        method="POST",
+        path=f"{API}/tokens",
+        summary="Make a token, which is shown this once.",
+        endpoint=tokens.create,
+        scope=Scope.ADMIN,
+        body=NewToken,
+        gives={HTTPStatus.CREATED: MadeToken},
+    )
+    yield Operation(
+        method="DELETE",
+        path=f"{API}/tokens/{{jti}}",
+        summary="Revoke a token by its name, also one that another issuer made.",
+        endpoint=tokens.revoke,
+        scope=Scope.ADMIN,
+        gives={HTTPStatus.NO_CONTENT: None},
     )
 
 

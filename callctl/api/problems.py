@@ -26,6 +26,7 @@ from callctl.errors import (
     UnknownCall,
     UnknownQueue,
     UnknownTier,
+    UnknownToken,
     WaitEnded,
     WrongMoment,
 )
@@ -41,6 +42,7 @@ STATUS_OF: Mapping[type[CallctlError], HTTPStatus] = {
     UnknownAgent: HTTPStatus.NOT_FOUND,
     UnknownTier: HTTPStatus.NOT_FOUND,
     UnknownCall: HTTPStatus.NOT_FOUND,
+    UnknownToken: HTTPStatus.NOT_FOUND,
     AgentExists: HTTPStatus.CONFLICT,
     DefinedInFile: HTTPStatus.CONFLICT,
     WrongMoment: HTTPStatus.CONFLICT,

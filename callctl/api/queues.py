@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from callctl.acd.distributor import Distributor
+from callctl.api.access import principal_of
 from callctl.api.house import House
 from callctl.api.reading import read_body, record_of
 from callctl.api.shapes import Answer, QueueList, TierList, queue_detail, queue_shape, tier_shape
-from callctl.errors import UnknownTier
+from callctl.errors import UnknownAgent, UnknownTier
 from callctl.model import Tier
 
 
@@ -24,6 +26,10 @@ class Queues:
     async def list_all(self, request: Request) -> Response:
         """GET /queues."""
         queues = self._house.act(lambda distributor, now: distributor.queues(now))
+        only = principal_of(request).only_agent
+        if only is not None:
+            served = self._served_by(only)
+            queues = tuple(queue for queue in queues if queue.name in served)
         shown = [queue_shape(queue, self._house.queues.get(queue.name)) for queue in queues]
         return Answer(QueueList(queues=shown))
 
@@ -88,6 +94,12 @@ class Queues:
         self._house.act(lambda distributor, now: distributor.remove_tier(queue, agent, now))
         await self._house.written()
         return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    def _served_by(self, agent: str) -> Container[str]:
+        try:
+            return self._house.act(lambda distributor, now: distributor.agent(agent, now)).tiers
+        except UnknownAgent:
+            return ()
 
 
 def _tier_of(distributor: Distributor, queue: str, agent: str, now: float) -> Tier | None:

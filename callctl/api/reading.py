@@ -16,9 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from callctl.config.convert import EnvironmentText, Places, record
-from callctl.config.settings import CHECK, anything
+from callctl.config.settings import CHECK, account, anything, scope
 from callctl.errors import ConfigError
-from callctl.model import AgentSettings, AgentStatus
+from callctl.model import DEFAULT_ACCOUNT, AgentSettings, AgentStatus
 from callctl.records.names import name_complaint
 
 Record = TypeVar("Record", bound=attrs.AttrsInstance)
@@ -77,6 +77,17 @@ class Priority:
     """A waiting caller's new base score: seconds ahead of the others, or behind them."""
 
     base_score: float = field(metadata={CHECK: anything})
+
+
+@frozen(kw_only=True)
+class NewToken:
+    """What a new token is to be: who holds it, what it may do, for whom, and for how many seconds."""
+
+    subject: str
+    scope: str = field(metadata={CHECK: scope})
+    account: str = field(default=DEFAULT_ACCOUNT, metadata={CHECK: account})
+    agent: str = ""
+    seconds: float = 30 * 24 * 3600
 
 
 Body = Mapping[str, object]

@@ -19,21 +19,23 @@ log = structlog.get_logger(__name__)
 async def serve_api(
     house: House,
     metrics: Metrics,
-    address: Address,
     control_group: str = "",
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled, and then leave no connection open; reports the port of `address`.
+    """Serve until cancelled, and then leave no connection open; reports the port of `[http]`.
 
     The members of `control_group`, a group of this machine, may open the control socket as well. Raises
-    ConfigError when it cannot listen on `address` or beside the database.
+    ConfigError when it cannot listen there or beside the database.
     """
     metrics.watch(house)
+    address = house.access.settings.listen
     async with trio.open_nursery() as nursery:
         path = control_socket(house.database)
         await nursery.start(serve_control, control_app(house, metrics), path, control_group)
-        port: int = await nursery.start(serve_http, public_app(house, metrics), address)
+        await house.access.tls.load()
+        nursery.start_soon(house.access.run)
+        port: int = await nursery.start(serve_http, public_app(house, metrics), address, house.access.tls)
         nursery.start_soon(watch_invariants, house, metrics)
         log.info("control", socket=str(path), http=str(Address(address.host, port)))
         task_status.started(port)

@@ -16,6 +16,7 @@ import msgspec
 from starlette.responses import Response
 
 from callctl.acd.views import AgentView, MemberView, QueueView
+from callctl.api.access import Principal
 from callctl.clock import iso_utc
 from callctl.model import (
     AgentSettings,
@@ -33,8 +34,10 @@ from callctl.model import (
     Outcome,
     QueueSettings,
     Reason,
+    Scope,
     Strategy,
     Tier,
+    TokenRecord,
 )
 from callctl.store.rows import entries_of
 
@@ -217,6 +220,7 @@ class CallShape(Shape):
     resumes: int
     previous_visit: str
     transferred_by: str
+    transferred_to: str
     recording: str
     disposition: str
     note: str
@@ -288,6 +292,42 @@ class OrderTaken(Shape):
     uuid: str
 
 
+class TokenShape(Shape):
+    """A token, as far as it is known: not the token itself. One that another issuer made has no subject."""
+
+    jti: str
+    subject: str
+    account: str
+    scope: str
+    agent: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+class TokenList(Shape):
+    """Tokens, newest first."""
+
+    tokens: Sequence[TokenShape]
+
+
+class MadeToken(Shape):
+    """A new token, which is shown this once."""
+
+    token: str
+    about: TokenShape
+
+
+class Me(Shape):
+    """Who asks, and what that one may do."""
+
+    subject: str
+    account: str
+    scopes: Sequence[Scope]
+    agent: str
+    expires_at: str | None
+
+
 class Alive(Shape):
     """The process works; an answer is the proof."""
 
@@ -295,10 +335,11 @@ class Alive(Shape):
 
 
 class Ready(Shape):
-    """Whether calls should be sent here, and if not, why not."""
+    """Whether calls should be sent here, and if not, why not; and what else is wrong, if anything is."""
 
     ready: bool
     reasons: Sequence[str]
+    warnings: Sequence[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 _AGENT_SETTINGS = tuple(attribute.name for attribute in attrs.fields(AgentSettings))
@@ -453,6 +494,31 @@ def decision_shape(decision: Decision) -> DecisionShape:
         chosen=decision.chosen,
         order=decision.order,
         passed_over={each.agent: each.why for each in decision.passed_over},
+    )
+
+
+def token_shape(token: TokenRecord) -> TokenShape:
+    """Return a token, as far as it is known."""
+    return TokenShape(
+        jti=token.jti,
+        subject=token.subject,
+        account=token.account,
+        scope=token.scope,
+        agent=token.agent,
+        created_at=iso_utc(token.created_at),
+        expires_at=_time(token.expires_at),
+        revoked_at=_time(token.revoked_at),
+    )
+
+
+def me_shape(principal: Principal) -> Me:
+    """Return who asks."""
+    return Me(
+        subject=principal.subject,
+        account=principal.account,
+        scopes=[scope for scope in Scope if scope in principal.scopes],
+        agent=principal.agent,
+        expires_at=_time(principal.expires_at),
     )
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import AsyncIterator, Iterator
-from enum import StrEnum
 from pathlib import Path
 
 import attrs
 import click
 import trio
-from attrs import frozen
 
 from callctl.acd.check import check_agents
+from callctl.cli.check_http import http_findings
+from callctl.cli.findings import Finding, Verdict
 from callctl.cli.options import json_option, whole_config_option
 from callctl.cli.output import print_json, say
 from callctl.cli.probe import SwitchAnswers, ask_switch, socket_actions
@@ -30,23 +30,6 @@ MODULES = ("mod_commands", "mod_dptools", "mod_dialplan_xml")
 
 DEFAULT_PASSWORD = "ClueCon"
 """FreeSWITCH's own for Event Socket."""
-
-
-class Verdict(StrEnum):
-    """How something stands; only `wrong` makes the command fail."""
-
-    OK = "ok"
-    WARNING = "warning"
-    WRONG = "wrong"
-
-
-@frozen
-class Finding:
-    """One line of the check: what was looked at, how it stands, and what to do if it does not."""
-
-    what: str
-    verdict: Verdict
-    words: str
 
 
 @click.command()
@@ -86,6 +69,8 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
     if all(finding.verdict is not Verdict.WRONG for finding in database):
         for finding in _agents(config):
             yield finding
+    for finding in await trio.to_thread.run_sync(lambda: list(http_findings(config.http))):
+        yield finding
     for switch in config.switches:
         async for answer in _switch(switch, config):
             yield answer

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from callctl.config import Config
 from callctl.config.settings import Address, HttpSettings, LogSettings, ServerSettings, SwitchSettings
@@ -45,11 +45,12 @@ async def open_stage(
     seed: int | None = None,
     max_calls: int = 2000,
     music_seconds: int = 5,
+    http: HttpSettings | None = None,
 ) -> AsyncIterator[Stage]:
     """Start both, yield them, and stop the server in good order.
 
     The first of `queues` takes the calls that name none; `seed` makes the people repeatable. The dialplan
-    brings those whom the server does not take again after `music_seconds`.
+    brings those whom the server does not take again after `music_seconds`. Of `http` the port does not count.
     """
     chance = random.Random(seed)
     port = await free_port()
@@ -70,7 +71,7 @@ async def open_stage(
                 max_calls=max_calls,
             ),
             switches=(SwitchSettings(name=switch.name, host="127.0.0.1", port=switch_port),),
-            http=HttpSettings(listen=Address("127.0.0.1", 0)),
+            http=evolve(http or HttpSettings(), listen=Address("127.0.0.1", 0)),
             log=LogSettings(),
             queues={queue.name: queue for queue in queues},
             agents={},

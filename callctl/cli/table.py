@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "top": "Show queues, agents and calls live, until Ctrl-C.",
     "queue": "Show how the queues stand.",
     "call": "List and steer calls, and show what happened to one.",
+    "token": "Make, list and revoke tokens for the HTTP API.",
     "report": "Report calls and agents.",
     "export": "Export calls as CSV, JSON or Asterisk's queue_log, to stdout.",
     "backup": "Copy the database to a new file, also while a server writes.",

@@ -25,6 +25,10 @@ from callctl.errors import ConfigError
 Record = TypeVar("Record", bound=attrs.AttrsInstance)
 
 
+SECRET_KEYS = ("password", "password-hash")
+"""Keys whose values are never shown."""
+
+
 class EnvironmentText(str):
     """A text from the environment: read as TOML wherever something else than a text is wanted."""
 
@@ -235,7 +239,7 @@ def _meant(text: str, choices: list[str]) -> str:
 
 def _shown(value: object, path: KeyPath) -> str:
     """Return a value as a short piece of one line; a password stays hidden."""
-    if path and path[-1] == "password":
+    if path and path[-1] in SECRET_KEYS:
         return "what is there"
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import evolve
 
 from callctl.config.convert import EnvironmentText, Places, record, table, unknown
+from callctl.config.http_check import http_complaints
 from callctl.config.places import key_lines
 from callctl.config.settings import (
     BackupSettings,
@@ -202,7 +203,7 @@ def _checked(document: Document, places: Places, found: Path | None, *, password
     return Config(
         server=evolve(server, database=places.base / server.database),
         switches=switches,
-        http=record(HttpSettings, document.get("http", {}), ("http",), places),
+        http=_http(document, places),
         log=record(LogSettings, document.get("log", {}), ("log",), places),
         queues=queues,
         agents=agents,
@@ -230,6 +231,13 @@ def _tiers(
         if queue not in queues:
             raise places.error((*path, queue), unknown(queue, queues, "queue"))
         yield record(Tier, value, (*path, queue), places, given={"queue": queue, "agent": agent})
+
+
+def _http(document: Document, places: Places) -> HttpSettings:
+    settings = record(HttpSettings, document.get("http", {}), ("http",), places)
+    for key, complaint in http_complaints(settings):
+        raise places.error(("http", key.replace("_", "-")), complaint)
+    return settings
 
 
 def _switches(document: Document, places: Places, *, passwords: bool) -> tuple[SwitchSettings, ...]:

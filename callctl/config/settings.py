@@ -15,8 +15,9 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from callctl.errors import ConfigError
-from callctl.model import AgentSettings, QueueSettings, Tier
+from callctl.model import DEFAULT_ACCOUNT, EVERY_ACCOUNT, AgentSettings, QueueSettings, Scope, Tier
 from callctl.records.contacts import contact_complaint
+from callctl.records.names import name_complaint
 from callctl.records.record_template import record_template_complaint
 from callctl.records.telephone_keys import key_complaint, keys_complaint
 
@@ -127,15 +128,52 @@ class SwitchSettings:
 
 
 @frozen(kw_only=True)
+class UserSettings:
+    """One of `[http.users]`: who may log in with a password, and what that one may do then.
+
+    `password_hash` is what `callctl config hash-password` printed. `scope`, `account` and `agent` are as in a
+    token.
+    """
+
+    password_hash: str = field(repr=False)
+    scope: str = Scope.READ.value
+    account: str = DEFAULT_ACCOUNT
+    agent: str = ""
+
+
+@frozen(kw_only=True)
 class HttpSettings:
-    """`[http]`: where the HTTP API listens, and how its tokens are checked."""
+    """`[http]`: where the HTTP API listens, and how its tokens are checked.
+
+    `public_url` is how browsers reach it. Of the keys, `jwt_secret_file` is the one with which callctl makes
+    tokens as well; the others are an issuer's. With `behind_proxy` only `trusted_proxies` are served, and
+    believed what they say of whom they speak for.
+    """
 
     listen: Address = Address("127.0.0.1", 8090)
+    public_url: str = ""
+    tls_certificate_file: Path | None = None
+    tls_key_file: Path | None = None
+    behind_proxy: bool = False
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1")
     jwt_secret_file: Path | None = None
     jwt_public_key_file: Path | None = None
+    jwks_file: Path | None = None
+    jwks_url: str = ""
     jwt_algorithms: tuple[str, ...] = ()
     jwt_issuer: str = ""
     jwt_audience: str = ""
+    claim_account: str = "account"
+    claim_scope: str = "scope"
+    claim_agent: str = "agent"
+    metrics: str = "loopback"
+    users: Mapping[str, UserSettings] = field(factory=dict)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there is anything by which somebody can be let in."""
+        files = (self.jwt_secret_file, self.jwt_public_key_file, self.jwks_file)
+        return any(files) or bool(self.jwks_url) or bool(self.users)
 
 
 @frozen(kw_only=True)
@@ -219,14 +257,38 @@ def networks(values: tuple[str, ...]) -> str | None:
     return None
 
 
+JWT_ALGORITHMS = (
+    *("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
+)
+"""The signatures that tokens may have. `none` is no signature, and never allowed."""
+
+
 def jwt_algorithms(values: tuple[str, ...]) -> str | None:
-    """Check the names of signature algorithms; `none` is no signature and never allowed."""
-    families = ("HS", "RS", "ES", "PS")
-    known = {f"{family}{bits}" for family in families for bits in (256, 384, 512)} | {"EdDSA"}
+    """Check the names of signature algorithms."""
     for value in values:
-        if value not in known:
-            return f"{value!r} is none of {', '.join(sorted(known))}"
+        if value not in JWT_ALGORITHMS:
+            return f"{value!r} is none of {', '.join(JWT_ALGORITHMS)}"
     return None
+
+
+def scope(value: str) -> str | None:
+    """Check the scopes of somebody, divided by blanks."""
+    known = [each.value for each in Scope]
+    if not value.split():
+        return f"must be one or more of {', '.join(known)}"
+    unknown = [each for each in value.split() if each not in known]
+    return f"{unknown[0]!r} is none of {', '.join(known)}" if unknown else None
+
+
+def account(value: str) -> str | None:
+    """Check the name of an account; `*` means all of them."""
+    return None if value == EVERY_ACCOUNT else name_complaint(value)
+
+
+def password_hash(value: str) -> str | None:
+    """Check that a value is a hash of argon2, and no password."""
+    return None if value.startswith("$argon2") else 'must be what "callctl config hash-password" prints'
 
 
 def contact(value: str) -> str | None:
@@ -246,7 +308,15 @@ CHECKS: Mapping[type, Mapping[str, Check]] = {
     ServerSettings: {"allow": networks, "default_queue": not_empty, "max_calls": at_least(1)},
     SwitchSettings: {"name": not_empty, "host": not_empty, "port": between(1, 65535), "password": not_empty},
     BackupSettings: {"every_hours": above_zero, "keep": at_least(1)},
-    HttpSettings: {"jwt_algorithms": jwt_algorithms},
+    HttpSettings: {
+        "trusted_proxies": networks,
+        "jwt_algorithms": jwt_algorithms,
+        "claim_account": not_empty,
+        "claim_scope": not_empty,
+        "claim_agent": not_empty,
+        "metrics": one_of("loopback", "open"),
+    },
+    UserSettings: {"password_hash": password_hash, "scope": scope, "account": account},
     QueueSettings: {
         "weight": above_zero,
         "time_base_score": one_of("queue", "system"),

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import tomli_w
 
-from callctl.config.convert import key_of
+from callctl.config.convert import SECRET_KEYS, key_of
 from callctl.config.settings import Address, Config, KeyPath
 from callctl.model import Tier
 
@@ -59,7 +59,7 @@ class _Shown:
         for attribute in attrs.fields(type(settings)):
             if attribute.name not in hidden:
                 value = getattr(settings, attribute.name)
-                shown = MASK if attribute.name == "password" else value
+                shown = MASK if key_of(attribute) in SECRET_KEYS else value
                 yield self._line(key_of(attribute), shown, (*path, key_of(attribute)))
 
     def _line(self, key: str, value: object, path: KeyPath) -> str:
@@ -97,7 +97,7 @@ def _plain(value: Any) -> object:
     if attrs.has(type(value)):
         fields = attrs.fields(type(value))
         pairs = ((key_of(each), getattr(value, each.name)) for each in fields)
-        return {key: each for key, each in pairs if each is not None}
+        return {key: MASK if key in SECRET_KEYS else each for key, each in pairs if each is not None}
     return dict(value) if isinstance(value, Mapping) else value
 
 

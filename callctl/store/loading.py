@@ -30,6 +30,7 @@ from callctl.model import (
     Outcome,
     Reason,
     Tier,
+    TokenRecord,
 )
 from callctl.store.connections import open_reader
 from callctl.store.rows import Value
@@ -46,6 +47,7 @@ __all__ = [
     "load_open_calls",
     "load_open_offers",
     "load_tiers",
+    "load_tokens",
     "offer_of",
     "open_reader",
     "select",
@@ -90,6 +92,24 @@ def load_tiers(connection: sqlite3.Connection) -> list[Tier]:
     )
     return [
         Tier(queue=row["queue"], agent=row["agent"], level=row["level"], position=row["position"])
+        for row in rows
+    ]
+
+
+def load_tokens(connection: sqlite3.Connection) -> list[TokenRecord]:
+    """Return all tokens that are known, newest first."""
+    rows = select(connection, "SELECT * FROM tokens ORDER BY created_at DESC, jti")
+    return [
+        TokenRecord(
+            jti=row["jti"],
+            subject=row["subject"],
+            account=row["account"],
+            scope=row["scope"],
+            agent=row["agent"],
+            created_at=epoch(row["created_at"]),
+            expires_at=_epoch(row["expires_at"]),
+            revoked_at=_epoch(row["revoked_at"]),
+        )
         for row in rows
     ]
 

