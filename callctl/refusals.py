@@ -31,6 +31,8 @@ class Refusal(StrEnum):
     """A connection to the listener for calls that said nothing, while as many others did as may."""
     OPEN_FILES = "open-files"
     """No connection can be taken: the system allows no more open files, or has no memory."""
+    ORDERS = "switch-orders"
+    """An order that was not sent, because FreeSWITCH reads or answers too slowly."""
     CALL_EVENTS = "call-events"
     """A call's socket whose events nobody took."""
     HTTP_CONNECTIONS = "http-connections"

@@ -26,6 +26,8 @@ class ServiceManager:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         is_for_us = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         microseconds = environ.get("WATCHDOG_USEC", "") if is_for_us else ""
+        self._complaint = ""
+        """Why it was not told last time: said once, and not with every sign of life."""
         self._watchdog_seconds = int(microseconds) / 1e6 if microseconds.isdigit() else 0.0
 
     def ready(self) -> None:
@@ -55,4 +57,8 @@ class ServiceManager:
                 notify_socket.setblocking(False)
                 notify_socket.sendto(state.encode("ascii"), self._address)
         except OSError as error:
-            log.warning("systemd not told", state=state, why=str(error))
+            if str(error) != self._complaint:
+                log.warning("systemd not told", state=state, why=str(error))
+            self._complaint = str(error)
+        else:
+            self._complaint = ""

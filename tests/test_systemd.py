@@ -79,8 +79,10 @@ def test_without_systemd_nothing_happens() -> None:
 
 
 def test_a_systemd_that_does_not_listen_costs_a_line_in_the_log(tmp_path: Path) -> None:
+    manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "nobody")})
     with capture_logs() as logs:
-        ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
+        manager.ready()
+        manager.stopping()
     [line] = logs
     assert (line["event"], line["state"]) == ("systemd not told", "READY=1")
 

@@ -12,7 +12,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from copy import copy
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import structlog
 import trio
@@ -33,6 +33,7 @@ from callctl.esl.framing import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from callctl.esl.poller import Poller
 from callctl.esl.transport import Carrier, StreamCarrier
 from callctl.esl.wire import Decoder, Event, Message, event_of, is_event
+from callctl.refusals import Refusal, Refusals
 
 log = structlog.get_logger(__name__)
 
@@ -244,9 +245,9 @@ class Connection:
             raise self._wait_ended()
         data = b"".join([command.encode() for command in commands])
         if len(self.outbox) + len(data) > self._max_outbox_bytes:
-            raise OutboxFull(f"FreeSWITCH does not read: {len(self.outbox)} bytes wait to be sent")
+            self._refuse(f"FreeSWITCH does not read: {len(self.outbox)} bytes wait to be sent", len(commands))
         if len(self._pending) + len(commands) > MAX_PENDING_REPLIES:
-            raise OutboxFull(f"FreeSWITCH does not answer: {len(self._pending)} replies are due")
+            self._refuse(f"FreeSWITCH does not answer: {len(self._pending)} replies are due", len(commands))
         self.outbox += data
         self._bytes_posted += len(data)
         slots = [PendingReply(command) for command in commands]
@@ -254,6 +255,12 @@ class Connection:
         if self._carrier is not None:
             self._carrier.flush()
         return slots
+
+    def _refuse(self, why: str, orders: int) -> NoReturn:
+        Refusals.of_this_run().note(
+            Refusal.ORDERS, log.error, "orders are not sent", amount=orders, connection=self._name, why=why
+        )
+        raise OutboxFull(why)
 
     async def request(self, command: Command, timeout_seconds: float = REPLY_SECONDS) -> Reply:
         """Send one command and return its reply; raises as `post` and `PendingReply.wait` do."""

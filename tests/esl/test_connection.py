@@ -20,6 +20,7 @@ from callctl.errors import (
 from callctl.esl import commands
 from callctl.esl.connection import MAX_PENDING_REPLIES, Connection
 from callctl.esl.wire import Event, Message, encode_message
+from callctl.refusals import Refusal, Refusals
 from tests.esl.peer import GREETING, Peer, api_response, event, notice, reply, stream_pair
 
 
@@ -313,7 +314,8 @@ async def test_the_replies_due_are_bounded():
     async with connected() as (connection, _, _):
         connection.post(*[commands.api("x")] * MAX_PENDING_REPLIES)
         with pytest.raises(OutboxFull, match="replies are due"):
-            connection.post(commands.api("x"))
+            connection.post(commands.api("x"), commands.api("y"))
+        assert Refusals.of_this_run().counts()[Refusal.ORDERS] == 2
 
 
 async def test_a_message_beyond_its_bound_ends_the_connection():
