@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,11 @@ import httpx2
 import pytest
 import trio
 
+from callctl.api.client import ControlClient, path_of
+from callctl.config.paths import control_socket
+from callctl.model import QueueSettings
+from callctl.sim.people import Caller
+from tests.server.conftest import HANGS_UP
 from tests.server.process import configuration, serving, started
 
 
@@ -99,3 +105,58 @@ async def test_without_any_standard_stream_it_serves_and_none_of_its_files_takes
     finally:
         process.kill()
         await process.wait()
+
+
+class Watch:
+    """Notes what the thread of the event loop asks the system for that may keep it waiting."""
+
+    BLOCKING = (
+        "open",
+        "os.",
+        "shutil.",
+        "socket.gethostby",
+        "sqlite3.connect",
+        "subprocess.",
+        "time.sleep",
+        "tempfile.",
+    )
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.thread: int | None = None
+        """The thread that is watched, None while nothing is."""
+        sys.addaudithook(self._note)  # there is no way to take one back
+
+    def _note(self, event: str, arguments: tuple[object, ...]) -> None:
+        if threading.get_ident() != self.thread or not event.startswith(self.BLOCKING):
+            return
+        # What is imported only when it is used, is imported once.
+        if not str(arguments[0] if arguments else "").endswith((".py", ".pyc", ".so")):
+            self.seen.append(f"{event} {arguments}")
+
+
+async def test_while_it_serves_the_event_loop_asks_for_no_file(theatre) -> None:
+    watch = Watch()
+    async with theatre(QueueSettings(name="caller", wrap_up_time=0.1)) as t:
+        client = ControlClient(control_socket(t.database))
+
+        def look() -> None:
+            for path in ("healthz", "readyz", "metrics", "api/v1/queues", "api/v1/agents", "api/v1/calls"):
+                if path == "metrics":
+                    httpx2.get(f"http://127.0.0.1:{t.stage.server.http_port}/metrics")
+                else:
+                    client.get(f"/{path}")
+            client.put(path_of("agents", "1002"), {"contact": "user/1002"})
+            client.delete(path_of("agents", "1002"))
+
+        watch.thread = threading.get_ident()
+        t.hire("1001", HANGS_UP)
+        await trio.to_thread.run_sync(look)
+        await t.call(Caller())
+        await t.stage.server.reload(t.stage.server.config)
+        t.stage.switch.drop_connections()
+        await t.until(lambda: not t.stage.server.switches["fs1"].is_ready)
+        await t.until(lambda: t.stage.server.switches["fs1"].is_ready)
+        await trio.to_thread.run_sync(look)
+        watch.thread = None
+    assert watch.seen == []
