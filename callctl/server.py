@@ -405,6 +405,7 @@ class Server:
                         host=settings.listen.host,
                         port=settings.listen.port,
                         allow=settings.allow,
+                        confirm=self.reception.confirm,
                         ids=self._outside.ids,
                         task_status=task_status,
                     )

@@ -186,15 +186,17 @@ class Distributor:
             away.add(name)
         for member in self._floor.members.values():
             if member.arrival.switch == name:
-                member.is_out_of_reach = not ready
+                member.is_out_of_reach = not ready or member.is_held
                 self._floor.lease_for_bridge(member, now)
                 self._floor.look_at(member)
         self._settle(now)
 
     # --- members ---
 
-    def join(self, arrival: Arrival, now: float) -> Place:
+    def join(self, arrival: Arrival, now: float, *, is_held: bool = False) -> Place:
         """Let a call wait, and return its place. Who joins again keeps the old one.
+
+        A call that `is_held` is offered to nobody until `release`.
 
         A caller who was cut off, or for whom a callback waits here, takes the place of the earlier visit;
         such a callback is over then, unless it is just being made. Raises UnknownQueue, QueueFull, QueueEmpty
@@ -220,6 +222,7 @@ class Distributor:
             base_score=arrival.base_score if known is None else known.base_score,
             skills=tuple(sorted(arrival.skills.items())),
             tries=Tries() if known is None else known.tries,
+            is_held=is_held,
         )
         floor.add(member, now)
         self._settle(now)
@@ -234,6 +237,16 @@ class Distributor:
         if member is not None and abandoned:
             self._floor.memory.abandoned(member, now)
         self._floor.drop(call, now)
+        self._settle(now)
+
+    def release(self, call: str, now: float) -> None:
+        """Have a call offered from now on that was held. Idempotent; a call that is gone is fine."""
+        member = self._floor.members.get(call)
+        if member is None or not member.is_held:
+            return
+        member.is_held = False
+        member.is_out_of_reach = member.arrival.switch in self._floor.switches_away
+        self._floor.look_at(member)
         self._settle(now)
 
     def postpone(self, call: str, until: float, now: float) -> None:

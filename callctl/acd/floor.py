@@ -104,7 +104,7 @@ class Floor:
     def add(self, member: Member, now: float) -> None:
         """Let `member` wait. The place of one who comes back to a running wait is not judged again."""
         self.members[member.call] = member
-        member.is_out_of_reach = member.arrival.switch in self.switches_away
+        member.is_out_of_reach = member.is_held or member.arrival.switch in self.switches_away
         member.queue.add(member)
         member.position_at_entry = member.queue.position(member)
         member.estimate_from = now, member.position_at_entry

@@ -55,7 +55,9 @@ class Member:
     next_ring_at: float = 0.0
     postponed_until: float = 0.0
     is_out_of_reach: bool = False
-    """The switch that this caller is on takes no orders now, so no agent can be rung for it."""
+    """No agent can be rung for it: its switch takes no orders now, or it `is_held`."""
+    is_held: bool = False
+    """Its switch is yet to confirm that there is such a caller."""
     told_wait_seconds: float | None = None
     estimate_from: tuple[float, int] = (0.0, 1)
     """Since when, and from which position, this wait shows how long a place takes. Neither a restart nor a

@@ -3,6 +3,7 @@
 The rooms, in the order a call passes through them:
 
 - `reception`: leads each socket to its call, and keeps the calls from harming each other.
+- `claims`: whether a socket is the call that it says, as its switch confirms it.
 - `session`: the nursery of one call; performs what `flow` decides.
 - `flow`: decides, as a table: (state, event, time) → (state, effects). What stands in it is in `waiting`,
   `bridging`, `talking` and, for all of them, `life`. Pure, and so are `events` (its two languages),

@@ -233,6 +233,8 @@ class CallerLeg:
 
     def on_event(self, event: Event) -> None:
         """Tell what an event of the caller's channel means, whichever connection it came on."""
+        if event.get("Answer-State") == "answered":
+            self._is_answered = True
         match event.name:
             case "CHANNEL_BRIDGE":
                 self._deliver(ev.Bridged(other_leg(event)))

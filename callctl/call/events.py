@@ -172,6 +172,11 @@ class CallerElsewhere:
 
 
 @frozen
+class ClaimRefuted:
+    """The switch has no such caller: the socket by which this visit began was somebody else's."""
+
+
+@frozen
 class SocketLost:
     """The caller's socket ended, and nothing said that the caller hung up."""
 
@@ -284,6 +289,7 @@ CallHappening = (
     | CallerHungUp
     | CallerTaken
     | CallerElsewhere
+    | ClaimRefuted
     | SocketLost
     | CallerReturned
     | CallerNotFetched

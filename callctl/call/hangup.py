@@ -10,6 +10,10 @@ from attrs import frozen
 
 from callctl.model import HungUpBy
 
+TOGETHER_SECONDS = 1.0
+"""Two hangups within this time belong together: FreeSWITCH dates each when the leg's own thread deals with
+it, which on a busy switch may be the other way round."""
+
 
 @frozen
 class Hangup:
@@ -21,6 +25,10 @@ class Hangup:
     def is_before(self, other: Hangup) -> bool:
         """Say whether it came first, as far as is known."""
         return self.at is None or other.at is None or self.at <= other.at
+
+    def is_long_after(self, other: Hangup) -> bool:
+        """Say whether it has nothing to do with the other one, which came first."""
+        return self.at is not None and other.at is not None and self.at > other.at + TOGETHER_SECONDS
 
 
 def who_ended(caller: Hangup | None, agent: Hangup | None, *, caller_was_up: bool) -> HungUpBy | None:
@@ -34,7 +42,7 @@ def who_ended(caller: Hangup | None, agent: Hangup | None, *, caller_was_up: boo
             return HungUpBy.CALLER
         return HungUpBy.AGENT
     if agent is not None and agent.by is HungUpBy.AGENT:
-        return HungUpBy.AGENT if caller is None or agent.is_before(caller) else caller.by
+        return HungUpBy.AGENT if caller is None or not agent.is_long_after(caller) else caller.by
     if agent is not None and agent.by is HungUpBy.SWITCH:
         # Where the caller's end is still to be told, that may be the reason why the switch did it.
         return None if caller is None else caller.by

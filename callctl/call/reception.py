@@ -16,6 +16,7 @@ from attrs import evolve
 from callctl.call import events as ev
 from callctl.call.absentees import Absentees
 from callctl.call.channel_sockets import ChannelSockets, end_older
+from callctl.call.claims import Claims
 from callctl.call.desk import Desk
 from callctl.call.session import CallSession
 from callctl.call.switch import Switch
@@ -63,6 +64,7 @@ class Reception:
         self._of_channel: dict[str, CallSession] = {}
         """The last call of each caller's channel."""
         self._channel_sockets = ChannelSockets()
+        self._claims = Claims(switches, desk.ids)
         self._nursery: trio.Nursery | None = None
         self._is_closing = False
         self._sockets = 0
@@ -91,17 +93,58 @@ class Reception:
             self._emptied = trio.Event()
             await self._emptied.wait()
 
+    async def confirm(self, socket: CallSocket) -> bool:
+        """Say whether an accepted socket is the call that it says; to be asked before `receive`.
+
+        While the switch does not answer, a new caller is believed, and so is one who comes back to a place
+        that no socket leads: both are to be proved right before they count. Where a false claim would harm
+        a caller who is led, or talks, the answer is waited for.
+        """
+        switch = self._claims.switch_of(socket)
+        if switch is None:
+            Refusals.of_this_run().note(
+                Refusal.UNKNOWN_SWITCH,
+                log.error,
+                "call from a switch that is not configured; add it as [[freeswitch]]",
+                uuid=socket.uuid,
+                core_uuid=socket.data.get("Core-UUID"),
+                hostname=socket.data.get("FreeSWITCH-Hostname"),
+            )
+            return False
+        verdict = await self._claims.settle(socket, switch, is_known=self._knows(socket.uuid))
+        while verdict is None and self._could_harm(socket.uuid):
+            socket.tell_led()
+            if not await self._claims.wait_to_ask_again(socket, switch):
+                return False
+            verdict = await self._claims.settle(socket, switch, is_known=True)
+        if verdict is False:
+            _refuse_claim(socket, switch)
+            return False
+        socket.awaits_proof = verdict is None
+        return True
+
+    def _knows(self, uuid: str) -> bool:
+        """Say whether anything is known of a caller's channel."""
+        return uuid in self._of_channel or bool(self._absentees.of_channel(uuid))
+
+    def _could_harm(self, uuid: str) -> bool:
+        """Say whether a false claim of this channel would break off what its caller does with us now."""
+        session = self._of_channel.get(uuid)
+        return session is not None and not session.is_over and (session.is_led or not session.is_waiting)
+
     async def receive(self, socket: CallSocket) -> None:
         """Lead one accepted socket to its call, and return when the socket is not needed any more."""
         self._sockets += 1
-        switch = self._switch_of(socket)
+        switch = self._claims.switch_of(socket)
         try:
+            if switch is None:
+                return  # It has restarted since the call was confirmed.
             with self._channel_sockets.holding(socket) as older:
                 if older:
                     await end_older(older, socket)
                 await self._lead(socket, switch)
                 await socket.leave()
-            if socket.bows_out and switch is not None:
+            if socket.bows_out:
                 await self._free_if_stranded(socket.uuid, switch)
         finally:
             self._sockets -= 1
@@ -113,15 +156,7 @@ class Reception:
         except EslError as ended:
             log.debug("a channel that has left a socket is not asked for", uuid=uuid, why=str(ended))
 
-    async def _lead(self, socket: CallSocket, switch: Switch | None) -> None:
-        if switch is None:
-            log.error(
-                "call from a switch that is not configured; add it as [[freeswitch]]",
-                uuid=socket.uuid,
-                core_uuid=socket.data.get("Core-UUID"),
-                hostname=socket.data.get("FreeSWITCH-Hostname"),
-            )
-            return
+    async def _lead(self, socket: CallSocket, switch: Switch) -> None:
         if await go_on(socket, switch):
             return
         before = self._of_channel.get(socket.uuid)
@@ -150,9 +185,33 @@ class Reception:
                 await self._refuse(arrival, switch)
                 return None
             session = self._session(arrival, switch, link=VisitBefore.of(socket.data))
-            session.join(is_led=True)
+            session.join(is_led=True, is_held=socket.awaits_proof)
             self._start(session, session.run)
+        if socket.awaits_proof:
+            assert self._nursery is not None, "run() comes before receive()"
+            self._nursery.start_soon(self._prove, socket, session, switch)
         return session
+
+    async def _prove(self, socket: CallSocket, session: CallSession, switch: Switch) -> None:
+        """Have a caller whom we took in without the switch's word proved right, and offered only then.
+
+        What a false claim has begun ends; where it came back to a place, the caller is still expected there.
+        """
+        verdict: bool | None = None
+        while verdict is None:
+            if not await self._claims.wait_to_ask_again(socket, switch):
+                return
+            verdict = await self._claims.settle(socket, switch, is_known=True)
+        socket.awaits_proof = False
+        if verdict:
+            session.release()
+            return
+        _refuse_claim(socket, switch)
+        if session.arrival.resumes:
+            session.release()
+        else:
+            session.deliver(ev.ClaimRefuted())
+        socket.close()
 
     def _begin_next(self, before: CallSession, *, is_away: bool = False) -> CallSession | None:
         """Begin the visit that follows on `before`, if any; `is_away`: no socket leads the caller."""
@@ -226,14 +285,6 @@ class Reception:
         """Follow a talk that was found on the switch; see `CallSession.run_adopted`."""
         session = self._session(arrival, switch, offer.leg_uuid)
         self._start(session, partial(session.run_adopted, offer, bridged_at, are_together=are_together))
-
-    def _switch_of(self, socket: CallSocket) -> Switch | None:
-        """Return the switch whose call this is: by the core's UUID, or the only one there is."""
-        core_uuid = socket.data.get("Core-UUID")
-        for switch in self._switches.values():
-            if core_uuid and switch.core_uuid == core_uuid:
-                return switch
-        return next(iter(self._switches.values())) if len(self._switches) == 1 else None
 
     def _arrival(self, socket: CallSocket, switch: Switch) -> Arrival:
         """Read who comes, with the place of one who was here before."""
@@ -357,6 +408,17 @@ class Reception:
             if self._of_channel.get(arrival.uuid) is session:
                 del self._of_channel[arrival.uuid]
             self._emptied.set()
+
+
+def _refuse_claim(socket: CallSocket, switch: Switch) -> None:
+    Refusals.of_this_run().note(
+        Refusal.FALSE_CLAIM,
+        log.warning,
+        "a connection claims a channel that is not its own, and is closed",
+        uuid=socket.uuid,
+        switch=switch.name,
+        peer=socket.peer,
+    )
 
 
 def _came_at(socket: CallSocket, switch: Switch, now: float) -> float:

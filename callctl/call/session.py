@@ -88,7 +88,7 @@ class CallSession:
         self._legs: dict[str, None] = {}
         self._first_effects: list[ev.Effect] | None = None
         self._next_visit: Arrival | None = None
-        self._is_over = self._has_left = self._awaits_first_socket = False
+        self._is_over = self._has_left = self._awaits_first_socket = self._is_held = False
         self._failure: Exception | None = None
         self._over = trio.Event()
         self._log = log.bind(call=arrival.call, uuid=arrival.uuid, switch=arrival.switch, queue=arrival.queue)
@@ -124,6 +124,11 @@ class CallSession:
     def is_over(self) -> bool:
         """Say whether the wait and the talk are over; orders may still be under way."""
         return self._flow.stage in (Stage.PARTING, Stage.ENDED)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Say whether the caller waits, and no agent has answered."""
+        return self._flow.stage in (Stage.WAITING, Stage.RINGING)
 
     @property
     def owes_the_dialplan(self) -> bool:
@@ -215,15 +220,24 @@ class CallSession:
         if is_away:
             self.join(is_led=False)
 
-    def join(self, *, is_led: bool) -> None:
-        """Join before `run`, which raises what fails: those who come later join after this caller."""
+    def join(self, *, is_led: bool, is_held: bool = False) -> None:
+        """Join before `run`, which raises what fails: those who come later join after this caller.
+
+        One who `is_held` is offered to nobody until `release`.
+        """
         self._desk.dispatcher.enter(self._arrival.call, self.deliver)
+        self._is_held = is_held
         self._awaits_first_socket = is_led
         try:
             self._first_effects = self._join(self._flow.begin if is_led else self._flow.begin_without_socket)
         except Exception as failure:
             self._first_effects, self._failure = [], failure
             self._over.set()
+
+    def release(self) -> None:
+        """Have a caller who was held offered from now on."""
+        self._is_held = False
+        self._desk.dispatcher.act(lambda distributor, now: distributor.release(self._arrival.call, now))
 
     async def run(self) -> None:
         """Join the queue and live to the end. A cancellation leaves the caller to the dialplan."""
@@ -260,7 +274,8 @@ class CallSession:
     def _join(self, begin: Callable[[Place, float], list[ev.Effect]]) -> list[ev.Effect]:
         dispatcher, arrival = self._desk.dispatcher, self._arrival
         try:
-            place = dispatcher.act(lambda distributor, now: distributor.join(arrival, now))
+            held = self._is_held
+            place = dispatcher.act(lambda distributor, now: distributor.join(arrival, now, is_held=held))
         except QueueClosed as closed:
             return self._refuse(Reason.CLOSED, closed, self._queue.closed_target)
         except (QueueFull, QueueEmpty, UnknownQueue) as refusal:

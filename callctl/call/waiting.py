@@ -171,6 +171,10 @@ class Waiting(Bridging):
         # Nothing is set on the channel: it may be in the next visit already.
         return self._end_wait(Reason.TRANSFERRED, now, by=None)
 
+    def claim_refuted(self, event: ev.ClaimRefuted, now: float) -> list[Effect]:
+        refuted = self._ledger.note(now, "claim-refuted", "the switch has no such caller")
+        return [refuted, *self._end_wait(Reason.ERROR, now, by=HungUpBy.CALLCTL)]
+
     def _is_of_lapsed_bridge(self, event: ev.CallerTaken | ev.Bridged) -> bool:
         """Say whether this is the bridge that has failed: the way back, set before it, leads to us."""
         if self._lapsed is None:

@@ -166,6 +166,8 @@ class CallSocket:
         self.peer = peer
         self.accepted_at = trio.current_time()
         """When it was accepted, on Trio's clock."""
+        self.awaits_proof = False
+        """Whether it is still to be shown that it controls the channel that it names."""
         self.on_led: Callable[[], None] | None = None
         """Is called once by `tell_led`."""
         self.events = CallEvents()
@@ -190,6 +192,10 @@ class CallSocket:
     def is_over(self) -> bool:
         """Say whether the channel has hung up, or the socket has ended."""
         return self._over is not None
+
+    async def wait_over(self) -> None:
+        """Return when the channel has hung up, or the socket has ended."""
+        await self._ended.wait()
 
     @property
     def was_left(self) -> bool:

@@ -73,16 +73,18 @@ class OutboundListener:
         handler: Callable[[CallSocket], Awaitable[None]],
         *,
         allow: Sequence[str],
+        confirm: Callable[[CallSocket], Awaitable[bool]] | None = None,
         ids: Ids | None = None,
         linger_seconds: int = LINGER_SECONDS,
     ) -> None:
         """`allow` lists the networks that calls may come from, such as `127.0.0.0/8` and `::1`.
 
-        The handler tells by `CallSocket.tell_led` that its call has a place. Handlers of calls that come
-        together begin one after the other by that, in the order of coming. When `handler` returns, or raises,
-        the socket is closed, a moment later for a call that has only just
-        begun; what was not sent yet is dropped. What it raises is logged, and harms no other call. `ids`
-        makes the UUIDs of applications. Raises ConfigError for what is not a network.
+        `confirm`, if given, says whether a call is what it says; for others there is no handler. Calls are
+        confirmed side by side. The handler tells by `CallSocket.tell_led` that its call has a place. Handlers
+        of calls that come together begin one after the other by that, in the order of coming. When `handler`
+        returns, or raises, the socket is closed, a moment later for a call that has only just begun; what was
+        not sent yet is dropped. What it raises is logged, and harms no other call. `ids` makes the UUIDs of
+        applications. Raises ConfigError for what is not a network.
         """
         try:
             self._networks = [ip_network(network) for network in allow]
@@ -90,6 +92,7 @@ class OutboundListener:
             raise ConfigError(f"server.allow: {error}") from error
         self._is_allowed = lru_cache(MAX_PEERS_KNOWN)(self._is_in_a_network)
         self._handler = handler
+        self._confirm = confirm
         self._ids = ids or Ids()
         self._linger_seconds = linger_seconds
         self._unled: dict[CallSocket, trio.Event] = {}
@@ -234,8 +237,9 @@ class OutboundListener:
         self._calls_open += 1
         try:
             try:
-                await self._wait_for_turn(call)
-                await self._handler(call)
+                if self._confirm is None or await self._confirm(call):
+                    await self._wait_for_turn(call)
+                    await self._handler(call)
             finally:
                 self._calls_open -= 1
                 call.tell_led()
@@ -282,8 +286,10 @@ async def serve_outbound(
     host: str,
     port: int,
     allow: Sequence[str],
+    confirm: Callable[[CallSocket], Awaitable[bool]] | None = None,
     ids: Ids | None = None,
     task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Take calls for ever, by an OutboundListener of its own; reports its listeners when it is ready."""
-    await OutboundListener(handler, allow=allow, ids=ids).serve(host=host, port=port, task_status=task_status)
+    listener = OutboundListener(handler, allow=allow, confirm=confirm, ids=ids)
+    await listener.serve(host=host, port=port, task_status=task_status)

@@ -14,7 +14,7 @@ from callctl.esl.wire import encode_event_plain
 from callctl.sim.bridge import order_bridge
 from callctl.sim.channel import Channel, PrivateMessage
 from callctl.sim.directory import DOMAIN, presence_id
-from callctl.sim.events import VERSION, channel_fields
+from callctl.sim.events import VERSION, channel_fields, profile_field
 from callctl.sim.originate import Originate, parse_originate
 from callctl.sim.separate import separate
 
@@ -157,7 +157,7 @@ def _uuid_getvar(switch: Switch, argument: str) -> str:
     channel = switch.locate(uuid)
     if channel is None:
         return NO_SUCH_CHANNEL
-    return channel.variable(name) or "_undef_"
+    return channel.variable(name) or profile_field(channel, name) or "_undef_"
 
 
 def _uuid_broadcast(switch: Switch, argument: str) -> str:

@@ -60,6 +60,7 @@ class Times:
     """When things happened to a channel, in seconds since the epoch; 0 for never."""
 
     created: float
+    profile_created: float = 0.0
     progress: float = 0.0
     progress_media: float = 0.0
     answered: float = 0.0
@@ -127,7 +128,7 @@ class Channel:
         self.name = name
         self.is_outbound = is_outbound
         self.profile = profile
-        self.times = Times(switch.now())
+        self.times = Times(switch.now(), switch.now())
         self.state = State.NEW
         self.running = State.NONE
         self.call_state = "DOWN"
@@ -319,7 +320,7 @@ class Channel:
         if self.is_up:
             self.profile.destination = destination
             self.profile.context = context or self.profile.context
-            self.times.transferred = self.switch.now()
+            self.times.transferred = self.times.profile_created = self.switch.now()
             self.note_transfer(f"bl_xfer:{destination}/{self.profile.context}/XML")
             self.times.bridged = 0.0  # It gets a new caller profile, and with it new times.
             self.other = None

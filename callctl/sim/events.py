@@ -207,7 +207,7 @@ def profile_fields(prefix: str, channel: Channel) -> EventFields:
         f"{prefix}-Source": "src/switch_ivr_originate.c" if channel.is_outbound else "mod_sofia",
         f"{prefix}-Context": profile.context,
         f"{prefix}-Channel-Name": channel.name,
-        f"{prefix}-Profile-Created-Time": microseconds(times.created),
+        f"{prefix}-Profile-Created-Time": microseconds(times.profile_created),
         f"{prefix}-Channel-Created-Time": microseconds(times.created),
         f"{prefix}-Channel-Answered-Time": microseconds(times.answered),
         f"{prefix}-Channel-Progress-Time": microseconds(times.progress),
@@ -223,6 +223,18 @@ def profile_fields(prefix: str, channel: Channel) -> EventFields:
     }
     # An empty field is left out, as FreeSWITCH adds only what is set.
     return {name: value for name, value in fields.items() if value}
+
+
+def profile_field(channel: Channel, name: str) -> str:
+    """Return a field of the caller profile by the name of a variable (switch_caller_get_field_by_name)."""
+    times = channel.times
+    fields = {
+        "created_time": microseconds(times.created),
+        "profile_created_time": microseconds(times.profile_created),
+        "destination_number": channel.profile.destination,
+        "context": channel.profile.context,
+    }
+    return fields.get(name, "")
 
 
 Q850 = {

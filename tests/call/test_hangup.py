@@ -19,6 +19,8 @@ CALLER, AGENT, SWITCH = HungUpBy.CALLER, HungUpBy.AGENT, HungUpBy.SWITCH
         (Hangup(SWITCH), Hangup(SWITCH), SWITCH),
         (Hangup(CALLER, 2.0), Hangup(AGENT, 1.0), AGENT),
         (Hangup(CALLER, 1.0), Hangup(AGENT, 2.0), CALLER),
+        # FreeSWITCH dates the two by the threads of the legs.
+        (Hangup(SWITCH, 1.0), Hangup(AGENT, 1.02), AGENT),
         # The switch ended the caller, and the agent hung up later, after a talk with a colleague.
         (Hangup(SWITCH, 1.0), Hangup(AGENT, 60.0), SWITCH),
         (Hangup(CALLER), None, CALLER),

@@ -211,12 +211,14 @@ async def test_a_leg_that_the_switch_ends_was_hung_up_by_neither(talk: Talk, who
 @pytest.mark.parametrize("who", ["the switch", "the agent"])
 async def test_a_caller_who_is_transferred_was_hung_up_by_nobody(talk: Talk, who: str) -> None:
     if who == "the switch":
-        await talk.api(f"uuid_transfer {talk.uuid} elsewhere XML public")
+        place = "elsewhere XML public"
+        await talk.api(f"uuid_transfer {talk.uuid} {place}")
     else:
-        trunk = talk.centre.freeswitch.ports.trunk
-        await talk.api(f"uuid_deflect {await talk.phone('ring100')} sip:elsewhere@127.0.0.1:{trunk}")
+        place = "1002 XML default"
+        port = talk.centre.freeswitch.ports.phones
+        await talk.api(f"uuid_deflect {await talk.phone('ring100')} sip:1002@127.0.0.1:{port}")
     row = await talk.centre.row(talk.caller)
     assert (row["reason"], row["hung_up_by"]) == ("BRIDGED", "transferred")
-    assert row["transferred_to"] == "elsewhere XML public"
+    assert row["transferred_to"] == place
     assert await talk.centre.is_on_the_line(talk.caller)
     await talk.centre.hang_up(talk.caller)

@@ -207,10 +207,11 @@ class House:
         host: str,
         port: int,
         allow: tuple[str, ...],
+        confirm: Callable[[CallSocket], Awaitable[bool]],
         ids: Ids,
         task_status: trio.TaskStatus[list[trio.SocketListener]],
     ) -> None:
-        listener = OutboundListener(handler, allow=allow, ids=ids)
+        listener = OutboundListener(handler, allow=allow, confirm=confirm, ids=ids)
         async with trio.open_nursery() as nursery:
             self._accept = lambda stream: nursery.start_soon(listener.serve_stream, stream, host)
             task_status.started([])
