@@ -478,6 +478,44 @@ class CallEvent:
 
 
 @frozen(kw_only=True)
+class PriorityChange:
+    """A step of the timeline: a waiting caller's base score went from `before` to `after`; `by` did it."""
+
+    call: str
+    at: float
+    before: float
+    after: float
+    by: str = ""
+
+
+@frozen(kw_only=True)
+class SwitchChange:
+    """A switch takes orders from now on, or no longer. Not a row; `calls` is how many live calls it has."""
+
+    switch: str
+    at: float
+    is_ready: bool
+    calls: int
+
+
+@frozen(kw_only=True)
+class EventRecord:
+    """A row of `events`: what other systems are told. `data` is a record of the catalogue.
+
+    The journal makes it of other facts, and writes it together with them.
+    """
+
+    id: str
+    type: str
+    at: float
+    account: str
+    call: str = ""
+    queue: str = ""
+    agent: str = ""
+    data: object
+
+
+@frozen(kw_only=True)
 class AgentRecord:
     """A row of `agents`: the settings, and how the agent stood when last heard of.
 
@@ -513,7 +551,10 @@ class TierRemoved:
 
 @frozen(kw_only=True)
 class AgentSpan:
-    """A row of `agent_spans`: one stretch of one status and state. Spans have no gap and no overlap."""
+    """A row of `agent_spans`: one stretch of one status and state. Spans have no gap and no overlap.
+
+    `wrap_up_until` is when a wrap-up that begins is to end; it is told of, and not part of the row.
+    """
 
     agent: str
     started_at: float
@@ -522,6 +563,7 @@ class AgentSpan:
     state: AgentState
     reason: str = ""
     call: str = ""
+    wrap_up_until: float | None = None
 
 
 @frozen(kw_only=True)
@@ -571,5 +613,8 @@ Fact = (
     | Decision
     | QueueTargets
     | TokenRecord
+    | PriorityChange
+    | SwitchChange
+    | EventRecord
 )
 """What the store writes down."""

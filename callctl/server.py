@@ -50,6 +50,7 @@ from callctl.model import (
     OfferRecord,
     QueueSettings,
     QueueTargets,
+    SwitchChange,
     Tier,
     TokenRecord,
 )
@@ -271,6 +272,8 @@ class Server:
     def _note_readiness(self, switch: str, ready: bool) -> None:
         """Have agents rung only for callers whose switch takes orders."""
         self.dispatcher.act(lambda distributor, now: distributor.set_switch_ready(switch, ready, now))
+        calls = sum(session.arrival.switch == switch for session in self.reception.sessions.values())
+        self._record(SwitchChange(switch=switch, at=self.clock.now(), is_ready=ready, calls=calls))
         if ready:
             self.switches[switch].media.look_again()
 

@@ -263,15 +263,17 @@ class Distributor:
         self._floor.look_at(member)
         self._settle(now)
 
-    def set_base_score(self, call: str, score: float, now: float) -> None:
-        """Change a waiting call's base score, and with it its place. Raises UnknownCall."""
+    def set_base_score(self, call: str, score: float, now: float) -> float:
+        """Change a waiting call's base score, and its place; returns what it was. Raises UnknownCall."""
         member = self._floor.member(call)
+        before = member.base_score
         member.queue.remove(member)
         member.base_score = score
         member.queue.add(member)
         member.estimate_from = now, member.queue.position(member)
         self._floor.line_up(member, now)
         self._settle(now)
+        return before
 
     # --- offers ---
 

@@ -225,6 +225,7 @@ class Roster:
             state=agent.state,
             reason=agent.reason,
             call=agent.call,
+            wrap_up_until=agent.wrap_up_until if agent.state is AgentState.WRAP_UP else None,
         )
         self._note(span)
         return span

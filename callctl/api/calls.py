@@ -29,7 +29,7 @@ from callctl.api.shapes import (
     visit_shape,
 )
 from callctl.errors import ConfigError, StoreError, UnknownCall, WrongMoment
-from callctl.model import CallEvent, CallRecord
+from callctl.model import CallEvent, CallRecord, PriorityChange
 from callctl.store.timeline import Page, Visit, call_timeline, list_calls
 
 _CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,60}")
@@ -109,10 +109,18 @@ class Calls:
         record = self._house.calls.find(request.path_params["uuid"])
         call = record.arrival.call
         try:
-            self._house.act(lambda distributor, now: distributor.set_base_score(call, score, now))
+            before = self._house.act(lambda distributor, now: distributor.set_base_score(call, score, now))
         except UnknownCall as error:
             raise WrongMoment(f"the call {call} waits no more, so it has no place in a queue") from error
-        self._note(call, "priority-changed", f"base score {score:g}")
+        self._house.record(
+            PriorityChange(
+                call=call,
+                at=self._house.now(),
+                before=before,
+                after=score,
+                by=principal_of(request).subject,
+            )
+        )
         return Answer(self._now().shape(record))
 
     async def _visits(self, uuid: str) -> list[Visit]:

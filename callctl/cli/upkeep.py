@@ -92,7 +92,8 @@ def prune(config: Config, days: float) -> None:
     """
     with progress_bar() as progress:
         pruned = store_upkeep.prune(config.server.database, days, time.time(), progress)
-    click.echo(f"removed {pruned.calls} calls and {pruned.agent_spans} stretches of agents' time")
+    what = f"{pruned.calls} calls, {pruned.agent_spans} stretches of agents' time, {pruned.events} events"
+    click.echo(f"removed {what}")
 
 
 @click.command()

@@ -9,6 +9,8 @@ A **fact** is what happened, as the model's records say it. A **row** is what st
   the readers' connections, the lock of the one server, errors in words.
 - `journal`: takes facts and writes them in batches. Below it `rows` (facts become rows), `writer` (rows
   go to the database, in its thread) and `spill` (or to the file beside it).
+- `event_types`: the catalogue of what other systems are told. `event_builder`: makes such events of facts.
+  `event_log`: reads them back.
 - `loading`: rows become records again, for a start after a stop or a crash.
 - `metrics`: the field's formulas, each with its name. `reports`: the same figures from the raw rows.
 - `timeline`: finds calls, and tells the story of one. `export` and `queue_log`: calls for other programs.

@@ -4,25 +4,29 @@ Recording never waits for the disk. Facts gather in memory for 20 ms, until ther
 begins, and go to the database in one transaction; while it takes none, they go to a file beside it, and from
 there to the database as soon as that is possible again, also after a restart. A later fact about the same row
 replaces an earlier one that still waits, so an outage costs memory for rows and not for their changes.
+
+Of the facts events are made, for other systems, and each is written in one transaction with the fact that it
+follows from: a crash loses none of which the history knows, and doubles none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import define, frozen
 
 from callctl.clock import SteadyClock
 from callctl.errors import StoreError
 from callctl.model import AgentRemoved, CallRecord, CallState, Fact, TierRemoved
 from callctl.refusals import Refusal, Refusals
 from callctl.store.connections import BUSY_SECONDS, ServerLock
+from callctl.store.event_builder import EventBuilder
+from callctl.store.event_log import StoredEvent
 from callctl.store.rows import coalescing_key
 from callctl.store.views import ALIVE_SECONDS
 from callctl.store.writer import Kept, Writer
@@ -60,6 +64,18 @@ class JournalStatistics:
     lost_rows: int
 
 
+@define(eq=False)
+class _Waits:
+    """What waits to be written, with its first and last number in the order of recording.
+
+    The last is that of the last event which follows from it.
+    """
+
+    fact: Fact
+    first: int
+    last: int
+
+
 def _is_a_talk(fact: Fact) -> bool:
     """Say whether a caller talks. If the talk ends while callctl is down, nothing but this row knows it."""
     return isinstance(fact, CallRecord) and fact.state is CallState.TALKING
@@ -89,8 +105,10 @@ class Journal:
         self._lock = ServerLock(path)
         self._writer = writer or Writer(path, busy_seconds)
         self._is_closed = False
-        # What waits, oldest first, by key; each with its number in the order of recording.
-        self._pending: dict[Hashable, tuple[int, Fact]] = {}
+        # What waits, by key, in the order of its first number.
+        self._pending: dict[Hashable, _Waits] = {}
+        self._events = EventBuilder()
+        self._listeners: list[Callable[[Sequence[StoredEvent]], object]] = []
         self._recorded = self._removals = 0
         self._safe_through = 0
         self._committed_through = 0
@@ -109,22 +127,40 @@ class Journal:
 
     def record(self, *facts: Fact) -> None:
         """Take facts to write them down soon. Never waits and never raises."""
+        now = self._clock.now()
         for fact in facts:
-            self._recorded += 1
-            # A fact that nothing replaces is its own key: no other has its number.
-            key = coalescing_key(fact, self._removals) or self._recorded
-            if isinstance(fact, AgentRemoved | TierRemoved):
-                self._removals += 1
-            earlier = self._pending.get(key)
-            if earlier is not None:
-                self._pending[key] = (earlier[0], fact)
-            elif self._is_closed or len(self._pending) >= MOST_PENDING_ROWS:
-                self._lose(1)
-            else:
-                self._pending[key] = (self._recorded, fact)
+            waits = self._take(fact)
+            for event in self._events.observe(fact, now):
+                self._take(event)
+            if waits is not None:
+                waits.last = self._recorded
         self._work.set()
         if len(self._pending) >= BATCH_ROWS or any(map(_is_a_talk, facts)):
             self._enough.set()
+
+    def _take(self, fact: Fact) -> _Waits | None:
+        """Let a fact wait, or lose it."""
+        self._recorded += 1
+        # A fact that nothing replaces is its own key: no other has its number.
+        key = coalescing_key(fact, self._removals) or self._recorded
+        if isinstance(fact, AgentRemoved | TierRemoved):
+            self._removals += 1
+        waits = self._pending.get(key)
+        if waits is not None:
+            waits.fact = fact
+        elif self._is_closed or len(self._pending) >= MOST_PENDING_ROWS:
+            self._lose(1)
+        else:
+            waits = self._pending[key] = _Waits(fact, self._recorded, self._recorded)
+        return waits
+
+    def listen(self, listener: Callable[[Sequence[StoredEvent]], object]) -> Callable[[], None]:
+        """Have `listener` called with events as soon as they stand in the database; returns what ends that.
+
+        It is called in Trio's thread, and must neither wait nor raise.
+        """
+        self._listeners.append(listener)
+        return partial(self._listeners.remove, listener)
 
     async def flush(self) -> None:
         """Return when everything recorded before stands in the database, on the disk.
@@ -168,6 +204,7 @@ class Journal:
             self._spilled_rows = await self._call(self._open)
             try:
                 await self._write_what_was_left()
+                self._events = await self._call(self._writer.known_to_others)
                 await self._call(partial(self._writer.settle_downtime, self._clock.now()))
                 task_status.started()
                 while True:
@@ -233,9 +270,7 @@ class Journal:
         return self._error is None or self._hurry.is_set() or self._clock.now() >= self._retry_at
 
     async def _keep_batch(self, *, try_database: bool) -> None:
-        batch = dict(islice(self._pending.items(), BATCH_ROWS))
-        for key in batch:
-            del self._pending[key]
+        batch = self._take_batch()
         self._work, self._enough, self._hurry = trio.Event(), trio.Event(), trio.Event()
         if self._pending:
             self._work.set()
@@ -243,19 +278,38 @@ class Journal:
             self._enough.set()
         self._attempts += 1
         self._kept_at = self._clock.now()
-        facts = [fact for _, fact in batch.values()]
+        facts = [waits.fact for waits in batch.values()]
         with trio.CancelScope(shield=True):
             keep = partial(self._writer.keep, facts, try_database=try_database, now=self._kept_at)
             kept = await self._call(keep)
         if not kept.is_safe:
-            newer = self._pending
-            self._pending = {
-                key: (number, newer.pop(key, (number, fact))[1]) for key, (number, fact) in batch.items()
-            }
-            self._pending.update(newer)
+            for key, waits in batch.items():
+                if (newer := self._pending.pop(key, None)) is not None:
+                    waits.fact, waits.last = newer.fact, newer.last
+            self._pending = {**batch, **self._pending}
         self._note(kept, try_database=try_database)
         self._attempted.set()
         self._attempted = trio.Event()
+        if kept.events:
+            for listener in list(self._listeners):
+                listener(kept.events)
+
+    def _take_batch(self) -> dict[Hashable, _Waits]:
+        """Take out what is written next: about BATCH_ROWS, and never a fact without its events.
+
+        Nor is an event before another that was recorded earlier. So whatever was recorded up to the last
+        change of anything in the batch is in it as well.
+        """
+        batch: dict[Hashable, _Waits] = {}
+        through = 0
+        for key, waits in self._pending.items():
+            if len(batch) >= BATCH_ROWS and waits.first > through:
+                break
+            batch[key] = waits
+            through = max(through, waits.last)
+        for key in batch:
+            del self._pending[key]
+        return batch
 
     def _note(self, kept: Kept, *, try_database: bool) -> None:
         self._is_stuck = not kept.is_safe
@@ -265,7 +319,7 @@ class Journal:
             self._last_commit_seconds = kept.commit_seconds
         if kept.is_safe:
             oldest = next(iter(self._pending.values()), None)
-            self._safe_through = self._recorded if oldest is None else oldest[0] - 1
+            self._safe_through = self._recorded if oldest is None else oldest.first - 1
             if not kept.spilled_rows:
                 self._committed_through = self._safe_through
         if kept.rejected:

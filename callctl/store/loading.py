@@ -120,6 +120,16 @@ def load_open_calls(connection: sqlite3.Connection) -> list[CallRecord]:
     return [call_of(row) for row in rows]
 
 
+def load_told_calls(connection: sqlite3.Connection) -> list[CallRecord]:
+    """Return the calls of which events may follow: those that have not ended, and those of open offers."""
+    rows = select(
+        connection,
+        "SELECT * FROM calls WHERE ended_at IS NULL"
+        " UNION SELECT * FROM calls WHERE id IN (SELECT call_id FROM offers WHERE ended_at IS NULL)",
+    )
+    return [call_of(row) for row in rows]
+
+
 def load_let_go(connection: sqlite3.Connection, now: float) -> list[CallRecord]:
     """Return the last visits of callers who were given back to the dialplan a short while before `now`.
 

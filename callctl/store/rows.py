@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
+import msgspec
 from attrs import frozen
 
 from callctl.clock import iso_utc
@@ -27,13 +28,16 @@ from callctl.model import (
     CallState,
     Decision,
     Direction,
+    EventRecord,
     Fact,
     HungUpBy,
     OfferRecord,
     OfferResult,
     Outcome,
+    PriorityChange,
     QueueTargets,
     Reason,
+    SwitchChange,
     Tier,
     TierRemoved,
     TokenRecord,
@@ -53,6 +57,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "decisions": ("id",),
     "queue_targets": ("queue",),
     "tokens": ("jti",),
+    "events": ("id",),
 }
 """What identifies a row, by table."""
 
@@ -127,7 +132,7 @@ def coalescing_key(fact: Fact, removals: int) -> Hashable | None:
             return ("queue_targets", fact.queue)
         case TokenRecord():
             return ("tokens", fact.jti)
-        case CallEvent() | Decision() | AgentRemoved() | TierRemoved():
+        case _:
             return None
 
 
@@ -139,6 +144,8 @@ def entries_of(fact: Fact) -> list[Entry]:
                 Entry(Action.REMOVE, "agents", _clean({"name": fact.agent})),
                 Entry(Action.REMOVE, "tiers", _clean({"agent": fact.agent})),
             ]
+        case SwitchChange():
+            return []
         case TierRemoved():
             return [Entry(Action.REMOVE, "tiers", _clean({"queue": fact.queue, "agent": fact.agent}))]
         case _:
@@ -194,7 +201,12 @@ def _words(kind: type[StrEnum]) -> frozenset[str]:
 @cache
 def _put_sql(table: str, columns: tuple[str, ...]) -> str:
     key = KEYS[table]
-    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    # An event is never written otherwise than it was told.
+    changes = (
+        ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+        if table != "events"
+        else ""
+    )
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
         f"ON CONFLICT ({', '.join(key)}) DO " + (f"UPDATE SET {changes}" if changes else "NOTHING")
@@ -339,6 +351,29 @@ def _event(fact: CallEvent) -> dict[str, Value]:
     return {"call_id": fact.call, "at": _time(fact.at), "event": str(fact.event), "detail": str(fact.detail)}
 
 
+def _priority(fact: PriorityChange) -> dict[str, Value]:
+    detail = f"base score {fact.after:g}"
+    return {"call_id": fact.call, "at": _time(fact.at), "event": "priority-changed", "detail": detail}
+
+
+def _told(fact: EventRecord) -> dict[str, Value]:
+    try:
+        data = msgspec.json.encode(fact.data).decode()
+    except UnicodeEncodeError:
+        # What a switch sent as text, and is none.
+        data = _TO_JSON(msgspec.to_builtins(fact.data)).encode("utf-8", "replace").decode()
+    return {
+        "id": fact.id,
+        "type": fact.type,
+        "at": _time(fact.at),
+        "account": fact.account,
+        "call_id": fact.call,
+        "queue": fact.queue,
+        "agent": fact.agent,
+        "data": data,
+    }
+
+
 def _targets(fact: QueueTargets) -> dict[str, Value]:
     return {
         "queue": fact.queue,
@@ -370,6 +405,8 @@ _COLUMNS: Mapping[type, tuple[str, Callable[[Any], dict[str, Value]]]] = {
     Decision: ("decisions", _decision),
     QueueTargets: ("queue_targets", _targets),
     TokenRecord: ("tokens", _token),
+    PriorityChange: ("call_events", _priority),
+    EventRecord: ("events", _told),
 }
 """The table of each kind of fact that is a row, and what makes its columns."""
 

@@ -24,6 +24,7 @@ from callctl.store.own_files import beside, create, shut_out_others
 from callctl.store.tables import (
     CALL_EVENTS,
     DECISIONS,
+    EVENTS,
     INDEXES,
     META,
     QUEUE_TARGETS,
@@ -88,6 +89,7 @@ def steps(progress: Progress = no_progress) -> Migrations:
         finally:
             database.execute("PRAGMA legacy_alter_table = 0")
         database.execute(TOKENS.strip())
+        database.execute(EVENTS.strip())
         for statement in VIEWS.values():
             database.execute(statement.strip())
         _version(database.conn, 3)

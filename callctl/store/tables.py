@@ -193,6 +193,21 @@ CREATE TABLE tokens (
 ) STRICT, WITHOUT ROWID
 """
 
+EVENTS = """
+CREATE TABLE events (
+  -- What other systems are told, written together with what it tells of.
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of writing; grows, and is never used twice
+  id TEXT NOT NULL UNIQUE,        -- a UUID: the same for the same thing, however often it is recorded
+  type TEXT NOT NULL,             -- such as call.queued; the catalogue is in the OpenAPI document
+  at TEXT NOT NULL,               -- when it happened (UTC)
+  account TEXT NOT NULL,          -- who may be told; * = what all accounts share
+  call_id TEXT NOT NULL,          -- calls.id, '' for what is about no call
+  queue TEXT NOT NULL,            -- the queue, or ''
+  agent TEXT NOT NULL,            -- agents.name, or ''
+  data TEXT NOT NULL              -- what the type says besides: JSON
+) STRICT
+"""
+
 META = """
 CREATE TABLE meta (
   -- What is to be known about this file itself.
@@ -204,7 +219,19 @@ CREATE TABLE meta (
 REBUILT: Mapping[str, str] = {"calls": CALLS, "offers": OFFERS, "agents": AGENTS, "agent_spans": AGENT_SPANS}
 """The tables that the third step rebuilds, by name; all others are as the first step made them."""
 
-TABLES = (CALLS, OFFERS, CALL_EVENTS, AGENTS, TIERS, AGENT_SPANS, DECISIONS, QUEUE_TARGETS, TOKENS, META)
+TABLES = (
+    CALLS,
+    OFFERS,
+    CALL_EVENTS,
+    AGENTS,
+    TIERS,
+    AGENT_SPANS,
+    DECISIONS,
+    QUEUE_TARGETS,
+    TOKENS,
+    EVENTS,
+    META,
+)
 
 INDEXES = (
     "CREATE INDEX calls_by_time ON calls (joined_at)",

@@ -13,6 +13,7 @@ from attrs import frozen
 from callctl.clock import iso_utc
 from callctl.errors import StoreError
 from callctl.store.connections import connect, open_reader, store_error, transaction
+from callctl.store.event_log import PRUNED_THROUGH
 from callctl.store.loading import select
 from callctl.store.own_files import beside
 from callctl.store.rows import WORDS, Value
@@ -20,6 +21,9 @@ from callctl.store.schema import SCHEMA_VERSION, Progress, no_progress, version_
 
 PRUNE_CALLS = 200
 """How many calls, with all that belongs to them, go in one step: the database is held for about 20 ms."""
+
+PRUNE_EVENTS = 2000
+"""How many events go in one step: about 20 ms as well."""
 
 PRUNE_PAUSE_SECONDS = 0.05
 """The pause between two steps. The journal's 20 ms batches come in between, so no call waits for us."""
@@ -33,6 +37,7 @@ class Pruned:
 
     calls: int
     agent_spans: int
+    events: int
 
 
 def prune(
@@ -42,7 +47,7 @@ def prune(
     progress: Progress = no_progress,
     pause: Callable[[float], None] = time.sleep,
 ) -> Pruned:
-    """Remove calls that joined, spans of agents and tokens that ended, more than so many days before `now`.
+    """Remove calls that joined, spans and tokens that ended, and events, from so many days before `now`.
 
     Calls that have not ended stay. A server may go on writing: the work is done in small transactions,
     with a `pause` after each. Raises StoreError; what was removed until then stays removed.
@@ -61,9 +66,14 @@ def prune(
             removed_calls = steps.run("calls", _PRUNE_CALLS, before, calls)
             removed_spans = steps.run("agents' time", (_PRUNE_SPANS,), before, spans)
             steps.run("tokens", (_PRUNE_TOKENS,), before, 0)
+            ((through,),) = select(connection, _LAST_OLD_EVENT, before)
+            removed_events = 0
+            if through:
+                oldest = {"through": through, "step": PRUNE_EVENTS, "key": PRUNED_THROUGH}
+                removed_events = steps.run("events", _PRUNE_EVENTS, oldest, 0)
     except sqlite3.Error as error:
         raise store_error(path, error) from error
-    return Pruned(calls=removed_calls, agent_spans=removed_spans)
+    return Pruned(calls=removed_calls, agent_spans=removed_spans, events=removed_events)
 
 
 _COUNT_OLD = """
@@ -91,6 +101,21 @@ DELETE FROM agent_spans WHERE (agent, started_at) IN (
 
 _PRUNE_TOKENS = "DELETE FROM tokens WHERE expires_at < :before"
 """One that was revoked stays until it would have expired: without the row it would count again."""
+
+
+# Events stand nearly in the order of their times. What is removed is a beginning of them, so that a reader
+# who was away for long can be told that it has missed some.
+_LAST_OLD_EVENT = """
+SELECT coalesce(
+  (SELECT min(sequence) - 1 FROM events WHERE at >= :before), (SELECT max(sequence) FROM events), 0)
+"""
+
+_PRUNE_EVENTS = (
+    "INSERT INTO meta (key, value) VALUES (:key, :through)"
+    " ON CONFLICT (key) DO UPDATE SET value = max(value + 0, excluded.value + 0)",
+    "DELETE FROM events WHERE sequence IN"
+    " (SELECT sequence FROM events WHERE sequence <= :through ORDER BY sequence LIMIT :step)",
+)
 
 
 @frozen

@@ -22,7 +22,9 @@ from callctl.clock import iso_utc
 from callctl.errors import StoreError
 from callctl.model import DOWN, Fact
 from callctl.store.connections import BUSY_SECONDS, connect, store_error, transaction
-from callctl.store.loading import epoch
+from callctl.store.event_builder import EventBuilder
+from callctl.store.event_log import StoredEvent, events_after, last_sequence
+from callctl.store.loading import epoch, load_agents, load_open_offers, load_told_calls
 from callctl.store.own_files import beside, create, opener, real_path, time_in_name
 from callctl.store.rows import CLOSE_EARLIER_SPANS, SETTLE_DOWNTIME, Action, Entry, Row, Value, entries_of
 from callctl.store.schema import Progress, migrate, version_of
@@ -59,6 +61,7 @@ class Kept:
 
     `is_safe` says that it stands in the database or in the spill. `commit_seconds` is the time that the
     last transaction took, None if there was none; `rejected` says of each forbidden row what is wrong.
+    `events` are those that were not in the database before, in their order.
     """
 
     is_safe: bool
@@ -66,6 +69,7 @@ class Kept:
     error: str | None = None
     commit_seconds: float | None = None
     rejected: tuple[str, ...] = ()
+    events: tuple[StoredEvent, ...] = ()
 
 
 class FileGone(StoreError):
@@ -90,6 +94,8 @@ class Writer:
         self._settled: set[str] = set()
         self._alive_noted_at = -math.inf
         self._died_at: float | None = None
+        self._told_through = 0
+        """The sequence of the last event that `keep` has returned."""
         self._identity: tuple[int, int] | None = None
         """Device and inode of the database that was opened: readers find it by its name, and we must too."""
 
@@ -99,7 +105,9 @@ class Writer:
         if lost and not self._path.exists():
             log.warning("beginning an empty history; callctl restore puts back", file=str(lost[-1]))
         try:
-            self._died_at = _alive_at(self._connect())
+            connection = self._connect()
+            self._died_at = _alive_at(connection)
+            self._told_through = last_sequence(connection)
             self._spill.open()
             if self._died_at is not None and self._spill.written_at is not None:
                 self._died_at = max(self._died_at, self._spill.written_at)
@@ -108,6 +116,15 @@ class Writer:
         except OSError as error:
             raise StoreError(f"cannot read {self._spill.path}: {error.strerror}") from error
         return self._spill.rows_left
+
+    def known_to_others(self) -> EventBuilder:
+        """Return what makes events of facts, and knows what an earlier run has told. Raises StoreError.
+
+        To be called once what that run left in the spill is written.
+        """
+        builder, connection = EventBuilder(), self._connect()
+        builder.know(load_told_calls(connection), load_open_offers(connection), load_agents(connection))
+        return builder
 
     def settle_downtime(self, now: float) -> None:
         """End what the agents did when an earlier run died or was stopped; `now` is in epoch seconds.
@@ -180,7 +197,13 @@ class Writer:
 
     def _committed(self, entries: Sequence[Entry], rejected: tuple[str, ...], now: float) -> Kept:
         seconds, more = self._commit(entries, self._settled, now)
-        return Kept(is_safe=True, spilled_rows=0, commit_seconds=seconds, rejected=rejected + more)
+        return Kept(
+            is_safe=True,
+            spilled_rows=0,
+            commit_seconds=seconds,
+            rejected=rejected + more,
+            events=self._new_events(entries),
+        )
 
     def _replayed(self, rejected: tuple[str, ...], now: float) -> Kept:
         portion = self._spill.read(REPLAY_ROWS)
@@ -193,7 +216,18 @@ class Writer:
             spilled_rows=self._spill.rows_left,
             commit_seconds=seconds,
             rejected=rejected + more + unreadable,
+            events=self._new_events(portion.entries),
         )
+
+    def _new_events(self, entries: Sequence[Entry]) -> tuple[StoredEvent, ...]:
+        """Return the events that were just written, with their sequences."""
+        if self._connection is None or not any(entry.table == "events" for entry in entries):
+            return ()
+        found: list[StoredEvent] = []
+        while page := events_after(self._connection, self._told_through):
+            found += page
+            self._told_through = page[-1].sequence
+        return tuple(found)
 
     def _connect(self) -> sqlite3.Connection:
         if self._identity is not None:

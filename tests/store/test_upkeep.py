@@ -41,7 +41,7 @@ def table(path: Path, sql: str) -> list[tuple[object, ...]]:
 def test_old_calls_go_with_all_that_belongs_to_them_and_open_ones_stay(path: Path) -> None:
     database_with(path, *old_and_new())
     pruned = prune(path, 30, NOON, pause=lambda seconds: None)
-    assert pruned == Pruned(calls=1, agent_spans=1)
+    assert pruned == Pruned(calls=1, agent_spans=1, events=0)
     assert table(path, "SELECT id FROM calls ORDER BY id") == [("new",), ("still-there",)]
     assert table(path, "SELECT call_id FROM call_events") == [("new",)]
     assert table(path, "SELECT * FROM offers UNION ALL SELECT *, 1, 1 FROM decisions") == []
