@@ -115,6 +115,8 @@ async def _obey_signals(server: Server, path: Path | None, scope: trio.CancelSco
                     if server.is_serving:
                         # Beside this task: a file that cannot be read must not keep us from stopping.
                         nursery.start_soon(reloads.reload)
+                    else:
+                        log.warning("no reload while callctl starts: send SIGHUP again once it serves")
                     continue
                 if server.is_stopping:
                     scope.cancel()

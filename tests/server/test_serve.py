@@ -78,6 +78,8 @@ async def test_the_control_socket_is_there_before_a_switch_that_cannot_be_reache
     async with started(files.config) as server:
         await server.until_logged('"control"')
         assert b"switch not connected yet" not in server.log
+        server.process.send_signal(signal.SIGHUP)
+        await server.until_logged("send SIGHUP again")
         added = await trio.run_process(
             [sys.executable, "-m", "callctl", "agent", "add", "1001", "--config", str(files.config)],
             capture_stdout=True,
