@@ -39,6 +39,10 @@ class UnknownTier(CallctlError):
     """This agent has no tier in this queue."""
 
 
+class ForeignAccount(CallctlError):
+    """Two things of different accounts would have to do with each other, which nothing may."""
+
+
 class UnknownCall(CallctlError):
     """No such call is waiting or talking."""
 

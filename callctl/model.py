@@ -243,10 +243,12 @@ class QueueSettings:
     it gets the caller only after pressing it, within `accept_timeout` of that end, so that no voicemail
     takes a call. A caller who presses `callback_key` hangs up, keeps
     the place, and is called at `callback_dialstring` (`{number}` is the caller's) once an agent is there;
-    `callback_offer` is the announcement that says so.
+    `callback_offer` is the announcement that says so. `account` is whose queue it is, `*` for one that all
+    share.
     """
 
     name: str
+    account: str = DEFAULT_ACCOUNT
     strategy: Strategy = Strategy.LONGEST_IDLE_AGENT
     moh_sound: str = "local_stream://moh"
     wait_media: WaitMedia = WaitMedia.ANSWER
@@ -301,10 +303,13 @@ class AgentSettings:
     """One agent as configured: the dial string and how misses are treated, in seconds.
 
     `contact` is a dial string for every switch; `contacts` overrides it for a switch by name. An agent
-    without either can be kept and logged in, but is never offered a call.
+    without either can be kept and logged in, but is never offered a call. `account` is whose agent it is, `*`
+    for one that all share; `display_name` is the name that people are shown, "" where it is the name itself.
     """
 
     name: str
+    account: str = DEFAULT_ACCOUNT
+    display_name: str = ""
     contact: str = ""
     contacts: Mapping[str, str] = field(factory=dict)
     max_no_answer: int = 0

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from callctl.acd.hours import parse_hours
-from callctl.acd.overflow import TARGETS, target_queue
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, QueueSettings
 from callctl.records.contacts import contact_complaint, phones_of
 from callctl.records.names import name_complaint
+from callctl.records.targets import TARGETS, target_queue
 
 
 def check_queues(queues: Iterable[QueueSettings]) -> list[str]:

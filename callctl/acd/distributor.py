@@ -33,6 +33,7 @@ from callctl.acd.views import (
     members_of,
     queue_view,
 )
+from callctl.errors import UnknownQueue
 from callctl.ids import Ids
 from callctl.model import (
     AgentRecord,
@@ -48,6 +49,7 @@ from callctl.model import (
     Reason,
     Tier,
 )
+from callctl.records.accounts import may_go_on, tier_complaint
 
 
 class Distributor:
@@ -67,15 +69,16 @@ class Distributor:
         Raises ConfigError for opening hours that cannot be read, and changes nothing then.
         """
         queue = self._floor.queues.get(settings.name)
+        is_new_here = queue is None or queue.settings.account != settings.account
         if queue is None:
             queue = Queue(settings, agentless_since=now)
             queue.apply(settings)
             self._floor.queues[settings.name] = queue
-            for agent in self._roster:
-                tier = agent.tiers.get(queue.name)
-                if tier is not None:
-                    self._roster.take_seat(queue, agent, tier, now)
         queue.apply(settings)
+        if is_new_here:
+            for agent in self._roster:
+                if queue.name in agent.tiers:
+                    self._roster.keep_apart(agent, queue, now)
         queue.is_removed = False
         self._roster.to_review[queue.name] = None
         self._settle(now)
@@ -102,19 +105,23 @@ class Distributor:
         self._settle(now)
 
     def put_tier(self, tier: Tier, now: float) -> None:
-        """Give an agent a place in a queue. Raises UnknownAgent and UnknownQueue."""
+        """Give an agent a place in a queue. Raises UnknownAgent and UnknownQueue.
+
+        Raises ForeignAccount for a queue of another account.
+        """
         self._roster.put_tier(tier, now)
         self._settle(now)
 
     def keep_tier(self, tier: Tier, now: float) -> None:
-        """Give an agent a place as `put_tier` does, or keep it for when there is such a queue.
+        """Give an agent a place as `put_tier` does, or keep it for when there is such a queue for it.
 
         Raises UnknownAgent.
         """
-        if tier.queue in self._floor.queues:
+        agent, queue = self._roster.agent(tier.agent), self._floor.queues.get(tier.queue)
+        if queue is not None and tier_complaint(agent.settings, queue.settings) is None:
             self._roster.put_tier(tier, now)
         else:
-            self._roster.agent(tier.agent).tiers[tier.queue] = tier
+            agent.tiers[tier.queue] = tier
         self._settle(now)
 
     def remove_tier(self, queue: str, agent: str, now: float) -> None:
@@ -199,11 +206,13 @@ class Distributor:
         A call that `is_held` is offered to nobody until `release`.
 
         A caller who was cut off, or for whom a callback waits here, takes the place of the earlier visit;
-        such a callback is over then, unless it is just being made. Raises UnknownQueue, QueueFull, QueueEmpty
-        and QueueClosed; none but the first for a call that comes back.
+        such a callback is over then, unless it is just being made. Raises UnknownQueue, also for a queue of
+        another account, QueueFull, QueueEmpty and QueueClosed; none but the first for a call that comes back.
         """
         floor = self._floor
         queue = floor.queue(arrival.queue)
+        if not may_go_on(arrival.account, queue.settings.account):
+            raise UnknownQueue(f"there is no queue {arrival.queue!r} for calls of account {arrival.account}")
         known = floor.members.get(arrival.call)
         floor.drop(arrival.call, now)
         if not (arrival.resumes or arrival.callback):

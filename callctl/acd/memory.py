@@ -78,6 +78,9 @@ class CallerMemory:
         talk = self._talks.get(person)
         recently = talk is not None and talk.ended_at >= now - settings.preferred_agent_seconds
         if talk is not None and recently and settings.preferred_agent_seconds and not arrival.preferred_agent:
+            # Who does not serve this queue may be another account's agent, whose name is not told here.
+            if talk.agent not in queue.seats:
+                return arrival
             arrival = evolve(arrival, preferred_agent=talk.agent)
         return arrival
 

@@ -8,9 +8,7 @@ from attrs import frozen
 
 from callctl.acd.limits import NEVER
 from callctl.model import OverflowRule
-
-QUEUE_TARGET = "queue:"
-TARGETS = (QUEUE_TARGET, "extension:", "voicemail:", "hangup:")
+from callctl.records.targets import target_queue
 
 
 @frozen(kw_only=True)
@@ -35,11 +33,6 @@ def overflow_target(rules: Sequence[OverflowRule], situation: Situation) -> str 
         if _holds(rule, situation) and target_queue(rule.to) not in situation.came_through:
             return rule.to
     return None
-
-
-def target_queue(target: str) -> str | None:
-    """Return the queue that a target names, or None if it names none."""
-    return target.removeprefix(QUEUE_TARGET) if target.startswith(QUEUE_TARGET) else None
 
 
 def next_overflow_at(rules: Sequence[OverflowRule], joined_at: float, now: float) -> float:

@@ -14,7 +14,7 @@ from callctl.acd.agent import PRESENT_STATUSES, Agent, Seat
 from callctl.acd.limits import depends_on_presence
 from callctl.acd.queue import Queue
 from callctl.acd.timers import Key, Timers, Wakes
-from callctl.errors import UnknownAgent, UnknownQueue, UnknownTier
+from callctl.errors import ForeignAccount, UnknownAgent, UnknownQueue, UnknownTier
 from callctl.model import (
     AgentRecord,
     AgentRemoved,
@@ -26,6 +26,7 @@ from callctl.model import (
     Tier,
     TierRemoved,
 )
+from callctl.records.accounts import tier_complaint
 
 
 @define(eq=False)
@@ -79,7 +80,11 @@ class Roster:
             self._agents[agent.name] = agent
             if agent.status_until is not None:
                 self._timers.set(Key(Wakes.PAUSE, agent.name), agent.status_until)
+        has_moved = agent.settings.account != settings.account
         agent.apply(settings)
+        if has_moved:
+            for name in agent.tiers.keys() & self._queues.keys():
+                self.keep_apart(agent, self._queues[name], now)
         self.changed(agent, now)
         return agent
 
@@ -95,17 +100,34 @@ class Roster:
         self._note(AgentRemoved(agent=agent.name))
 
     def put_tier(self, tier: Tier, now: float) -> None:
-        """Give an agent its place in a queue; raises UnknownAgent and UnknownQueue."""
+        """Give an agent its place in a queue; raises UnknownAgent and UnknownQueue.
+
+        Raises ForeignAccount for a queue of another account.
+        """
         agent = self.agent(tier.agent)
         queue = self._queues.get(tier.queue)
         if queue is None:
             raise UnknownQueue(f"there is no queue {tier.queue!r} for the agent {tier.agent!r} to serve")
+        if complaint := tier_complaint(agent.settings, queue.settings):
+            raise ForeignAccount(complaint)
         if agent.tiers.get(tier.queue) == tier:
             return
         queue.unseat(agent.name)
         agent.tiers[tier.queue] = tier
         self._note(tier)
         self.take_seat(queue, agent, tier, now)
+
+    def keep_apart(self, agent: Agent, queue: Queue, now: float) -> None:
+        """Let `agent` serve `queue`, in which it has a tier, as far as their accounts allow it now.
+
+        A tier that they do not allow is kept, as a tier is of a queue that is not there.
+        """
+        allowed = tier_complaint(agent.settings, queue.settings) is None
+        if allowed and queue.name not in agent.seats:
+            self.take_seat(queue, agent, agent.tiers[queue.name], now)
+        elif not allowed and queue.name in agent.seats:
+            queue.unseat(agent.name)
+            self._presence_changed(queue, now)
 
     def take_seat(self, queue: Queue, agent: Agent, tier: Tier, now: float) -> None:
         """Let `agent` serve `queue` from now on."""

@@ -63,6 +63,7 @@ class QueueView:
     """
 
     name: str
+    account: str
     waiting: int
     trying: int
     callbacks: int
@@ -135,6 +136,7 @@ def queue_view(queue: Queue, now: float) -> QueueView:
         agents[seat.agent.state] += 1
     return QueueView(
         name=queue.name,
+        account=queue.settings.account,
         waiting=len(callers),
         trying=sum(member.state is not MemberState.WAITING for member in callers),
         callbacks=queue.callbacks,

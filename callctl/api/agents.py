@@ -23,8 +23,9 @@ from callctl.api.reading import (
     record_of,
 )
 from callctl.api.shapes import AgentList, Answer, agent_shape
-from callctl.errors import UnknownAgent, WrongMoment
+from callctl.errors import ForeignAccount, UnknownAgent, WrongMoment
 from callctl.model import AgentSettings, AgentState
+from callctl.records.accounts import agent_complaint
 
 
 class Agents:
@@ -111,6 +112,10 @@ class Agents:
         return Answer(agent_shape(self._find(name)))
 
     async def _take(self, settings: AgentSettings, status: HTTPStatus) -> Response:
+        if status is HTTPStatus.OK:
+            served = self._find(settings.name).tiers
+            if complaint := agent_complaint(settings, served, self._house.queues):
+                raise ForeignAccount(complaint)
         self._house.act(lambda distributor, now: distributor.put_agent(settings, now))
         shown = agent_shape(self._find(settings.name))
         await self._house.written()

@@ -11,9 +11,10 @@ from typing import Any
 
 from callctl.api.access import Principal
 from callctl.api.keys import Key
-from callctl.config.settings import HttpSettings, account
+from callctl.config.settings import HttpSettings
 from callctl.errors import InvalidToken
 from callctl.model import DEFAULT_ACCOUNT, Scope, TokenRecord
+from callctl.records.accounts import account_complaint
 
 LONGEST_TOKEN = 8 * 1024
 """Characters. An issuer's largest have 4 kB; hypercorn takes a head of 64 kB."""
@@ -161,7 +162,7 @@ def _account(claims: Mapping[str, Any], settings: HttpSettings) -> str:
     """Return the account. Where a site has said which claim it is, a token without it is none of its."""
     default = DEFAULT_ACCOUNT if settings.claim_account == DEFAULT_ACCOUNT_CLAIM else None
     named = _text(claims, settings.claim_account, default)
-    if account(named) is not None:
+    if account_complaint(named) is not None:
         raise InvalidToken(f"its {settings.claim_account} cannot be the name of an account")
     return named
 

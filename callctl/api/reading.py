@@ -16,9 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from callctl.config.convert import EnvironmentText, Places, record
-from callctl.config.settings import CHECK, account, anything, scope
+from callctl.config.settings import CHECK, anything, scope
 from callctl.errors import ConfigError
 from callctl.model import DEFAULT_ACCOUNT, AgentSettings, AgentStatus
+from callctl.records.accounts import account_complaint
 from callctl.records.names import name_complaint
 
 Record = TypeVar("Record", bound=attrs.AttrsInstance)
@@ -85,7 +86,7 @@ class NewToken:
 
     subject: str
     scope: str = field(metadata={CHECK: scope})
-    account: str = field(default=DEFAULT_ACCOUNT, metadata={CHECK: account})
+    account: str = field(default=DEFAULT_ACCOUNT, metadata={CHECK: account_complaint})
     agent: str = ""
     seconds: float = 30 * 24 * 3600
 

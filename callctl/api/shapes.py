@@ -76,6 +76,8 @@ class AgentShape(Shape):
     """An agent: the settings, and how it stands."""
 
     name: str
+    account: str
+    display_name: str
     contact: str
     contacts: Mapping[str, str]
     max_no_answer: int
@@ -142,6 +144,7 @@ class QueueShape(Shape):
     """A queue in numbers; `strategy` is None for one that is not configured any more."""
 
     name: str
+    account: str
     strategy: Strategy | None
     waiting: int
     trying: int
@@ -400,6 +403,7 @@ def queue_detail(
 def _queue_fields(queue: QueueView, settings: QueueSettings | None) -> dict[str, Any]:
     return {
         "name": queue.name,
+        "account": queue.account,
         "strategy": None if settings is None else settings.strategy,
         "waiting": queue.waiting,
         "trying": queue.trying,

@@ -35,6 +35,7 @@ from callctl.model import (
     QueueSettings,
     Reason,
 )
+from callctl.records.accounts import account_of_call, may_go_on
 from callctl.refusals import Refusal, Refusals
 
 log = structlog.get_logger(__name__)
@@ -218,7 +219,7 @@ class Reception:
         visit = before.take_next_visit()
         if visit is None:
             return None
-        link = VisitBefore(before.record.arrival.call)
+        link = VisitBefore(before.record.arrival.call, account=before.record.arrival.account)
         session = self._session(visit, self._switches[visit.switch], link=link)
         session.follow_on(before, is_away=is_away)
         self._start(session, session.run)
@@ -344,19 +345,11 @@ class Reception:
         self, arrival: Arrival, switch: Switch, talking_leg: str = "", *, link: VisitBefore | None = None
     ) -> CallSession:
         asked = arrival.queue
-        if not talking_leg and asked not in self._queues and self.default_queue in self._queues:
-            # It is mistyped in the dialplan, or callctl.toml has been changed meanwhile.
-            log.warning(
-                "there is no such queue; the default queue serves the call",
-                call=arrival.call,
-                uuid=arrival.uuid,
-                asked=asked,
-                queue=self.default_queue,
-            )
-            # What sent a caller there once must not do so again and again.
-            through = (*arrival.came_through, asked) if arrival.came_through else ()
-            arrival = evolve(arrival, queue=self.default_queue, came_through=through)
-        queue = self._queues.get(arrival.queue) or QueueSettings(name=arrival.queue)
+        if not talking_leg:
+            arrival = self._to_a_queue(arrival, link)
+        elif (served := self._queues.get(asked)) is not None:
+            arrival = evolve(arrival, account=account_of_call(served.account, arrival.account))
+        queue = self._queues.get(arrival.queue) or QueueSettings(name=arrival.queue, account=arrival.account)
         known = self._absentees.take(arrival.call, talking_leg)
         if known is None and link is not None and link.call != arrival.call:
             known = CallRecord(
@@ -376,6 +369,41 @@ class Reception:
         )
         self._sessions[arrival.call] = self._of_channel[arrival.uuid] = session
         return session
+
+    def _to_a_queue(self, arrival: Arrival, link: VisitBefore | None) -> Arrival:
+        """Return the visit as it is to be: to the queue that it names, or to the default queue.
+
+        It is mistyped in the dialplan, or the queues have been changed meanwhile, or somebody has transferred
+        the caller into a queue of another account. Where the default queue is of another account as well, the
+        visit stays as it is, and the distributor knows no such queue for it.
+        """
+        # Who comes back to a running visit stays in its queue, whatever has become of the accounts.
+        asked, account = arrival.queue, "" if link is None or arrival.resumes else link.account
+        if (queue := self._queue_for(asked, account)) is None:
+            known = arrival.account if arrival.resumes else arrival.account_id
+            if not account and any(each.account == known for each in self._queues.values()):
+                account = known
+            queue = self._queue_for(self.default_queue, account)
+            log.warning(
+                "there is no such queue for this call; "
+                + ("no other may take it" if queue is None else "the default queue serves it"),
+                call=arrival.call,
+                uuid=arrival.uuid,
+                asked=asked,
+                queue=self.default_queue,
+                account=account,
+            )
+            if queue is None:
+                return arrival
+            # What sent a caller there once must not do so again and again.
+            through = (*arrival.came_through, asked) if arrival.came_through else ()
+            arrival = evolve(arrival, queue=queue.name, came_through=through)
+        return evolve(arrival, account=account_of_call(queue.account, arrival.account))
+
+    def _queue_for(self, name: str, account: str) -> QueueSettings | None:
+        """Return the queue of this name, if a caller who is with this account (or "") may go there."""
+        queue = self._queues.get(name)
+        return queue if queue is not None and (not account or may_go_on(account, queue.account)) else None
 
     def _start(self, session: CallSession, life: Callable[[], Awaitable[None]]) -> None:
         assert self._nursery is not None, "run() comes before receive()"

@@ -11,7 +11,14 @@ import re
 from attrs import frozen
 
 from callctl.call.events import PastTalk
-from callctl.call.visits import place_variables, visit_variables, with_place
+from callctl.call.visits import (
+    ACCOUNT,
+    account_in,
+    account_variables,
+    place_variables,
+    visit_variables,
+    with_place,
+)
 from callctl.esl.commands import SET_BY_ORIGINATE, harmless, is_variable_name
 from callctl.esl.wire import Event
 from callctl.model import DEFAULT_ACCOUNT, Arrival, HungUpBy, Offer, QueueSettings, Reason, prelude_seconds
@@ -94,7 +101,7 @@ def arrival_from(
         arrived_at=_microseconds(data.get("Caller-Channel-Created-Time")) or now,
         joined_at=min([now, *(at for at in known_times if at is not None)]),
         original_uuid=variable("caller_uuid") or data.uuid,
-        account=variable("account_id") or DEFAULT_ACCOUNT,
+        account=account_in(data) or variable("account_id") or DEFAULT_ACCOUNT,
         account_id=variable("account_id"),
         widget_id=variable("widget_id"),
         call_type=variable("call_type"),
@@ -158,6 +165,7 @@ def waiting_variables(arrival: Arrival) -> dict[str, str]:
         "callctl_refusal": "",
         REFUSED: "",
         **visit_variables(arrival.call),
+        **account_variables(arrival.account),
         **place_variables(arrival),
     }
 
@@ -228,6 +236,7 @@ def hand_back_variables(
         "cc_queue_terminated_epoch": f"{now:.3f}",
         "callctl_reason": reason.value,
         "callctl_call": "",
+        ACCOUNT: "",
     }
     if target:
         variables["callctl_target"] = target

@@ -24,23 +24,44 @@ VISIT = "callctl_visit"
 Unlike `callctl_call` it stays when the visit is over, so that the next one can name it."""
 
 
+ACCOUNT = "callctl_account"
+"""The variable of a caller who waits or talks: whose call it is, percent-encoded. It is unset when callctl
+gives the caller back to the dialplan, so somebody has transferred a caller who comes with it for a new visit.
+"""
+
+
 @frozen
 class VisitBefore:
-    """The visit before one: its call, and the agent who has sent the caller on from a talk, or ""."""
+    """The visit before one: its call, and the agent who has sent the caller on from a talk, or "".
+
+    `account` is whose call it was, of a caller who was transferred out of it or moves on by a queue's rule;
+    "" of one whom the dialplan has sent, which may send callers anywhere.
+    """
 
     call: str = ""
     agent: str = ""
+    account: str = ""
 
     @classmethod
     def of(cls, data: Event) -> VisitBefore:
         """Read what a caller's channel, as in `data`, tells of the last visit."""
         call, _, agent = data.variable(VISIT).partition(" ")
-        return cls(call, agent)
+        return cls(call, agent, account_in(data))
 
 
 def visit_variables(call: str, agent: str = "") -> dict[str, str]:
     """Return what the channel carries of a visit for the one after it."""
     return {VISIT: f"{call} {agent}".strip()}
+
+
+def account_variables(account: str) -> dict[str, str]:
+    """Return what the channel carries while it is with us: whose call it is."""
+    return {ACCOUNT: quote(account)}
+
+
+def account_in(data: Event) -> str:
+    """Return whose call a channel, as in `data`, says that it is; "" where it says nothing."""
+    return unquote(data.variable(ACCOUNT))
 
 
 def visit_elsewhere(before: Arrival, queue: str, *, call: str, now: float) -> Arrival:

@@ -18,12 +18,13 @@ from callctl.clock import iso_utc
 from callctl.config import Config
 from callctl.config.defined import refuse_agent
 from callctl.errors import CallctlError
-from callctl.model import AgentRecord, AgentSettings, AgentStatus
+from callctl.model import DEFAULT_ACCOUNT, AgentRecord, AgentSettings, AgentStatus
+from callctl.records.accounts import account_complaint, display_name_complaint
 from callctl.records.contacts import contact_complaint
 from callctl.records.names import name_complaint
 
 COLUMNS = (
-    *("name", "status", "state", "since", "until", "reason", "registered", "contact", "queues"),
+    *("name", "account", "status", "state", "since", "until", "reason", "registered", "contact", "queues"),
     *("calls", "talk", "misses"),
 )
 
@@ -44,9 +45,31 @@ def _contact(_ctx: click.Context, _parameter: click.Parameter, value: str | None
     return value
 
 
+def checked_by(check: Callable[[str], str | None]) -> Callable[..., str | None]:
+    """Return the callback of an option whose text must pass `check`."""
+
+    def callback(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+        if value is not None and (complaint := check(value)):
+            raise click.BadParameter(f"{complaint}, not {value!r}")
+        return value
+
+    return callback
+
+
 def settings_options(function: Function) -> Function:
     """Give a command an option for every setting that an agent has; what is not given is None."""
     options = [
+        click.option(
+            "--account",
+            callback=checked_by(account_complaint),
+            help="Whose agent it is; * serves the queues of all.",
+        ),
+        click.option(
+            "--display-name",
+            metavar="NAME",
+            callback=checked_by(display_name_complaint),
+            help="The name that people are shown.",
+        ),
         click.option("--contact", metavar="DIAL_STRING", callback=_contact, help="The phone: user/1001"),
         pairs_option(
             "--contact-on",
@@ -100,7 +123,10 @@ def list_(config: Config, queue: str | None, as_json: bool) -> None:
     rows = [_row(record, roster) for record in roster.agents]
     if queue is not None:
         rows = [row for row in rows if queue in row["queues"]]
-    print_rows(rows if as_json else [_for_people(row) for row in rows], COLUMNS, as_json=as_json)
+    # Most sites have but one account.
+    has_accounts = any(record.settings.account != DEFAULT_ACCOUNT for record in roster.agents)
+    columns = [column for column in COLUMNS if has_accounts or column != "account"]
+    print_rows(rows if as_json else [_for_people(row) for row in rows], columns, as_json=as_json)
 
 
 @command.command()
@@ -248,6 +274,8 @@ def _row(record: AgentRecord, roster: Roster) -> dict[str, Any]:
     name = record.settings.name
     return {
         "name": name,
+        "display_name": record.settings.display_name,
+        "account": record.settings.account,
         "status": record.status.value,
         "state": record.state.value,
         "since": roster.since.get(name),

@@ -11,8 +11,9 @@ import attrs
 from attrs import field, frozen
 
 from callctl.api.client import ControlClient, path_of
-from callctl.errors import AgentExists, UnknownAgent, UnknownTier
-from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, Tier
+from callctl.errors import AgentExists, ForeignAccount, UnknownAgent, UnknownTier
+from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, QueueSettings, Tier
+from callctl.records.accounts import agent_complaint
 from callctl.store import roster as store
 from callctl.store.loading import epoch
 
@@ -57,7 +58,7 @@ class Keeper(Protocol):
         ...
 
     def set_agent(self, settings: AgentSettings) -> None:
-        """Replace an agent's settings; raises UnknownAgent."""
+        """Replace an agent's settings; raises UnknownAgent and ForeignAccount."""
         ...
 
     def set_status(self, name: str, status: AgentStatus, reason: str, seconds: float | None) -> None:
@@ -69,7 +70,7 @@ class Keeper(Protocol):
         ...
 
     def put_tier(self, tier: Tier) -> None:
-        """Let an agent serve a queue in this place; raises UnknownAgent."""
+        """Let an agent serve a queue in this place; raises UnknownAgent and ForeignAccount."""
         ...
 
     def remove_tier(self, queue: str, agent: str) -> None:
@@ -87,8 +88,10 @@ def roster_of(connection: sqlite3.Connection) -> Roster:
 class DatabaseKeeper:
     """The database, open for a change by `store.roster.editing`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, queues: Mapping[str, QueueSettings]) -> None:
+        """`queues` are those that there are."""
         self._connection = connection
+        self._queues = queues
 
     def roster(self) -> Roster:
         """Return how it stands."""
@@ -99,7 +102,10 @@ class DatabaseKeeper:
         store.add_agent(self._connection, settings, time.time())
 
     def set_agent(self, settings: AgentSettings) -> None:
-        """Replace an agent's settings; raises UnknownAgent."""
+        """Replace an agent's settings; raises UnknownAgent and ForeignAccount."""
+        served = [tier.queue for tier in self.roster().tiers if tier.agent == settings.name]
+        if complaint := agent_complaint(settings, served, self._queues):
+            raise ForeignAccount(complaint)
         store.set_agent(self._connection, settings)
 
     def set_status(self, name: str, status: AgentStatus, reason: str, seconds: float | None) -> None:
@@ -113,7 +119,10 @@ class DatabaseKeeper:
         store.remove_agent(self._connection, name, time.time())
 
     def put_tier(self, tier: Tier) -> None:
-        """Let an agent serve a queue in this place; raises UnknownAgent."""
+        """Let an agent serve a queue in this place; raises UnknownAgent and ForeignAccount."""
+        agent = store.get_agent(self._connection, tier.agent).settings
+        if complaint := agent_complaint(agent, [tier.queue], self._queues):
+            raise ForeignAccount(complaint)
         store.add_tier(self._connection, tier)
 
     def remove_tier(self, queue: str, agent: str) -> None:

@@ -129,7 +129,7 @@ async def _load_own(plan: _Plan, _config: Config) -> Figures:
             for number in range(plan.switches)
         ]
         with editing(database) as connection:
-            _hire(DatabaseKeeper(connection), plan.agents, OWN_QUEUE)
+            _hire(DatabaseKeeper(connection, {}), plan.agents, OWN_QUEUE)
         async with (
             _open_switches(settings, listen) as switches,
             start_server(Path(folder), listen, database, settings, 2 * plan.concurrent) as pid,

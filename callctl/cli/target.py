@@ -68,7 +68,7 @@ def _keeper(config: Config, stack: ExitStack) -> Keeper:
                 ) from error
             time.sleep(AGAIN_SECONDS)
         else:
-            keeper = DatabaseKeeper(connection)
+            keeper = DatabaseKeeper(connection, config.queues)
             _take_over(config, keeper)
             return keeper
 

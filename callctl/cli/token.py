@@ -22,10 +22,10 @@ from callctl.cli.options import config_option, json_option
 from callctl.cli.output import day_and_time, print_json, print_rows, say
 from callctl.cli.target import read_roster, running_server
 from callctl.config import Config
-from callctl.config.settings import account as account_complaint
 from callctl.errors import CallctlError
 from callctl.ids import Ids
 from callctl.model import DEFAULT_ACCOUNT, Scope, TokenRecord
+from callctl.records.accounts import account_complaint
 from callctl.store import roster as store
 from callctl.store.loading import epoch, load_tokens
 from callctl.store.schema import open_history

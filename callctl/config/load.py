@@ -23,6 +23,7 @@ from callctl.config.settings import (
 )
 from callctl.errors import ConfigError
 from callctl.model import AgentSettings, QueueSettings, Tier
+from callctl.records.accounts import target_complaints, tier_complaint
 from callctl.records.names import name_complaint
 from callctl.records.telephone_keys import queue_complaints
 
@@ -184,7 +185,7 @@ def _checked(document: Document, places: Places, found: Path | None, *, password
         for name, value in _named(document, "queue", places)
     } or {"caller": QueueSettings(name="caller")}
     for queue in queues.values():
-        for key, complaint in queue_complaints(queue):
+        for key, complaint in (*queue_complaints(queue), *target_complaints(queue, queues)):
             raise places.error(("queue", queue.name, key.replace("_", "-")), complaint)
     if server.default_queue not in queues:
         complaint = f"there is no [queue.{server.default_queue}]; queues are {', '.join(queues)}"
@@ -194,7 +195,7 @@ def _checked(document: Document, places: Places, found: Path | None, *, password
     for name, value in _named(document, "agent", places):
         path: KeyPath = ("agent", name)
         agents[name] = record(AgentSettings, value, path, places, given={"name": name}, beside=("tiers",))
-        tiers += _tiers(name, value, queues, places)
+        tiers += _tiers(agents[name], value, queues, places)
     switches = _switches(document, places, passwords=passwords)
     _check_contacts(agents, switches, places)
     backup = record(BackupSettings, document.get("backup", {}), ("backup",), places)
@@ -223,14 +224,16 @@ def _named(document: Document, section: str, places: Places) -> Iterator[tuple[s
 
 
 def _tiers(
-    agent: str, settings: Mapping[str, object], queues: Mapping[str, QueueSettings], places: Places
+    agent: AgentSettings, values: Mapping[str, object], queues: Mapping[str, QueueSettings], places: Places
 ) -> Iterator[Tier]:
     """Yield the tiers that an agent's table names."""
-    path: KeyPath = ("agent", agent, "tiers")
-    for queue, value in table(settings.get("tiers", {}), path, places).items():
+    path: KeyPath = ("agent", agent.name, "tiers")
+    for queue, value in table(values.get("tiers", {}), path, places).items():
         if queue not in queues:
             raise places.error((*path, queue), unknown(queue, queues, "queue"))
-        yield record(Tier, value, (*path, queue), places, given={"queue": queue, "agent": agent})
+        if complaint := tier_complaint(agent, queues[queue]):
+            raise places.error((*path, queue), complaint)
+        yield record(Tier, value, (*path, queue), places, given={"queue": queue, "agent": agent.name})
 
 
 def _http(document: Document, places: Places) -> HttpSettings:

@@ -15,9 +15,9 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from callctl.errors import ConfigError
-from callctl.model import DEFAULT_ACCOUNT, EVERY_ACCOUNT, AgentSettings, QueueSettings, Scope, Tier
+from callctl.model import DEFAULT_ACCOUNT, AgentSettings, QueueSettings, Scope, Tier
+from callctl.records.accounts import account_complaint, display_name_complaint
 from callctl.records.contacts import contact_complaint
-from callctl.records.names import name_complaint
 from callctl.records.record_template import record_template_complaint
 from callctl.records.telephone_keys import key_complaint, keys_complaint
 
@@ -281,11 +281,6 @@ def scope(value: str) -> str | None:
     return f"{unknown[0]!r} is none of {', '.join(known)}" if unknown else None
 
 
-def account(value: str) -> str | None:
-    """Check the name of an account; `*` means all of them."""
-    return None if value == EVERY_ACCOUNT else name_complaint(value)
-
-
 def password_hash(value: str) -> str | None:
     """Check that a value is a hash of argon2, and no password."""
     return None if value.startswith("$argon2") else 'must be what "callctl config hash-password" prints'
@@ -316,8 +311,9 @@ CHECKS: Mapping[type, Mapping[str, Check]] = {
         "claim_agent": not_empty,
         "metrics": one_of("loopback", "open"),
     },
-    UserSettings: {"password_hash": password_hash, "scope": scope, "account": account},
+    UserSettings: {"password_hash": password_hash, "scope": scope, "account": account_complaint},
     QueueSettings: {
+        "account": account_complaint,
         "weight": above_zero,
         "time_base_score": one_of("queue", "system"),
         # An agent's phone needs a moment to ring, and FreeSWITCH takes whole seconds.
@@ -334,7 +330,12 @@ CHECKS: Mapping[type, Mapping[str, Check]] = {
         "callback_attempts": at_least(1),
         "record_template": record_template_complaint,
     },
-    AgentSettings: {"contact": contact, "contacts": contacts},
+    AgentSettings: {
+        "account": account_complaint,
+        "display_name": display_name_complaint,
+        "contact": contact,
+        "contacts": contacts,
+    },
     Tier: {"level": at_least(1), "position": at_least(1)},
 }
 """What a value must be, by record and field. A number without an entry must not be negative."""

@@ -70,6 +70,8 @@ WORDS: Mapping[type, Mapping[str, str]] = {
         "numbers": "shown, or masked: all but the last three digits",
     },
     QueueSettings: {
+        "account": "Whose queue it is: only tokens of this account see it, and only its agents serve it.\n"
+        '"*" is shared by all accounts',
         "strategy": "longest-idle-agent, agent-with-least-talk-time, agent-with-fewest-calls, round-robin,\n"
         "top-down, sequentially-by-agent-order, random, ring-all or ring-progressively",
         "moh_sound": "What callers hear while they wait",
@@ -123,6 +125,8 @@ WORDS: Mapping[type, Mapping[str, str]] = {
         "closed_target": "Where callers go outside of the hours",
     },
     AgentSettings: {
+        "account": 'Whose agent it is: it serves queues of this account and shared ones; "*" serves any',
+        "display_name": "The name that people are shown",
         "contact": "The dial string of the phone",
         "contacts": 'For single switches: { fs2 = "user/1001" }',
         "max_no_answer": "After so many missed calls in a row the status becomes agent-no-answer-status.\n"

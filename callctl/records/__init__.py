@@ -1,6 +1,8 @@
 """The rules that every entrance and every exit asks: each stands here once. Pure; texts in, texts out.
 
 - `printable`: text that others chose becomes safe for people to read, on a terminal and in a CSV cell.
+- `accounts`: who belongs to whom, who may serve which queue, and where callers may go. `targets`: where a
+  queue's rule sends callers.
 - `names`: what an agent or a queue may be called, and what is the key of a visit. `contacts`: what the dial
   string of a phone may be. `telephone_keys`: which keys a queue may give a meaning.
 - `caller_identity`: whether a caller's number says who calls, and whether it can be dialled.

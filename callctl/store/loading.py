@@ -199,6 +199,8 @@ def agent_of(row: sqlite3.Row) -> AgentRecord:
     """Return the record of a row of `agents`."""
     settings = AgentSettings(
         name=row["name"],
+        account=row["account"],
+        display_name=row["display_name"],
         contact=row["contact"],
         contacts=json.loads(row["contacts"]),
         max_no_answer=row["max_no_answer"],

@@ -298,6 +298,8 @@ def _agent(fact: AgentRecord) -> dict[str, Value]:
     settings = fact.settings
     return {
         "name": settings.name,
+        "account": settings.account,
+        "display_name": settings.display_name,
         "contact": settings.contact,
         "contacts": _json(settings.contacts),
         "max_no_answer": settings.max_no_answer,

@@ -103,8 +103,8 @@ def _version(connection: sqlite3.Connection, number: int) -> None:
 
 _NEW_VALUES = {
     # Tokens of an account saw the calls that the dialplan had sent with its `account_id`, and still do.
-    "account": f"coalesce(nullif(account_id, ''), '{DEFAULT_ACCOUNT}')",
-    "person": "person_of(caller_number)",
+    ("calls", "account"): f"coalesce(nullif(account_id, ''), '{DEFAULT_ACCOUNT}')",
+    ("calls", "person"): "person_of(caller_number)",
 }
 """What the rows of an old table get in a new column, where that is not the column's default."""
 
@@ -131,7 +131,7 @@ def _rebuild(connection: sqlite3.Connection, table: str, progress: Progress) -> 
 def _copy_rows(connection: sqlite3.Connection, old: str, new: str, progress: Progress) -> None:
     before = [str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", (old,))]
     now = [str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", (new,))]
-    values = {name: name if name in before else _NEW_VALUES.get(name) for name in now}
+    values = {name: name if name in before else _NEW_VALUES.get((new, name)) for name in now}
     columns = [name for name, value in values.items() if value is not None]
     copy = (
         f"INSERT INTO {new} ({', '.join(columns)})"

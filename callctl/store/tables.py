@@ -108,6 +108,8 @@ AGENTS = """
 CREATE TABLE agents (
   -- One row per agent: the settings, and how the agent stood when last heard of.
   name TEXT NOT NULL PRIMARY KEY,       -- the agent's name
+  account TEXT NOT NULL DEFAULT 'default',  -- whose agent it is; * = all share it
+  display_name TEXT NOT NULL DEFAULT '',    -- the name that people are shown; '' = the agent's name
   contact TEXT NOT NULL,                -- dial string, such as user/1001; '' = cannot be called
   contacts TEXT NOT NULL,               -- dial strings for single switches: JSON, by switch
   max_no_answer INTEGER NOT NULL,       -- misses in a row until the status changes; 0 = never

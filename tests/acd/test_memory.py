@@ -124,7 +124,7 @@ def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
         centre.d.leave(f"again {number}", 2.0, abandoned=True)
         centre.effects()
         centre.fail(left, "ORIGINATOR_CANCEL", 2.0)
-    centre.d.remove_agent("anna", 10.0)
+    centre.d.set_status("anna", AgentStatus.ON_BREAK, 10.0)
     for number in "123":
         centre.join(f"back {number}", 10.0, caller_number=number)
     views = [centre.member(f"back {number}", 10.0) for number in "123"]

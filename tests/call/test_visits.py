@@ -10,8 +10,8 @@ import trio
 from attrs import evolve
 
 from callctl.call import events as ev
-from callctl.call.variables import arrival_from, entered_at, waiting_variables
-from callctl.call.visits import PLACE, visit_elsewhere, visit_for_callback
+from callctl.call.variables import arrival_from, entered_at, hand_back_variables, waiting_variables
+from callctl.call.visits import PLACE, VisitBefore, visit_elsewhere, visit_for_callback
 from callctl.esl.wire import Event
 from callctl.model import Arrival, QueueSettings, Reason
 from tests.call.test_recovery import CALLER, NOW, Channels, an_open_call, reconciled
@@ -238,3 +238,16 @@ def test_the_time_of_coming_is_believed_if_the_channel_was_there(
 ) -> None:
     data = Event("", {"variable_callctl_entered_uepoch": entered, "Caller-Channel-Created-Time": created})
     assert entered_at(data) == read
+
+
+def test_a_channel_tells_whose_call_it_is_while_it_is_with_us() -> None:
+    data = on_the_channel(evolve(FIRST, account="acme, inc."))
+    assert VisitBefore.of(data) == VisitBefore("call-1", "", "acme, inc.")
+    assert read(data).account == "acme, inc."
+
+
+def test_whom_callctl_gives_back_the_dialplan_may_send_into_any_account() -> None:
+    given_back = hand_back_variables(Reason.TIMEOUT, NOW)
+    variables = {**waiting_variables(evolve(FIRST, account="acme")), **given_back}
+    data = Event("", {f"variable_{name}": value for name, value in variables.items() if value})
+    assert VisitBefore.of(data) == VisitBefore("call-1")
