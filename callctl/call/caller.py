@@ -16,7 +16,8 @@ import trio
 from callctl.call import events as ev
 from callctl.call.hearing import Hearing
 from callctl.call.ringing import AgentUnreached
-from callctl.call.switch import SWITCH_LOST_SECONDS, Switch
+from callctl.call.switch import Switch
+from callctl.call.switch_presence import SWITCH_LOST_SECONDS
 from callctl.call.timers import Timers
 from callctl.call.variables import (
     HOME,
@@ -449,9 +450,9 @@ class CallerLeg:
             switch.listen(self._uuid, self.on_event)
             while True:
                 with trio.move_on_after(SWITCH_LOST_SECONDS) as patience:
-                    await switch.wait_ready()
-                if patience.cancelled_caught or self.was_lost:
-                    self._deliver(ev.SwitchLost())
+                    await switch.presence.wait_settled()
+                if patience.cancelled_caught or switch.presence.is_gone or self.was_lost:
+                    self._deliver(ev.SwitchLost(switch.presence.silent_seconds))
                     return
                 try:
                     await switch.follow(self._uuid)

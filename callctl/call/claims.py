@@ -31,6 +31,9 @@ once took one second on a machine of two cores."""
 PAUSE_SECONDS = 0.5
 """How soon a switch is asked again that is connected and did not answer."""
 
+IDENTIFY_SECONDS = 3.0
+"""How long a call waits for a switch that is away to say which run of FreeSWITCH it is now."""
+
 PROOF = "callctl_proof"
 """The variable by which a socket shows that it controls its channel."""
 
@@ -60,6 +63,29 @@ class Claims:
                 return switch
         only = next(iter(self._switches.values())) if len(self._switches) == 1 else None
         return only if only is not None and not only.is_ready else None
+
+    async def find_switch(self, socket: CallSocket) -> Switch | None:
+        """Return the switch whose call this is; None for none of ours.
+
+        A call may come before our own connection to its switch is back, which then is tried at once. A
+        switch that has restarted has a new name, which it is asked for as soon as that can be.
+        """
+        switch = self.switch_of(socket)
+        away = [each for each in self._switches.values() if switch in (None, each) and not each.is_ready]
+        for each in away:
+            each.link.hurry()
+        if switch is not None or not away:
+            return switch
+        with trio.move_on_after(IDENTIFY_SECONDS):
+            async with trio.open_nursery() as nursery:
+                for each in away:
+                    nursery.start_soon(self._await_name, each, socket, nursery.cancel_scope)
+        return self.switch_of(socket)
+
+    async def _await_name(self, switch: Switch, socket: CallSocket, scope: trio.CancelScope) -> None:
+        await switch.presence.wait_identified()
+        if self.switch_of(socket) is not None:
+            scope.cancel()
 
     async def settle(self, socket: CallSocket, switch: Switch, *, is_known: bool) -> bool | None:
         """Say whether the socket is what it says; None where the switch does not answer now.

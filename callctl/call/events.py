@@ -193,7 +193,12 @@ class CallerNotFetched:
 
 @frozen
 class SwitchLost:
-    """The switch of this call restarted or stayed away: nothing of the call is left."""
+    """The switch of this call restarted or stayed away: nothing of the call is left.
+
+    Nothing was heard of it for `silent_seconds`, so the call ended about then.
+    """
+
+    silent_seconds: float = 0.0
 
 
 @frozen

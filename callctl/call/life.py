@@ -188,7 +188,14 @@ class CallLife:
         return self._end_wait(reason, now, by=by, hangup_cause=event.cause)
 
     def switch_lost(self, event: ev.SwitchLost, now: float) -> list[Effect]:
-        return self._end_wait(Reason.SWITCH_LOST, now, by=HungUpBy.SWITCH)
+        return self._end_wait(Reason.SWITCH_LOST, self._when_lost(event, now), by=HungUpBy.SWITCH)
+
+    def _when_lost(self, event: ev.SwitchLost, now: float) -> float:
+        """Return when the call ended with its switch: when that was last heard of, and after all we know."""
+        record, offers = self._ledger.record, self._ledger.open_offers
+        known = (record.arrival.joined_at, record.answered_at, record.bridged_at)
+        latest = max([*filter(None, known), *(offer.offered_at for offer in offers)])
+        return max(latest, now - event.silent_seconds)
 
     def order_hangup(self, event: ev.HangupOrdered, now: float) -> list[Effect]:
         self._hangup_is_ours = True

@@ -101,7 +101,7 @@ class Reception:
         that no socket leads: both are to be proved right before they count. Where a false claim would harm
         a caller who is led, or talks, the answer is waited for.
         """
-        switch = self._claims.switch_of(socket)
+        switch = await self._claims.find_switch(socket)
         if switch is None:
             Refusals.of_this_run().note(
                 Refusal.UNKNOWN_SWITCH,

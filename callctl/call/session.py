@@ -22,7 +22,8 @@ from callctl.call.legs import hang_up_unless_bridged, settle_bridge, standings_o
 from callctl.call.recorder import begin_recording, end_recording, pause_recording
 from callctl.call.ringing import AgentUnreached
 from callctl.call.stages import Stage
-from callctl.call.switch import SWITCH_LOST_SECONDS, LegState, Switch
+from callctl.call.switch import LegState, Switch
+from callctl.call.switch_presence import SWITCH_LOST_SECONDS
 from callctl.call.timers import NamedTimers
 from callctl.call.variables import (
     hold_seconds,
@@ -347,7 +348,8 @@ class CallSession:
         if self._flow.stage not in (Stage.TALKING, Stage.PARTING) or talk is None or leg_uuid in shown:
             return
         if await self._switch.leg_state(leg_uuid) is LegState.GONE:
-            self.deliver(ev.SwitchLost() if self._caller.was_lost else ev.AgentHungUp(leg_uuid, "", by=None))
+            lost = ev.SwitchLost(self._switch.presence.silent_seconds)
+            self.deliver(lost if self._caller.was_lost else ev.AgentHungUp(leg_uuid, "", by=None))
 
     def _listen_to_leg(self, leg_uuid: str) -> None:
         self._legs[leg_uuid] = None
@@ -521,7 +523,7 @@ class CallSession:
         with trio.move_on_after(SWITCH_LOST_SECONDS) as patience:
             stand = dict(zip(uuids, await standings_of(self._switch, uuids), strict=True))
         if patience.cancelled_caught or self._caller.was_lost:
-            self.deliver(ev.SwitchLost())
+            self.deliver(ev.SwitchLost(self._switch.presence.silent_seconds))
         else:
             self.deliver(ev.TalkSettled(stand.get(self._caller.uuid), stand.get(leg_uuid)))
 

@@ -20,6 +20,7 @@ from callctl.call.events import MediaKind
 from callctl.call.ringing import ACCEPTED_VARIABLE, AgentUnreached, RingingLeg, applications_of, unreached
 from callctl.call.switch_clock import SwitchClock
 from callctl.call.switch_media import SwitchMedia
+from callctl.call.switch_presence import SWITCH_LOST_SECONDS, SwitchPresence
 from callctl.call.variables import Prelude, bridged_seconds, bridged_with, callback_variables, leg_variables
 from callctl.errors import CallctlError, CommandRefused, EslError, WaitEnded
 from callctl.esl import commands
@@ -60,9 +61,6 @@ CALLER_RING_SECONDS = 20.0
 
 SETTLE_INTERVAL_SECONDS = 0.25
 """How often a leg is asked for while it is unknown whether it was answered."""
-
-SWITCH_LOST_SECONDS = 300.0
-"""How long a switch may stay away before its calls count as lost and their agents as free."""
 
 PARK_QUESTION_SECONDS = 3.0
 """How often FreeSWITCH is asked whether an agent has heard all that comes before the caller, while no event
@@ -120,6 +118,7 @@ class Switch:
             on_event=self._on_event,
             on_up=self._on_up,
             on_down=self._on_down,
+            on_failed_attempt=lambda attempt: self.presence.miss(name, attempt),
             open_stream=open_stream,
             events=(
                 *EVENTS,
@@ -131,14 +130,13 @@ class Switch:
         )
         self.on_other_event: Callable[[Event], None] = _nothing_to_do
         """Gets the events that concern no call of ours: those of the phones."""
-        self.on_readiness: Callable[[bool], None] = _nobody_asks
+        self.on_readiness: Callable[[bool], None] = _nothing_to_do
         """Called when the switch becomes ready for orders, and when it is so no more."""
         self.core_uuid = ""
         """FreeSWITCH's own name for this run of it; another one after a restart."""
         self.reconcile: Callable[[Switch], Awaitable[None]] = _no_reconciliation
         """Called after each login, before the switch counts as ready."""
-        self._ready = trio.Event()
-        self._lost = trio.Event()
+        self.presence = SwitchPresence()
         self._listeners: dict[str, Callable[[Event], None]] = {}
         self._ringing: dict[str, RingingLeg] = {}
         self._held_back: dict[str, trio.CancelScope] = {}
@@ -153,7 +151,7 @@ class Switch:
     @property
     def is_ready(self) -> bool:
         """Say whether the switch is connected and reconciled."""
-        return self._ready.is_set()
+        return self.presence.is_ready
 
     async def widen(self, *, has_preludes: bool, watches_phones: bool) -> None:
         """Hear of what a new configuration needs besides; what it needs no more is still heard of."""
@@ -167,29 +165,30 @@ class Switch:
 
     async def run(self) -> None:
         """Keep the connection up for ever. A cancellation closes it."""
+        self.presence.begin()
         await self.link.run()
 
     async def wait_ready(self) -> None:
         """Wait until the switch is connected and what we know of it is true."""
-        await self._ready.wait()
+        await self.presence.wait_ready()
 
     async def wait_lost(self) -> None:
         """Wait until a connection that is up is lost."""
-        await self._lost.wait()
+        await self.presence.wait_lost()
 
     async def _on_up(self, link: SwitchLink) -> None:
-        self._lost = trio.Event()
+        self.presence.come_up()
         self.core_uuid = await link.api(commands.global_getvar("core_uuid"))
+        self.presence.be_identified()
         await self.reconcile(self)
-        self._ready.set()
+        self.presence.be_ready()
         self.on_readiness(True)
 
     def _on_down(self, why: str) -> None:
         if self.is_ready:
             self.on_readiness(False)
-        self._ready = trio.Event()
+        self.presence.go_down(self.link.lost_at)
         self._followers.clear()
-        self._lost.set()
 
     # --- events ---
 
@@ -493,9 +492,5 @@ async def _no_reconciliation(switch: Switch) -> None:
     """Until the server says better, a switch is believed to be empty."""
 
 
-def _nothing_to_do(event: Event) -> None:
-    """Until somebody wants them, the events of phones fall on the floor."""
-
-
-def _nobody_asks(ready: bool) -> None:
-    """Until somebody wants to know, a switch becomes ready in silence."""
+def _nothing_to_do(_: object) -> None:
+    """Until somebody wants to know, events of phones are dropped, and a switch becomes ready in silence."""

@@ -167,7 +167,7 @@ class Talking(CallLife):
         return [*self._end_talk(now), *self.caller_parted(event, now)]
 
     def switch_lost_in_talk(self, event: ev.SwitchLost, now: float) -> list[Effect]:
-        lost = self._end_talk(now)
+        lost = self._end_talk(self._when_lost(event, now))
         return [*lost, self._ledger.change(hung_up_by=HungUpBy.SWITCH), *self.finish(event, now)]
 
     def sent_on(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random as random_module
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import Enum, auto
 from functools import partial
 
 import structlog
@@ -35,6 +36,20 @@ STABLE_SECONDS = 60.0
 
 MAX_PAUSE_SECONDS = 30.0
 """The longest pause between two attempts."""
+
+HURRIED_SECONDS = 1.0
+"""The shortest pause, also where a sign of life of the switch asks for the next attempt."""
+
+
+class Attempt(Enum):
+    """What an attempt to reach a switch met."""
+
+    REFUSED = auto()
+    """The machine answers, and nobody listens there: FreeSWITCH does not run."""
+    UNANSWERED = auto()
+    """Nothing came back."""
+    TURNED_AWAY = auto()
+    """FreeSWITCH runs, and does not let us in."""
 
 
 CUSTOM = "CUSTOM"
@@ -121,6 +136,7 @@ class SwitchLink:
         on_event: Callable[[Event], None],
         on_up: Callable[[SwitchLink], Awaitable[None]],
         on_down: Callable[[str], None],
+        on_failed_attempt: Callable[[Attempt], None] | None = None,
         ids: Ids,
         random: random_module.Random,
         open_stream: Callable[[str, int], Awaitable[trio.abc.Stream]] | None = None,
@@ -131,9 +147,10 @@ class SwitchLink:
         """`on_event` is called for every event but BACKGROUND_JOB, and must return at once.
 
         `on_up` runs beside the reader after each login, to reconcile; if it raises, the connection is given
-        up and made anew. `on_down` is called once for each time that the link was up, with the reason.
-        `filters` are OR-ed, and in force before `events` are asked for; both should hold BACKGROUND_JOB and
-        HEARTBEAT. `open_stream` takes host and port.
+        up and made anew. `on_down` is called once for each time that the link was up, with the reason, and
+        `on_failed_attempt` whenever the switch could not be reached. `filters` are OR-ed, and in force
+        before `events` are asked for; both should hold BACKGROUND_JOB and HEARTBEAT. `open_stream` takes host
+        and port.
         """
         self.name = name
         self._host = host
@@ -142,6 +159,7 @@ class SwitchLink:
         self._on_event = on_event
         self._on_up = on_up
         self._on_down = on_down
+        self._on_failed_attempt = on_failed_attempt or _nothing_to_do
         self._ids = ids
         self._random = random
         self._open_stream = open_stream or trio.open_tcp_stream
@@ -155,11 +173,14 @@ class SwitchLink:
         self._counts: Counter[str] = Counter()
         self._greeted = trio.Event()
         self._refusal = ""
-        self._was_up = False
+        self._was_up = self._was_silent = False
         self.last_error = ""
         """Why the link is or was last down, in words."""
         self.reconnects = 0
         """How often the link came up again after the first time."""
+        self.lost_at = 0.0
+        """When the switch was last there before the link was lost, on Trio's clock; for `on_down`."""
+        self._sign_of_life = trio.Event()
 
     @property
     def up(self) -> bool:
@@ -266,19 +287,33 @@ class SwitchLink:
             if trio.current_time() - begun_at >= STABLE_SECONDS:
                 attempts = 0
             attempts += 1
-            pause_seconds = self._random.uniform(1.0, min(MAX_PAUSE_SECONDS, 2.0**attempts))
+            pause_seconds = self._random.uniform(HURRIED_SECONDS, min(MAX_PAUSE_SECONDS, 2.0**attempts))
             self._log.warning("switch not connected", why=self.last_error, again_in=round(pause_seconds, 1))
-            await trio.sleep(pause_seconds)
+            await self._pause(pause_seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait until the next attempt: so long, or until a sign of life."""
+        earliest = trio.current_time() + HURRIED_SECONDS
+        with trio.move_on_after(seconds):
+            await self._sign_of_life.wait()
+            await trio.sleep_until(earliest)
+
+    def hurry(self) -> None:
+        """Something came from the switch, so it is there: end the wait for the next attempt."""
+        self._sign_of_life.set()
 
     async def _attempt(self) -> str:
         """Connect and serve until the connection is lost; return why it was, or why there was none."""
         where = f"{self._host}:{self._port}"
+        self._sign_of_life = trio.Event()
         try:
             with trio.fail_after(CONNECT_SECONDS):
                 stream = await self._open_stream(self._host, self._port)
         except trio.TooSlowError:
+            self._on_failed_attempt(Attempt.UNANSWERED)
             return f"{where} does not answer within {CONNECT_SECONDS:g} s"
         except OSError as error:
+            self._on_failed_attempt(Attempt.REFUSED if _is_refusal(error) else Attempt.UNANSWERED)
             return f"cannot connect to {where}: {error}"
         return f"{where}: {await self._serve(stream)}"
 
@@ -295,6 +330,7 @@ class SwitchLink:
                     await self._log_in(connection)
                 except EslError as error:
                     why = str(error)
+                    self._on_failed_attempt(Attempt.TURNED_AWAY)
                 else:
                     self._go_up(connection)
                     nursery.start_soon(self._reconcile, connection)
@@ -324,7 +360,7 @@ class SwitchLink:
             (await slot.wait()).require_ok()
 
     def _go_up(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self._was_silent = connection, False
         if self._was_up:
             self.reconnects += 1
         self._was_up = True
@@ -336,6 +372,7 @@ class SwitchLink:
         if self._connection is None:
             return
         self._connection, self.last_error = None, why
+        self.lost_at = connection.last_received_at if self._was_silent else trio.current_time()
         self._up = trio.Event()
         for job in self._jobs.values():
             job.settle(ConnectionLost(why))
@@ -362,6 +399,7 @@ class SwitchLink:
             try:
                 await connection.request(commands.api("uptime"))
             except WaitEnded as error:
+                self._was_silent = True
                 connection.close(f"silent for {silent_seconds:.0f} s, and then: {error}")
                 return
 
@@ -381,3 +419,15 @@ class SwitchLink:
             self._greeted.set()
         elif message.content_type == "text/rude-rejection":
             self._refusal = "FreeSWITCH refused our address (apply-inbound-acl in event_socket.conf)"
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Say whether a connection was refused, at each address of the host."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_refusal, error.exceptions))
+    # Trio raises a plain OSError from what each address said.
+    return isinstance(error, ConnectionRefusedError) or (error is not None and _is_refusal(error.__cause__))
+
+
+def _nothing_to_do(_: object) -> None:
+    """Nobody wants to know."""

@@ -42,6 +42,9 @@ MAX_PEERS_KNOWN = 256
 
 _NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
+"""After a minute of silence TCP asks three times, 20 s apart: in two minutes a network may come back."""
+
 TOGETHER_SECONDS = 0.1
 """Calls that are accepted within this time come together, as those do that came while this process stood."""
 
@@ -143,6 +146,7 @@ class OutboundListener:
             if call is None:
                 sock.close()
             else:
+                keep_alive(sock)
                 call.open()
                 self._lead(call, calls)
 
@@ -293,3 +297,11 @@ async def serve_outbound(
     """Take calls for ever, by an OutboundListener of its own; reports its listeners when it is ready."""
     listener = OutboundListener(handler, allow=allow, confirm=confirm, ids=ids)
     await listener.serve(host=host, port=port, task_status=task_status)
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Have TCP find out that a switch is without power or network: a call that waits says nothing."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        if hasattr(socket, option):  # not every system has them
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

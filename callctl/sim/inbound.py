@@ -26,12 +26,23 @@ async def listen_inbound(
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Accept clients on real TCP for ever; reports the port that it listens on."""
-    listeners = await trio.open_tcp_listeners(port, host=host)
+    """Accept clients on real TCP for ever; reports the port that it listens on.
+
+    While the switch is down, nobody listens there: who connects is refused.
+    """
 
     async def serve(stream: trio.SocketStream) -> None:
         await serve_inbound(switch, stream)
 
-    async with trio.open_nursery() as nursery:
-        await nursery.start(trio.serve_listeners, serve, listeners)
-        task_status.started(listeners[0].socket.getsockname()[1])
+    is_first = True
+    while True:
+        listeners = await trio.open_tcp_listeners(port, host=host)
+        port = listeners[0].socket.getsockname()[1]
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.serve_listeners, serve, listeners)
+            if is_first:
+                task_status.started(port)
+                is_first = False
+            await switch.wait_down()
+            nursery.cancel_scope.cancel()
+        await switch.wait_running()

@@ -110,6 +110,8 @@ class Switch:
         """The XML of the language `en`; None: it has every phrase."""
         self._core: trio.Nursery | None = None
         self._restart = trio.Event()
+        self._down = trio.Event()
+        self._up = trio.Event()
         self._network = Gate()
         self._speech = Gate()
 
@@ -121,6 +123,8 @@ class Switch:
         while True:
             async with trio.open_nursery() as nursery:
                 self._core = nursery
+                self._down = trio.Event() if self._down.is_set() else self._down
+                self._up.set()
                 self.started_at = self.now()
                 nursery.start_soon(self._beat)
                 if is_first:
@@ -139,6 +143,14 @@ class Switch:
     @property
     def is_running(self) -> bool:
         return self._core is not None and not self._core.cancel_scope.cancel_called
+
+    async def wait_down(self) -> None:
+        """Wait until the switch that runs is down."""
+        await self._down.wait()
+
+    async def wait_running(self) -> None:
+        """Wait until the switch runs."""
+        await self._up.wait()
 
     async def _beat(self) -> None:
         while True:
@@ -161,7 +173,8 @@ class Switch:
 
     def crash(self) -> None:
         """Be gone at once: every channel and connection is cut, and nothing is said. `restart` ends it."""
-        self._restart = trio.Event()
+        self._restart, self._up = trio.Event(), trio.Event()
+        self._down.set()
         for listener in self.events.listeners:
             listener.kill(None)
         if self._core is not None:

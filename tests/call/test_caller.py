@@ -23,6 +23,7 @@ from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
 from callctl.ids import Ids
 from callctl.model import Reason
+from tests.call.presence import Presence
 
 NOW = 1_800_000_000.0
 
@@ -222,6 +223,10 @@ async def test_an_older_socket_that_ends_with_the_queue_before_does_not_take_the
 class Restarted(Switch):
     """A switch of which we know only since its restart, and on which every caller lives."""
 
+    @property
+    def presence(self) -> Presence:
+        return Presence(self.wait_ready, silent_seconds=7.0)
+
     async def wait_ready(self) -> None:
         self.core_uuid = "another run"
 
@@ -242,7 +247,9 @@ class Restarted(Switch):
 
 
 @pytest.mark.parametrize(
-    ("core_uuid", "told"), [("another run", []), ("core", [ev.SwitchLost()])], ids=["after it", "before it"]
+    ("core_uuid", "told"),
+    [("another run", []), ("core", [ev.SwitchLost(7.0)])],
+    ids=["after it", "before it"],
 )
 async def test_a_caller_is_lost_with_a_restart_only_who_came_before_it(
     autojump_clock: MockClock, core_uuid: str, told: list[ev.CallHappening]

@@ -49,6 +49,7 @@ from callctl.model import (
     QueueSettings,
     Reason,
 )
+from tests.call.presence import Presence
 from tests.call.tables import table
 
 NOW = 1_800_000_000.0
@@ -89,6 +90,7 @@ class Channels:
         self._alive = alive
         self._uptime = uptime
         self.ready = trio.Event()
+        self.presence = Presence(self.wait_ready)
 
     async def api(self, command: str) -> str:
         await trio.lowlevel.checkpoint()

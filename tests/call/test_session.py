@@ -23,6 +23,7 @@ from callctl.clock import SteadyClock
 from callctl.esl.wire import Event
 from callctl.ids import Ids
 from callctl.model import Arrival, CallRecord, Fact, Offer, Place, QueueSettings, Reason
+from tests.call.presence import Presence
 from tests.call.test_caller import Restarted, Socket
 
 NOW = 1_800_000_000.0
@@ -41,9 +42,10 @@ OFFER = Offer(
 
 
 class Leg:
-    """A switch that says how an agent's leg stands."""
+    """A switch that says how an agent's leg stands; nothing was heard of it for some seconds."""
 
     name = "fs1"
+    presence = Presence(trio.lowlevel.checkpoint, silent_seconds=7.0)
 
     def __init__(self, state: LegState) -> None:
         self.core_uuid = "this run"
@@ -67,7 +69,7 @@ def talking(switch: Any) -> CallSession:
 
 @pytest.mark.parametrize(
     ("core_uuid", "told"),
-    [("this run", ev.AgentHungUp("leg", "", by=None)), ("another run", ev.SwitchLost())],
+    [("this run", ev.AgentHungUp("leg", "", by=None)), ("another run", ev.SwitchLost(7.0))],
 )
 async def test_a_leg_that_is_gone_was_hung_up_or_lost_with_its_switch(
     core_uuid: str, told: ev.CallHappening

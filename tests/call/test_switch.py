@@ -267,6 +267,8 @@ async def test_a_leg_talks_whichever_of_the_two_carries_the_bridge(
 class Filters:
     """A link that keeps the filters which it is asked for."""
 
+    lost_at = 0.0
+
     def __init__(self) -> None:
         self.filters: list[str] = []
 

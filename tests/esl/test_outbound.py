@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -519,3 +520,15 @@ async def test_nobody_waits_for_long_for_one_who_came_before_and_gets_no_place(s
         await trio.sleep(1)
     at = dict(led)["second"] - began
     assert at == pytest.approx(0.0 if says == "that it is no call" else outbound.TURN_SECONDS)
+
+
+@pytest.mark.fault(13)
+def test_tcp_finds_out_within_two_minutes_that_a_switch_has_lost_its_power():
+    with socket.socket() as sock:
+        outbound.keep_alive(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle, pause, times = (
+            sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_KEEP{name}"))
+            for name in ("IDLE", "INTVL", "CNT")
+        )
+        assert idle + pause * times <= 120

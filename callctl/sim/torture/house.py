@@ -221,7 +221,7 @@ class House:
         switch = self._switches[host]
         await switch.network_is_up()
         if not switch.is_running:
-            raise OSError("connection refused")
+            raise ConnectionRefusedError("connection refused")
         ours, theirs = self._network.connect()
         assert self._wires is not None, "callctl lives in run()"
         self._wires.start_soon(switch.serve_inbound, theirs)
