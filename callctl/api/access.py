@@ -97,6 +97,20 @@ def insufficient(detail: str, scopes: Iterable[Scope] = ()) -> HTTPException:
     return HTTPException(HTTPStatus.FORBIDDEN, detail, {"WWW-Authenticate": challenge})
 
 
+def with_account(request: Request, body: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a body with the account of whoever asks, where it says none.
+
+    Raises the refusal of one that names an account of others.
+    """
+    who = principal_of(request)
+    if who.sees_every_account:
+        return body
+    account = body.get("account", who.account)
+    if isinstance(account, str) and not who.sees(account):
+        raise insufficient(f"this token is for things of the account {who.account} alone")
+    return {**body, "account": account}
+
+
 def check_acts_for(request: Request, agent: str) -> None:
     """Raise the refusal of whoever must not do what this agent does."""
     who = principal_of(request)

@@ -28,6 +28,7 @@ from callctl.api.shapes import (
     decision_shape,
     visit_shape,
 )
+from callctl.api.visible import Visible
 from callctl.errors import ConfigError, StoreError, UnknownCall, WrongMoment
 from callctl.model import CallEvent, CallRecord, PriorityChange
 from callctl.store.timeline import Page, Visit, call_timeline, list_calls
@@ -44,6 +45,10 @@ class Calls:
     async def list_all(self, request: Request) -> Response:
         """GET /calls: newest first, cut down and in pages; `live=true` gives all that are alive at once."""
         wanted = selection_of(query_of(request, CallsQuery))
+        if account := Visible.to(request, self._house).account:
+            if wanted.calls.account not in ("", account):
+                return Answer(CallList(calls=[], next_cursor=""))
+            wanted = evolve(wanted, calls=evolve(wanted.calls, account=account))
         only = principal_of(request).only_agent
         if only is not None:
             if not only or wanted.calls.agent not in ("", only):
@@ -68,17 +73,13 @@ class Calls:
 
         For one who waits `explanation` says why each agent is not being rung at the moment.
         """
-        uuid, only = request.path_params["uuid"], principal_of(request).only_agent
-        visits = await self._visits(uuid)
-        if only is not None:
-            visits = [seen for visit in visits if (seen := _as_seen_by(only, visit)) is not None]
-            if not visits:
-                raise UnknownCall(f"there is no call {uuid!r}")
+        uuid, visible = request.path_params["uuid"], Visible.to(request, self._house)
+        found = await self._visits(uuid, visible.account)
+        visits = [seen for visit in found if (seen := visible.visit(visit)) is not None]
+        if not visits:
+            raise UnknownCall(f"there is no call {uuid!r} in the history")
         now = self._now()
-        shown = [
-            now.story(visit, self._explain(visit.call.arrival.call) if only is None else None)
-            for visit in visits
-        ]
+        shown = [now.story(visit, self._explain(visit, visible)) for visit in visits]
         return Answer(CallDetail(uuid=visits[0].call.arrival.uuid, visits=shown))
 
     async def hang_up(self, request: Request) -> Response:
@@ -86,18 +87,18 @@ class Calls:
         order = await read(request, Hangup)
         if not _CAUSE.fullmatch(order.cause):
             raise ConfigError(f"cause: {order.cause!r} is no hangup cause, such as NORMAL_CLEARING")
-        self._house.calls.hang_up(request.path_params["uuid"], order.cause)
+        self._house.calls.hang_up(self._visible(request), order.cause)
         return self._accepted(request)
 
     async def withdraw(self, request: Request) -> Response:
         """POST /calls/{uuid}/withdraw: end the wait; the dialplan goes on with the caller."""
-        self._house.calls.withdraw(request.path_params["uuid"])
+        self._house.calls.withdraw(self._visible(request))
         return self._accepted(request)
 
     async def transfer(self, request: Request) -> Response:
         """POST /calls/{uuid}/transfer: send the caller to an extension of the dialplan."""
         order = await read(request, Transfer)
-        uuid = request.path_params["uuid"]
+        uuid = self._visible(request)
         call = self._house.calls.find(uuid).arrival.call
         await self._house.calls.transfer(uuid, order.extension, order.dialplan, order.context)
         self._note(call, "transfer-ordered", f"{order.extension} {order.dialplan} {order.context}")
@@ -106,7 +107,7 @@ class Calls:
     async def set_priority(self, request: Request) -> Response:
         """POST /calls/{uuid}/priority: give a waiting caller another base score, and with it a place."""
         score = (await read(request, Priority)).base_score
-        record = self._house.calls.find(request.path_params["uuid"])
+        record = self._house.calls.find(self._visible(request))
         call = record.arrival.call
         try:
             before = self._house.act(lambda distributor, now: distributor.set_base_score(call, score, now))
@@ -123,10 +124,16 @@ class Calls:
         )
         return Answer(self._now().shape(record))
 
-    async def _visits(self, uuid: str) -> list[Visit]:
+    def _visible(self, request: Request) -> str:
+        """Return the UUID of the living call that a request names; raises UnknownCall."""
+        uuid: str = request.path_params["uuid"]
+        Visible.to(request, self._house).call(uuid)
+        return uuid
+
+    async def _visits(self, uuid: str, account: str) -> list[Visit]:
         await self._house.written()
         try:
-            return await self._house.look_up(lambda db: call_timeline(db, uuid))
+            return await self._house.look_up(lambda db: call_timeline(db, uuid, account))
         except (UnknownCall, StoreError):
             # While the database takes no rows, or none can be read, a living call is known all the same.
             for call in self._house.calls.live():
@@ -134,9 +141,14 @@ class Calls:
                     return [Visit(call=call, wait_seconds=None, talk_seconds=None, offers=(), steps=())]
             raise
 
-    def _explain(self, call: str) -> DecisionShape | None:
+    def _explain(self, visit: Visit, visible: Visible) -> DecisionShape | None:
+        """Return why nobody is rung for one who waits; an agent is not told of the others."""
+        call = visit.call.arrival.call
+        if visible.who.only_agent is not None:
+            return None
         try:
-            return decision_shape(self._house.act(lambda distributor, now: distributor.explain(call, now)))
+            decision = self._house.act(lambda distributor, now: distributor.explain(call, now))
+            return decision_shape(visible.decision(decision))
         except UnknownCall:
             return None
 
@@ -154,18 +166,6 @@ class Calls:
             {record.arrival.call: record for record in self._house.calls.live()},
             {member.call: member for member in members},
         )
-
-
-def _as_seen_by(agent: str, visit: Visit) -> Visit | None:
-    """Return a visit as the agent sees it who answered it or was rung; None where another one did.
-
-    What other agents did, and why they were not chosen, is not shown.
-    """
-    rings = tuple(offer for offer in visit.offers if offer.agent == agent)
-    if not agent or (visit.call.agent != agent and not rings):
-        return None
-    steps = tuple(step for step in visit.steps if isinstance(step, CallEvent))
-    return evolve(visit, offers=rings, steps=steps)
 
 
 @frozen

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from callctl.acd.distributor import Distributor
-from callctl.api.access import principal_of
 from callctl.api.house import House
 from callctl.api.reading import read_body, record_of
 from callctl.api.shapes import Answer, QueueList, TierList, queue_detail, queue_shape, tier_shape
-from callctl.errors import UnknownAgent, UnknownTier
+from callctl.api.visible import Visible
+from callctl.errors import UnknownTier
 from callctl.model import Tier
 
 
@@ -25,35 +24,27 @@ class Queues:
 
     async def list_all(self, request: Request) -> Response:
         """GET /queues."""
-        queues = self._house.act(lambda distributor, now: distributor.queues(now))
-        only = principal_of(request).only_agent
-        if only is not None:
-            served = self._served_by(only)
-            queues = tuple(queue for queue in queues if queue.name in served)
+        queues = Visible.to(request, self._house).queues()
         shown = [queue_shape(queue, self._house.queues.get(queue.name)) for queue in queues]
         return Answer(QueueList(queues=shown))
 
     async def show(self, request: Request) -> Response:
         """GET /queues/{name}: with its parameters, who waits, and who serves it."""
-        name = request.path_params["name"]
-        settings = self._house.queues.get(name)
-        queue = self._house.act(lambda distributor, now: distributor.queue(name, now))
-        members = self._house.act(lambda distributor, now: distributor.members(now))
-        agents = self._house.act(lambda distributor, now: distributor.agents(now))
+        name, visible = request.path_params["name"], Visible.to(request, self._house)
         return Answer(
             queue_detail(
-                queue,
-                settings,
-                [member for member in members if member.queue == name],
-                [agent for agent in agents if name in agent.tiers],
+                visible.queue(name),
+                visible.settings_of(name),
+                visible.members_of(name),
+                [agent for agent in visible.agents() if name in agent.tiers],
             )
         )
 
     async def list_tiers(self, request: Request) -> Response:
         """GET /queues/{queue}/tiers: who serves the queue, in the order of level and position."""
-        queue = request.path_params["queue"]
-        self._house.act(lambda distributor, now: distributor.queue(queue, now))
-        agents = self._house.act(lambda distributor, now: distributor.agents(now))
+        queue, visible = request.path_params["queue"], Visible.to(request, self._house)
+        visible.queue(queue)
+        agents = visible.agents()
         places = sorted((*agent.tiers[queue], agent.name) for agent in agents if queue in agent.tiers)
         tiers = [
             Tier(queue=queue, agent=agent, level=level, position=position)
@@ -63,7 +54,7 @@ class Queues:
 
     async def show_tier(self, request: Request) -> Response:
         """GET /queues/{queue}/tiers/{agent}."""
-        queue, agent = request.path_params["queue"], request.path_params["agent"]
+        queue, agent = self._check_tier(request)
         tier = self._house.act(lambda distributor, now: _tier_of(distributor, queue, agent, now))
         if tier is None:
             raise UnknownTier(f"the agent {agent!r} has no tier in the queue {queue!r}")
@@ -74,8 +65,9 @@ class Queues:
 
         One that stands in callctl.toml is changed there alone: 409, here as by DELETE.
         """
-        queue, agent = request.path_params["queue"], request.path_params["agent"]
-        tier = record_of(Tier, await read_body(request, Tier), queue=queue, agent=agent)
+        body = await read_body(request, Tier)
+        queue, agent = self._check_tier(request)
+        tier = record_of(Tier, body, queue=queue, agent=agent)
         self._house.refuse_tier(queue, agent)
 
         def put(distributor: Distributor, now: float) -> bool:
@@ -90,16 +82,22 @@ class Queues:
     async def delete_tier(self, request: Request) -> Response:
         """DELETE /queues/{queue}/tiers/{agent}: the agent serves it no more; a ring or talk goes on."""
         queue, agent = request.path_params["queue"], request.path_params["agent"]
+        visible = Visible.to(request, self._house)
+        if visible.account:
+            visible.queue(queue)
+        visible.agent(agent)
         self._house.refuse_tier(queue, agent)
         self._house.act(lambda distributor, now: distributor.remove_tier(queue, agent, now))
         await self._house.written()
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    def _served_by(self, agent: str) -> Container[str]:
-        try:
-            return self._house.act(lambda distributor, now: distributor.agent(agent, now)).tiers
-        except UnknownAgent:
-            return ()
+    def _check_tier(self, request: Request) -> tuple[str, str]:
+        """Return the queue and the agent that a request names; raises UnknownQueue and UnknownAgent."""
+        queue, agent = request.path_params["queue"], request.path_params["agent"]
+        visible = Visible.to(request, self._house)
+        visible.agent(agent)
+        visible.queue(queue)
+        return queue, agent
 
 
 def _tier_of(distributor: Distributor, queue: str, agent: str, now: float) -> Tier | None:

@@ -30,6 +30,7 @@ class CallsQuery:
 
     queue: str = ""
     agent: str = ""
+    account: str = ""
     account_id: str = ""
     caller_number: str = ""
     dialled_number: str = ""
@@ -59,6 +60,7 @@ def selection_of(query: CallsQuery) -> Selection:
     calls = CallFilter(
         queue=query.queue,
         agent=query.agent,
+        account=query.account,
         account_id=query.account_id,
         caller_number=query.caller_number,
         dialled_number=query.dialled_number,
@@ -78,6 +80,7 @@ def passes(call: CallRecord, wanted: CallFilter) -> bool:
     equal = (
         (wanted.queue, arrival.queue),
         (wanted.agent, call.agent),
+        (wanted.account, arrival.account),
         (wanted.account_id, arrival.account_id),
         (wanted.caller_number, arrival.caller_number),
         (wanted.dialled_number, arrival.dialled_number),

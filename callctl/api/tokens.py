@@ -16,6 +16,7 @@ from callctl.api.keys import read_secret
 from callctl.api.known_tokens import new_token
 from callctl.api.reading import NewToken, read
 from callctl.api.shapes import Answer, MadeToken, TokenList, me_shape, token_shape
+from callctl.api.visible import Visible
 from callctl.config.settings import HttpSettings
 from callctl.errors import WrongMoment
 from callctl.ids import Ids
@@ -53,7 +54,7 @@ class Tokens:
         if not who.sees(order.account):
             raise insufficient(f"a token of the account {who.account} makes none of another")
         if order.agent:
-            self._house.act(lambda distributor, now: distributor.agent(order.agent, now))
+            Visible.to(request, self._house).agent(order.agent)
         record = new_token(
             jti=self._ids.uuid(),
             subject=order.subject,

@@ -245,6 +245,8 @@ INDEXES = (
     "WHERE lead_number <> '' AND bridged_at IS NOT NULL",
     "CREATE INDEX calls_by_agent ON calls (agent, joined_at) WHERE agent <> ''",
     "CREATE INDEX calls_by_account ON calls (account_id, joined_at) WHERE account_id <> ''",
+    # Most sites have but the one account, and need no index for it.
+    "CREATE INDEX calls_of_account ON calls (account, joined_at) WHERE account <> 'default'",
     "CREATE INDEX calls_abandoned ON calls (person, ended_at) WHERE outcome = 'abandoned'",
     "CREATE INDEX calls_called_back ON calls (person, ended_at) WHERE callback = 1",
     "CREATE INDEX calls_open ON calls (joined_at) WHERE ended_at IS NULL",

@@ -29,6 +29,9 @@ SHORTEST_PREFIX = 4
 LAST_CHARACTER = "\U0010ffff"
 """Sorts behind whatever else follows a prefix."""
 
+OF_ACCOUNT = "(:account = '' OR account = :account)"
+"""The condition on calls of one account, or of any."""
+
 MOST_CALLS = 1000
 """The longest page of calls: what a screen, a script or one answer of the HTTP API may want at once."""
 
@@ -56,6 +59,7 @@ class CallFilter:
 
     queue: str = ""
     agent: str = ""
+    account: str = ""
     account_id: str = ""
     caller_number: str = ""
     dialled_number: str = ""
@@ -75,27 +79,28 @@ class Page:
     next_cursor: str
 
 
-def call_timeline(connection: sqlite3.Connection, name: str) -> list[Visit]:
+def call_timeline(connection: sqlite3.Connection, name: str, account: str = "") -> list[Visit]:
     """Return the visits of the call with this uuid, or key, or beginning of either, in order of joining.
 
-    Raises UnknownCall when there is none, or when several calls begin so.
+    With an `account`, calls of others count as none. Raises UnknownCall when there is none, or when several
+    calls begin so.
     """
     rows = select(
         connection,
-        "SELECT * FROM calls WHERE uuid = :name OR id = :name ORDER BY joined_at, id",
-        {"name": name},
+        f"SELECT * FROM calls WHERE (uuid = :name OR id = :name) AND {OF_ACCOUNT} ORDER BY joined_at, id",
+        {"name": name, "account": account},
     )
-    return [_visit(connection, row) for row in rows or _by_prefix(connection, name)]
+    return [_visit(connection, row) for row in rows or _by_prefix(connection, name, account)]
 
 
-def _by_prefix(connection: sqlite3.Connection, prefix: str) -> list[sqlite3.Row]:
+def _by_prefix(connection: sqlite3.Connection, prefix: str, account: str) -> list[sqlite3.Row]:
     rows: list[sqlite3.Row] = []
     if len(prefix) >= SHORTEST_PREFIX:
         rows = select(
             connection,
-            "SELECT * FROM calls WHERE uuid BETWEEN :first AND :last OR id BETWEEN :first AND :last"
-            " ORDER BY joined_at, id LIMIT 100",
-            {"first": prefix, "last": prefix + LAST_CHARACTER},
+            "SELECT * FROM calls WHERE (uuid BETWEEN :first AND :last OR id BETWEEN :first AND :last)"
+            f" AND {OF_ACCOUNT} ORDER BY joined_at, id LIMIT 100",
+            {"first": prefix, "last": prefix + LAST_CHARACTER, "account": account},
         )
     uuids = sorted({str(row["uuid"]) for row in rows})
     if len(uuids) > 1:
@@ -173,6 +178,7 @@ def _conditions(calls: CallFilter) -> tuple[list[str], dict[str, Value]]:
     equal: dict[str, Value] = {
         "queue": calls.queue or None,
         "agent": calls.agent or None,
+        "account": calls.account or None,
         "account_id": calls.account_id or None,
         "caller_number": calls.caller_number or None,
         "dialled_number": calls.dialled_number or None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -83,11 +83,13 @@ class Visited:
         act(lambda d, now: d.put_tier(Tier(queue=queue, agent=name), now))
         act(lambda d, now: d.set_status(name, AgentStatus.AVAILABLE, now))
 
-    def join(self, call: str, queue: str = "caller", state: CallState = CallState.WAITING) -> CallRecord:
+    def join(
+        self, call: str, queue: str = "caller", state: CallState = CallState.WAITING, **rest: Any
+    ) -> CallRecord:
         """Let a caller wait."""
         now = self.house.now()
         arrival = Arrival(
-            call=call, uuid=f"uuid-{call}", switch="fs1", queue=queue, arrived_at=now, joined_at=now
+            call=call, uuid=f"uuid-{call}", switch="fs1", queue=queue, arrived_at=now, joined_at=now, **rest
         )
         self.house.act(lambda d, now: d.join(arrival, now))
         record = CallRecord(arrival=arrival, state=state)
@@ -96,10 +98,12 @@ class Visited:
 
 
 @asynccontextmanager
-async def open_house(database: Path, http: HttpSettings | None = None) -> AsyncIterator[Visited]:
-    """Open a house with the queues `caller` and `sales`, and nobody in it."""
+async def open_house(
+    database: Path, http: HttpSettings | None = None, queues: Mapping[str, QueueSettings] = QUEUES
+) -> AsyncIterator[Visited]:
+    """Open a house with the queues `caller` and `sales`, or with others, and nobody in it."""
     clock = SteadyClock()
-    journal, metrics = Journal(database, clock=clock, busy_seconds=0.02), Metrics(QUEUES)
+    journal, metrics = Journal(database, clock=clock, busy_seconds=0.02), Metrics(queues)
     distributor = Distributor(ids=Ids(random.Random(1)), random=random.Random(1))
     dispatcher = Dispatcher(distributor, clock, journal.record)
     calls, stopping = ToldCalls(), trio.Event()
@@ -111,7 +115,7 @@ async def open_house(database: Path, http: HttpSettings | None = None) -> AsyncI
         record=journal.record,
         journal=journal,
         database=database,
-        queues=QUEUES,
+        queues=queues,
         switches=lambda: switches,
         is_serving=lambda: True,
         is_stopping=stopping.is_set,
@@ -119,7 +123,7 @@ async def open_house(database: Path, http: HttpSettings | None = None) -> AsyncI
         access=HttpAccess(http or HttpSettings(), [], journal.record, clock.now),
     )
     metrics.watch(house)
-    for queue in QUEUES.values():
+    for queue in queues.values():
         dispatcher.act(lambda d, now, queue=queue: d.put_queue(queue, now))
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
