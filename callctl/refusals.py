@@ -45,6 +45,8 @@ class Refusal(StrEnum):
     """A request to the HTTP API without a token that is good."""
     HTTP_PROXY = "http-past-proxy"
     """A request to the HTTP API that did not come through its proxy, as all must."""
+    HTTP_SLOW_STREAMS = "http-slow-streams"
+    """A stream that was closed, as its client read too slowly."""
     ROWS_FORBIDDEN = "history-rows-forbidden"
     """A row that the schema forbids; it is kept in a file beside the database."""
     ROWS_LOST = "history-rows-lost"

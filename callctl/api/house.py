@@ -11,9 +11,10 @@ from typing import Protocol, TypeVar
 
 import structlog
 import trio
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from callctl.acd.distributor import Distributor
+from callctl.api.event_hub import EventHub
 from callctl.api.http_access import HttpAccess
 from callctl.errors import StoreError
 from callctl.model import CallRecord, Fact, QueueSettings
@@ -108,6 +109,9 @@ class House:
     access: HttpAccess
     refuse_agent: Callable[[str], None] = _stands_in_no_file
     refuse_tier: Callable[[str, str], None] = _stands_in_no_file
+    events: EventHub = field(
+        default=Factory(lambda self: EventHub(self.journal), takes_self=True), init=False, eq=False
+    )
     _readers: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(MOST_READERS), init=False)
 
     async def written(self) -> None:

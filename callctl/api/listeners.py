@@ -47,6 +47,9 @@ IDLE_SECONDS = 30.0
 STALLED_SECONDS = 1.0
 """Who has not read a piece of an answer for so long gives way to others where all connections are in use."""
 
+FAREWELL_SECONDS = 1.0
+"""How long a stop waits for the ends of answers: a stream tells its client why it is closed."""
+
 PIECE_BYTES = 64 * 1024
 SEND_SECONDS = 10.0
 """How long a client may take to read each piece of an answer before it is given up."""
@@ -201,6 +204,9 @@ async def _serve(app: Starlette, listeners: list[trio.SocketListener], tls: Tls 
         try:
             await trio.serve_listeners(handle, listeners, handler_nursery=connections)
         finally:
+            with trio.move_on_after(FAREWELL_SECONDS, shield=True):
+                while any(stream.requests for stream in streams):  # noqa: ASYNC110 - at the very end
+                    await trio.sleep(FAREWELL_SECONDS / 20)
             for stream in streams:
                 stream.close()
 

@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Route
 from callctl.api.access import Principal, admit, insufficient
 from callctl.api.agents import Agents
 from callctl.api.calls import Calls
+from callctl.api.events import Events, EventsQuery
 from callctl.api.health import Health
 from callctl.api.house import House
 from callctl.api.metrics import Metrics
@@ -138,6 +139,7 @@ def operations_of(house: House, metrics: Metrics) -> tuple[Operation, ...]:
         *_agents(house),
         *_queues(house),
         *_calls(house),
+        *_streams(house),
         *_tokens(house),
     )
 
@@ -393,6 +395,21 @@ def _tokens(house: House) -> Iterable[Operation]:
         endpoint=tokens.revoke,
         scope=Scope.ADMIN,
         gives={HTTPStatus.NO_CONTENT: None},
+    )
+
+
+def _streams(house: House) -> Iterable[Operation]:
+    yield Operation(
+        method="GET",
+        path=f"{API}/events",
+        summary="What happens, as server-sent events; Last-Event-ID goes on from the one that was read last.",
+        endpoint=Events(house).stream,
+        scope=Scope.READ,
+        for_agent="what concerns itself",
+        query=EventsQuery,
+        gives={HTTPStatus.OK: None},
+        media_type="text/event-stream",
+        streams=True,
     )
 
 

@@ -29,6 +29,7 @@ async def serve_api(
     ConfigError when it cannot listen there or beside the database.
     """
     metrics.watch(house)
+    house.events.open()
     address = house.access.settings.listen
     async with trio.open_nursery() as nursery:
         path = control_socket(house.database)

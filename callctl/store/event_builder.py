@@ -270,7 +270,7 @@ class EventBuilder:
     def _take_agent(self, record: AgentRecord) -> None:
         name = record.settings.name
         self._misses[name] = record.misses
-        self._accounts[name] = getattr(record.settings, "account", DEFAULT_ACCOUNT)
+        self._accounts[name] = record.settings.account
         if name not in self._agents:
             self._agents[name] = _Agent(record.status, record.state, None)
 

@@ -108,6 +108,7 @@ class Journal:
         # What waits, by key, in the order of its first number.
         self._pending: dict[Hashable, _Waits] = {}
         self._events = EventBuilder()
+        self._told_through = 0
         self._listeners: list[Callable[[Sequence[StoredEvent]], object]] = []
         self._recorded = self._removals = 0
         self._safe_through = 0
@@ -153,6 +154,11 @@ class Journal:
         else:
             waits = self._pending[key] = _Waits(fact, self._recorded, self._recorded)
         return waits
+
+    @property
+    def told_through(self) -> int:
+        """The sequence of the last event that stands in the database, while the journal runs."""
+        return self._told_through
 
     def listen(self, listener: Callable[[Sequence[StoredEvent]], object]) -> Callable[[], None]:
         """Have `listener` called with events as soon as they stand in the database; returns what ends that.
@@ -205,6 +211,7 @@ class Journal:
             try:
                 await self._write_what_was_left()
                 self._events = await self._call(self._writer.known_to_others)
+                self._told_through = self._writer.told_through
                 await self._call(partial(self._writer.settle_downtime, self._clock.now()))
                 task_status.started()
                 while True:
@@ -291,6 +298,7 @@ class Journal:
         self._attempted.set()
         self._attempted = trio.Event()
         if kept.events:
+            self._told_through = kept.events[-1].sequence
             for listener in list(self._listeners):
                 listener(kept.events)
 

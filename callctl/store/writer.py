@@ -94,7 +94,7 @@ class Writer:
         self._settled: set[str] = set()
         self._alive_noted_at = -math.inf
         self._died_at: float | None = None
-        self._told_through = 0
+        self.told_through = 0
         """The sequence of the last event that `keep` has returned."""
         self._identity: tuple[int, int] | None = None
         """Device and inode of the database that was opened: readers find it by its name, and we must too."""
@@ -107,7 +107,7 @@ class Writer:
         try:
             connection = self._connect()
             self._died_at = _alive_at(connection)
-            self._told_through = last_sequence(connection)
+            self.told_through = last_sequence(connection)
             self._spill.open()
             if self._died_at is not None and self._spill.written_at is not None:
                 self._died_at = max(self._died_at, self._spill.written_at)
@@ -224,9 +224,9 @@ class Writer:
         if self._connection is None or not any(entry.table == "events" for entry in entries):
             return ()
         found: list[StoredEvent] = []
-        while page := events_after(self._connection, self._told_through):
+        while page := events_after(self._connection, self.told_through):
             found += page
-            self._told_through = page[-1].sequence
+            self.told_through = page[-1].sequence
         return tuple(found)
 
     def _connect(self) -> sqlite3.Connection:

@@ -78,7 +78,9 @@ async def test_each_route_is_there_and_without_keys_says_on_tcp_how_to_set_them(
     visited: Visited, operation: Operation
 ) -> None:
     path = operation.path.format(name="nobody", queue="nowhere", agent="nobody", uuid="none", jti="none")
-    there = await visited.control.request(operation.method, path)
+    # What has no end is asked for its head alone.
+    method = "HEAD" if operation.streams else operation.method
+    there = await visited.control.request(method, path)
     assert there.status_code not in (405, 500)
     if there.status_code == 404:
         assert not there.json()["detail"].startswith("nothing is at"), "it is the thing that is missing"
