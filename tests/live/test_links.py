@@ -119,6 +119,31 @@ async def test_a_restart_of_freeswitch_loses_its_calls_and_frees_their_agents(
     await centre.row(caller)
 
 
+@pytest.mark.fault(13)
+async def test_a_freeswitch_that_is_gone_frees_its_agents_and_leaves_talks_as_long_as_they_were(
+    centre: CallCentre, freeswitch: FreeSwitch
+) -> None:
+    centre.agent("1001", "ring100")
+    caller = await centre.call()
+    await centre.row(caller, "state = 'talking'")
+    await trio.sleep(3)
+    await trio.to_thread.run_sync(freeswitch.kill)
+    try:
+        await until(lambda: centre.agent_view("1001").state is AgentState.WAITING, 60)
+        cut = await centre.row(caller)
+        assert (cut["reason"], cut["hung_up_by"]) == ("BRIDGED", "switch")
+        assert cut.seconds("talk_seconds") < 4.5
+        await trio.sleep(20)  # The next attempt to connect may be half a minute away by now.
+    finally:
+        freeswitch.start()
+        await freeswitch.wait_ready()
+    caller = await centre.call()
+    await until(lambda: centre.server.switches["live"].is_ready, 4)
+    await centre.row(caller, "state = 'talking'")
+    await centre.hang_up(caller)
+    await centre.row(caller)
+
+
 @pytest.mark.parametrize("destination", ["not-full", "not-async"])
 async def test_a_socket_that_is_not_async_full_is_refused_with_what_to_write(
     centre: CallCentre, destination: str, capsys: pytest.CaptureFixture[str]
