@@ -36,6 +36,9 @@ ASK_AFTER_SECONDS = 1.0
 """How long after a phone is gone the switch is asked for others: it tells of an expiry before it deletes the
 row (sofia_reg_check_expire), and a phone that starts anew is back by then."""
 
+ASK_INTERVAL_SECONDS = 0.01
+"""How far apart such questions are: each looks into a database, and no other order is obeyed meanwhile."""
+
 NO_DOMAIN = "freeswitch.local"
 """The domain of `user/1001` on a switch that has no global variable `domain` (switch_core_get_domain)."""
 
@@ -249,7 +252,7 @@ class Phones:
         for user in doubtful:
             if user in before:
                 on.registered.add(user)
-            self._ask(switch, on, user)
+            self._ask_soon(switch, on, user)
         for uuid in list(on.channels):
             on.call_ends(uuid)
         for uuid, user in channels.items():
@@ -335,7 +338,8 @@ class Phones:
         if self._dispatcher is not None:
             self._ask_no_more(on, user)
             ask = partial(self._ask, switch, on, user)
-            on.questions[user] = self._dispatcher.timers.after(ASK_AFTER_SECONDS, ask)
+            seconds = ASK_AFTER_SECONDS + ASK_INTERVAL_SECONDS * len(on.questions)
+            on.questions[user] = self._dispatcher.timers.after(seconds, ask)
 
     def _ask_no_more(self, on: _OnSwitch, user: User) -> None:
         if (question := on.questions.pop(user, None)) is not None:

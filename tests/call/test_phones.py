@@ -60,8 +60,7 @@ class Bench:
 
     @property
     def agent(self):
-        [view] = self.distributor.agents(1e9)
-        return view
+        return self.distributor.agent("ada", 1e9)
 
 
 def registration(kind: str, address: str) -> dict[str, str]:
@@ -166,10 +165,29 @@ async def test_what_the_table_of_the_core_lacks_is_asked_for(autojump_clock: Moc
     bench.hear("CUSTOM", **registration("register", "1001@a.example"))
     bench.switch.link = Link([], {}, registered=["1001@a.example"], is_shown=False)
     await bench.phones.learn(bench.switch)
+    await bench.pass_time()
     assert bench.agent.registered is True
     bench.switch.link = Link([], {})
     await bench.phones.learn(bench.switch)
+    assert bench.agent.registered is True
+    await bench.pass_time()
     assert bench.agent.registered is False
+
+
+async def test_many_phones_that_are_gone_at_once_are_asked_for_one_after_the_other(
+    autojump_clock: MockClock,
+) -> None:
+    bench = Bench("user/1@a.example")
+    for number in range(2, 102):
+        settings = AgentSettings(name=f"agent{number}", contact=f"user/{number}@a.example")
+        bench.dispatcher.act(lambda d, now, settings=settings: d.put_agent(settings, now))
+    bench.switch.link = Link([], {})
+    for number in range(1, 102):
+        bench.hear("CUSTOM", **registration("register", f"{number}@a.example"))
+        bench.hear("CUSTOM", **registration("expire", f"{number}@a.example"))
+    with trio.move_on_after(1.5):
+        await bench.dispatcher.run()
+    assert 45 <= len(bench.switch.link.asked) <= 55
 
 
 async def test_an_agent_who_gets_another_contact_is_not_taken_for_the_old_one(
@@ -276,12 +294,13 @@ class Link:
     ids=["a call of its own", "a call that the table still shows", "a queue's leg"],
 )
 async def test_what_was_missed_is_learned_from_the_switch_when_it_is_back(
-    alive: dict[str, dict[str, str]], is_busy: bool
+    alive: dict[str, dict[str, str]], is_busy: bool, autojump_clock: MockClock
 ) -> None:
     bench = Bench("user/1001")
     bench.hear("CUSTOM", **registration("register", "1001"))
     bench.switch.link = Link(["own"], alive)
     await bench.phones.learn(bench.switch)
+    await bench.pass_time()
     assert (bench.agent.registered, bench.agent.external_call) == (False, is_busy)
 
 
