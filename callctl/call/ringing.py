@@ -86,7 +86,9 @@ def unreached(cause: str, hangup: Event | None) -> AgentUnreached:
     elif hangup is None:
         reached = result is OfferResult.NO_ANSWER
     else:
-        reached = any(hangup.get(name, "0") != "0" for name in _SIGNS_OF_A_PHONE)
+        # Who says BYE has answered, also where FreeSWITCH had no time to note that (seen on 1.10.12).
+        said_bye = hangup.variable("sip_hangup_disposition") == "recv_bye"
+        reached = said_bye or any(hangup.get(name, "0") != "0" for name in _SIGNS_OF_A_PHONE)
     if result is OfferResult.NO_ANSWER and not reached:
         result = OfferResult.FAILED
     return AgentUnreached(result, cause, reached=reached)

@@ -10,16 +10,18 @@ from callctl.model import OfferResult
 
 
 @pytest.mark.parametrize(
-    ("sign", "reached"),
+    ("name", "value", "reached"),
     [
-        ("Caller-Channel-Progress-Time", True),
-        ("Caller-Channel-Progress-Media-Time", True),
+        ("Caller-Channel-Progress-Time", "1795304991000000", True),
+        ("Caller-Channel-Progress-Media-Time", "1795304991000000", True),
         # A phone that hangs up as it answers: its originate comes to nothing, and it never rang.
-        ("Caller-Channel-Answered-Time", True),
-        ("Caller-Channel-Created-Time", False),
+        ("Caller-Channel-Answered-Time", "1795304991000000", True),
+        ("variable_sip_hangup_disposition", "recv_bye", True),
+        ("variable_sip_hangup_disposition", "recv_refuse", False),
+        ("Caller-Channel-Created-Time", "1795304991000000", False),
     ],
 )
-def test_a_phone_that_rang_or_answered_was_reached(sign: str, reached: bool) -> None:
-    hangup = Event("CHANNEL_HANGUP_COMPLETE", {"Hangup-Cause": "NORMAL_CLEARING", sign: "1795304991000000"})
+def test_a_phone_that_rang_or_answered_was_reached(name: str, value: str, reached: bool) -> None:
+    hangup = Event("CHANNEL_HANGUP_COMPLETE", {"Hangup-Cause": "NORMAL_CLEARING", name: value})
     ended = unreached("NORMAL_CLEARING", hangup)
     assert (ended.result, ended.reached) == (OfferResult.FAILED, reached)
