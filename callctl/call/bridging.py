@@ -178,13 +178,18 @@ class Bridging(Talking):
     def elsewhere_while_bridging(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
         offer = self._taken
         assert offer is not None, "BRIDGING always has an offer"
+        if event.talked_with == offer.leg_uuid:
+            bridged = self._bridged_after_all(PastTalk(offer.leg_uuid), self._left_at(event, now))
+            return [*bridged, *self.sent_on(event, now)]
         self._taken = None
         return [
             ev.StopTimer(TIMER_BRIDGE),
             ev.ReportBridgeFailed(offer.id, caller_gone=True),
             ev.HangUpLeg(offer.leg_uuid, "ORIGINATOR_CANCEL"),
             self._ledger.close_offer(offer.id, OfferResult.CANCELLED, Reason.TRANSFERRED.value, now),
-            *self._end_wait(Reason.TRANSFERRED, now, by=None),
+            *self._end_wait(
+                Reason.TRANSFERRED, self._left_at(event, now), by=None, transferred_to=event.place
+            ),
         ]
 
     def left_for_the_bridge(self, event: ev.CallerTaken, now: float) -> list[Effect]:

@@ -16,12 +16,14 @@ import trio
 from callctl.call import events as ev
 from callctl.call.hearing import Hearing
 from callctl.call.ringing import AgentUnreached
+from callctl.call.standing import standing_of
 from callctl.call.switch import Switch
 from callctl.call.switch_presence import SWITCH_LOST_SECONDS
 from callctl.call.timers import Timers
 from callctl.call.variables import (
     HOME,
     WAY_BACK,
+    bridged_with,
     hung_up_at,
     other_leg,
     past_talk,
@@ -253,7 +255,7 @@ class CallerLeg:
                     self._tell_whereabouts(event)
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application") == "socket":
                 if event.get("Answer-State") != "hangup":
-                    self._tell_taken()
+                    self._tell_taken(standing_of(event).place)
             case "CHANNEL_EXECUTE_COMPLETE" if event.get("Application-UUID") == self._music_uuid:
                 # Anything else, such as PLAYBACK ERROR, means that it was broken off.
                 response = event.get("Application-Response")
@@ -270,9 +272,9 @@ class CallerLeg:
     def _tell_whereabouts(self, data: Event) -> None:
         """Tell that a caller whom no socket leads is elsewhere, if `data` shows the channel there."""
         if whereabouts(data) is Whereabouts.ELSEWHERE:
-            self._deliver(ev.CallerElsewhere())
+            self._deliver(ev.CallerElsewhere(talked_with=bridged_with(data)))
 
-    def _tell_taken(self) -> None:
+    def _tell_taken(self, place: str) -> None:
         """Tell that the caller was taken out of the socket, unless the end of an older one has done that.
 
         The older one may have been left by us while the caller was on the way to the next, or it breaks, and
@@ -280,17 +282,17 @@ class CallerLeg:
         """
         socket = self._socket
         if socket is None:
-            self._deliver(ev.CallerTaken())
-        elif trio.current_time() - self._left_at < OLDER_END_SECONDS:
+            self._deliver(ev.CallerTaken(place))
+        elif socket.may_be_broken_off or trio.current_time() - self._left_at < OLDER_END_SECONDS:
             self._be_broken_off()
         elif all(each.over.is_set() or each.socket is socket for each in self._hearings):
-            self._deliver(ev.CallerTaken())
+            self._deliver(ev.CallerTaken(place))
         else:
-            self._timers.after(OLDER_END_SECONDS, partial(self._tell_taken_out_of, socket))
+            self._timers.after(OLDER_END_SECONDS, partial(self._tell_taken_out_of, socket, place))
 
-    def _tell_taken_out_of(self, socket: CallSocket) -> None:
+    def _tell_taken_out_of(self, socket: CallSocket, place: str) -> None:
         if self._socket is socket:
-            self._deliver(ev.CallerTaken())
+            self._deliver(ev.CallerTaken(place))
 
     def _be_broken_off(self) -> None:
         """The end of an older socket has ended the park of this visit too: see `take`."""

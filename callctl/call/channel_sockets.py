@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import structlog
 import trio
 
-from callctl.errors import WaitEnded
+from callctl.errors import ReplyTimeout, WaitEnded
 from callctl.esl import commands
 from callctl.esl.call_socket import CallSocket
 
@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 SLEEP_MILLISECONDS = 1000
 """How long the channel may be kept busy while an older socket ends: that takes 1 ms, and is broken off."""
+
+SETTLE_SECONDS = 2.0
+"""How long a switch may take to say that it has an order, before the visit begins all the same."""
 
 TICK_SECONDS = 0.02
 """FreeSWITCH tells that it closes a socket just before it clears CF_CONTROLLED, in the same thread."""
@@ -58,15 +61,25 @@ async def end_older(older: Sequence[CallSocket], newest: CallSocket) -> None:
     be parked again. So the channel sleeps meanwhile, which needs no media and costs no billing, and then
     parks. `socket_resume` is false afterwards, until the visit sets it.
 
-    After a cancellation, or if the newest one ends meanwhile, the older ones are closed.
+    A switch that does not answer in time carries it all out later, in an order that nobody knows: the newest
+    socket `may_be_broken_off` then. After a cancellation the older ones are closed.
     """
     log.debug("older sockets end", uuid=newest.uuid, sockets=len(older))
     try:
         # The reply says that the order waits for the channel, before any of the others can end.
-        await newest.request(commands.execute("sleep", str(SLEEP_MILLISECONDS), event_lock=True))
+        sleep = commands.execute("sleep", str(SLEEP_MILLISECONDS), event_lock=True)
+        await newest.request(sleep, SETTLE_SECONDS)
+    except ReplyTimeout as slow:
+        log.info("a switch takes its time over older sockets", uuid=newest.uuid, why=str(slow))
+        newest.may_be_broken_off = True
+    except WaitEnded as ended:
+        log.info("a socket ended before older ones had", uuid=newest.uuid, why=str(ended))
+    try:
         async with trio.open_nursery() as nursery:
             for each in older:
                 nursery.start_soon(each.bow_out)
+        if not all(each.has_bowed_out for each in older):
+            newest.may_be_broken_off = True
         await trio.sleep(TICK_SECONDS)
         wake = commands.uuid_break(newest.uuid, everything=False)
         newest.post(commands.execute("park", event_lock=False), commands.api(wake))

@@ -158,17 +158,26 @@ class CallerHungUp:
 
 @frozen
 class CallerTaken:
-    """Somebody took the caller out of the socket application: a transfer, or the end of a dialplan."""
+    """Somebody took the caller out of the socket application: a transfer, or the end of a dialplan.
+
+    `place` is the extension to which the caller was sent, or "".
+    """
+
+    place: str = ""
 
 
 @frozen
 class CallerElsewhere:
     """The caller was sent somewhere else, and comes back to this visit no more: the switch says so itself.
 
-    `place` is the visit that begins, as `queue NAME`, or "" where it is not known to be one.
+    `place` is the visit that begins, as `queue NAME`, or "" where it is not known to be one; `at` is since
+    when, in epoch seconds, None for now. `talked_with` is the leg that the caller was bridged with last: that
+    this was so may not have been heard yet.
     """
 
     place: str = ""
+    at: float | None = None
+    talked_with: str = ""
 
 
 @frozen

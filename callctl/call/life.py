@@ -210,6 +210,7 @@ class CallLife:
         hangup_cause: str = "",
         target: str = "",
         exit_key: str = "",
+        transferred_to: str = "",
     ) -> list[Effect]:
         effects: list[Effect] = [ev.LeaveQueue(abandoned=reason is Reason.CALLER_HANGUP)]
         effects += self._stop_all_ringing(reason, now)
@@ -222,6 +223,7 @@ class CallLife:
             target="" if by is not None else target,
             hung_up_by=by,
             hangup_cause=hangup_cause,
+            transferred_to=transferred_to,
             agent="",
             agent_uuid="",
             answered_at=None,
@@ -229,6 +231,10 @@ class CallLife:
         )
         why = f"{reason.value}, on to {target}" if self.record.target else reason.value
         return [*effects, ended, self._ledger.note(now, "ended", why), ev.End()]
+
+    def _left_at(self, event: ev.CallerElsewhere, now: float) -> float:
+        """Return when the caller was sent on, which nobody may have heard at that moment."""
+        return now if event.at is None else max(self._ledger.arrival.joined_at, min(event.at, now))
 
     def _send_on(self, reason: Reason, now: float, target: str, exit_key: str) -> Effect:
         """Return where the caller goes; the dialplan branches on extensions and voicemail boxes."""

@@ -20,7 +20,14 @@ from callctl.call.claims import Claims
 from callctl.call.desk import Desk
 from callctl.call.session import CallSession
 from callctl.call.switch import Switch
-from callctl.call.variables import arrival_from, begins_anew, entered_at, refusal_variables, told_at
+from callctl.call.variables import (
+    arrival_from,
+    begins_anew,
+    bridged_with,
+    entered_at,
+    refusal_variables,
+    told_at,
+)
 from callctl.call.visits import VisitBefore
 from callctl.call.way_back import channel_data, free_if_stranded, go_on
 from callctl.errors import EslError
@@ -66,6 +73,8 @@ class Reception:
         """The last call of each caller's channel."""
         self._channel_sockets = ChannelSockets()
         self._claims = Claims(switches, desk.ids)
+        self._last_led: dict[str, CallSession] = {}
+        """The call that a channel's socket led last, as long as that is still there."""
         self._nursery: trio.Nursery | None = None
         self._is_closing = False
         self._sockets = 0
@@ -141,13 +150,17 @@ class Reception:
             if switch is None:
                 return  # It has restarted since the call was confirmed.
             with self._channel_sockets.holding(socket) as older:
+                # First, or an agent who answers now gets the caller out of the queue that is over.
+                self._end_what_was_left(socket, switch)
                 if older:
                     await end_older(older, socket)
+                    self._end_what_was_left(socket, switch)  # Both sockets may have come at once.
                 await self._lead(socket, switch)
                 await socket.leave()
             if socket.bows_out:
                 await self._free_if_stranded(socket.uuid, switch)
         finally:
+            self._last_led.pop(socket.uuid, None)
             self._sockets -= 1
             self._emptied.set()
 
@@ -161,6 +174,8 @@ class Reception:
         if await go_on(socket, switch):
             return
         before = self._of_channel.get(socket.uuid)
+        if before is not None and self._begins_anew(socket, before.record):
+            before = None
         if before is not None and before.owes_the_dialplan:
             socket.tell_led()
             await before.drive(socket)
@@ -172,6 +187,7 @@ class Reception:
         socket.tell_led()
         while session is not None:
             await session.drive(socket)
+            self._last_led[socket.uuid] = session
             session = self._begin_next(session) if session.is_led_by(socket) else None
 
     async def _take_in(self, socket: CallSocket, switch: Switch) -> CallSession | None:
@@ -300,7 +316,6 @@ class Reception:
         )
         if socket.data.variable("callctl_reason"):
             return arrival  # We had let go of this caller: whatever was before is over.
-        self._end_what_was_left(socket)
         before = self._before(arrival, told_by_channel=arrival.call != new_call)
         if before is not None:
             # The channel may still carry an earlier visit than the one in which the caller is.
@@ -312,20 +327,34 @@ class Reception:
             return evolve(arrival, call=new_call, joined_at=now, resumes=0)
         return arrival
 
-    def _end_what_was_left(self, socket: CallSocket) -> None:
+    def _begins_anew(self, socket: CallSocket, record: CallRecord) -> bool:
+        """Say whether this caller comes for another visit than that of `record`."""
+        if socket.data.variable("callctl_reason"):
+            return False
+        return begins_anew(socket.data, record.arrival, self.default_queue)
+
+    def _end_what_was_left(self, socket: CallSocket, switch: Switch) -> None:
         """End the visit of a caller who has been sent out of it, and comes for another one.
 
-        That may be known here first: the event that tells of a transfer may come after the next socket.
+        That may be known here first: the event that tells of a transfer may come after the next socket. Or
+        it has come late, and the one visit would have ended after the other had begun.
         """
+        at = _came_at(socket, switch, self._desk.clock.now())
         session = self._of_channel.get(socket.uuid)
-        if session is not None and not session.is_over:
-            if begins_anew(socket.data, session.record.arrival, self.default_queue):
+        if session is not None and not session.has_ended:
+            if self._begins_anew(socket, session.record):
                 queue = socket.data.variable("queue") or self.default_queue
-                session.deliver(ev.CallerElsewhere(f"queue {queue}"))
+                talked_with = bridged_with(socket.data)
+                session.deliver(ev.CallerElsewhere(f"queue {queue}", at, talked_with))
             return
-        for record in self._absentees.of_channel(socket.uuid):
-            if begins_anew(socket.data, record.arrival, self.default_queue):
-                self._absentees.end(record.arrival.call, Reason.TRANSFERRED)
+        last = session or self._last_led.get(socket.uuid)
+        if last is not None and last.record.reason is Reason.TRANSFERRED:
+            record = last.record
+            if at < (record.ended_at or at) and self._begins_anew(socket, record):
+                self._desk.record(evolve(record, ended_at=max(at, record.arrival.joined_at)))
+        for left in self._absentees.of_channel(socket.uuid):
+            if self._begins_anew(socket, left):
+                self._absentees.end(left.arrival.call, Reason.TRANSFERRED, at=at)
 
     def _before(self, arrival: Arrival, *, told_by_channel: bool) -> Arrival | None:
         """Return the visit that this channel has begun and not ended, as we or the store remember it.

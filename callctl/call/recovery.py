@@ -30,6 +30,8 @@ from callctl.call.variables import (
     begins_anew,
     bridged_seconds,
     bridged_with,
+    entered_at,
+    told_at,
     who_hung_up,
 )
 from callctl.call.visits import VisitBefore
@@ -73,8 +75,6 @@ class Recovery:
         self._absentees = absentees
         self.default_queue = default_queue
         self._awaited: set[str] = set()
-        self._stranded: dict[str, frozenset[str]] = {}
-        """The channels that were in CS_RESET at the last look at each switch."""
         self._in_use: dict[str, tuple[str, str]] = {}
         """Agents' legs that are in use though the caller is gone: of which switch, and the offer."""
         self._nursery: trio.Nursery | None = None
@@ -175,16 +175,14 @@ class Recovery:
         return shown
 
     async def _free_stranded(self, switch: Switch, stranded: Set[str]) -> None:
-        """Bring on who was with us once and is in CS_RESET for the second look: nobody leads the channel.
+        """Bring on who was with us once, and is left in CS_RESET by the end of a socket: nobody leads it.
 
         A socket that was cut together with an older one of the same channel may leave it there.
         """
-        before = self._stranded.get(switch.name, frozenset())
-        self._stranded[switch.name] = frozenset(stranded)
-        for channel in (await self._dumps(switch, stranded & before)).values():
-            visit = VisitBefore.of(channel)
-            if visit.call and await free_if_stranded(channel, switch):
-                self._heal(visit.call, f"channel {channel.uuid} was stranded, and goes on")
+        for channel in (await self._dumps(switch, stranded)).values():
+            if VisitBefore.of(channel).call:
+                assert self._nursery is not None, "run() comes before reconcile()"
+                self._nursery.start_soon(self._free, switch, channel)
 
     async def _surprising(
         self, switch: Switch, shown: Mapping[str, str], heard: Set[str]
@@ -336,11 +334,9 @@ class Recovery:
             if caller is not None:
                 if self._has_gone_on(switch, record, caller) or self._end_as_the_channel_says(record, caller):
                     continue
-                if caller.get("Channel-State") == STRANDED:
-                    assert self._nursery is not None, "run() comes before reconcile()"
-                    self._nursery.start_soon(self._free, switch, caller)
                 if begins_anew(caller, record.arrival, self.default_queue):
-                    self._absentees.end(record.arrival.call, Reason.TRANSFERRED)
+                    at = _entered_at(switch, caller)
+                    self._absentees.end(record.arrival.call, Reason.TRANSFERRED, at=at)
                     continue
                 place = whereabouts(caller)
                 if record.reason is None and place is Whereabouts.ON_THE_WAY:
@@ -357,7 +353,8 @@ class Recovery:
 
     async def _free(self, switch: Switch, caller: Event) -> None:
         try:
-            await free_if_stranded(caller, switch)
+            if await free_if_stranded(caller, switch):
+                self._heal(VisitBefore.of(caller).call, f"channel {caller.uuid} was stranded, and goes on")
         except EslError as error:
             log.info("whether a caller is stranded is asked later", uuid=caller.uuid, why=str(error))
 
@@ -432,6 +429,14 @@ class Recovery:
         if event.name == "CHANNEL_HANGUP_COMPLETE":
             by, cause = who_hung_up(event), event.get("Hangup-Cause")
             self._absentees.end(call, Reason.CALLER_HANGUP, by=by, cause=cause)
+
+
+def _entered_at(switch: Switch, caller: _Channel) -> float | None:
+    """Return when the next visit of this caller began, by our clock; None where the channel does not say."""
+    entered, said_at = entered_at(caller), told_at(caller)
+    if said_at is not None:
+        switch.clock.heard(said_at, caller.told_at)
+    return None if entered is None else switch.clock.ours(entered)
 
 
 def _may_be_bridged_soon(leg: Event) -> bool:

@@ -132,6 +132,11 @@ class CallSession:
         return self._flow.stage in (Stage.WAITING, Stage.RINGING)
 
     @property
+    def has_ended(self) -> bool:
+        """Say whether nothing can happen to this call any more; orders may still be under way."""
+        return self._flow.stage is Stage.ENDED
+
+    @property
     def owes_the_dialplan(self) -> bool:
         """Say whether the wait is over, and the caller, who was away, is still to be told to go on."""
         return self.is_over and self._caller.is_owed

@@ -172,15 +172,30 @@ class Talking(CallLife):
 
     def sent_on(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
         if event.place:  # The caller begins another visit: that is the end of this one.
-            return [*self._end_talk(now), *self._let_caller_go_on(event.place, event, now)]
+            return [
+                *self._end_talk(now),
+                self._date_back(event, now),
+                *self._let_caller_go_on(event.place, event, now),
+            ]
         if self._taken is None or self._apart_since is not None:
             return []
         return [*self._come_apart(now), ev.StartTimer(TIMER_APART, APART_SECONDS)]
 
     def sent_on_late(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
-        if not event.place or self._caller_is_gone:
+        if not event.place:
             return []
-        return self._let_caller_go_on(event.place, event, now)
+        dated_back = self._date_back(event, now)
+        if self._caller_is_gone:
+            return [dated_back]
+        return [dated_back, *self._let_caller_go_on(event.place, event, now)]
+
+    def _date_back(self, event: ev.CallerElsewhere, now: float) -> Effect:
+        """The talk has ended by when the caller's next visit begins, however late we have heard of it."""
+        record, left_at = self.record, self._left_at(event, now)
+        return self._ledger.change(
+            bridged_at=min(record.bridged_at or left_at, left_at),
+            ended_at=min(record.ended_at or left_at, left_at),
+        )
 
     def returned_from_talk(self, event: ev.CallerReturned, now: float) -> list[Effect]:
         # The dialplan led the caller back to us: that is a new visit, on a socket of its own.

@@ -164,12 +164,13 @@ class Waiting(Bridging):
             return [ev.StopTimer(TIMER_BRIDGE), *self._expect_return()]
         return [
             ev.SetCallerVariables({**KEYS_AS_USUAL, "callctl_call": ""}),
-            *self._end_wait(Reason.TRANSFERRED, now, by=None),
+            *self._end_wait(Reason.TRANSFERRED, now, by=None, transferred_to=_place(event)),
         ]
 
     def caller_elsewhere(self, event: ev.CallerElsewhere, now: float) -> list[Effect]:
         # Nothing is set on the channel: it may be in the next visit already.
-        return self._end_wait(Reason.TRANSFERRED, now, by=None)
+        at = self._left_at(event, now)
+        return self._end_wait(Reason.TRANSFERRED, at, by=None, transferred_to=event.place)
 
     def claim_refuted(self, event: ev.ClaimRefuted, now: float) -> list[Effect]:
         refuted = self._ledger.note(now, "claim-refuted", "the switch has no such caller")
@@ -222,3 +223,7 @@ class Waiting(Bridging):
         if event.timer == TIMER_EXPIRY:
             return self._end_wait(Reason.TIMEOUT, now, by=HungUpBy.CALLCTL)
         return self._entertainment.timer_fired(event.timer)
+
+
+def _place(event: ev.CallerTaken | ev.Bridged) -> str:
+    return event.place if isinstance(event, ev.CallerTaken) else ""

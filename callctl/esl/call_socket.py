@@ -184,7 +184,9 @@ class CallSocket:
         self._executing: dict[str, _Execution] = {}
         self._over: WaitEnded | None = None
         self._ended = trio.Event()
-        self._was_left = self._bows_out = False
+        self.may_be_broken_off = False
+        """Whether an older socket of the channel may still end, and break off what this one leads."""
+        self._was_left = self._bows_out = self._gave_up_bow = False
         self._first_sequence = 0
         self._connected_at = -math.inf
 
@@ -206,6 +208,11 @@ class CallSocket:
     def bows_out(self) -> bool:
         """Say whether this socket's end was ordered by `bow_out`, and changes nothing for its channel."""
         return self._bows_out
+
+    @property
+    def has_bowed_out(self) -> bool:
+        """Say whether FreeSWITCH has ended this socket, by `bow_out` or before it."""
+        return self._over is not None and not self._gave_up_bow
 
     async def run(self) -> None:
         """Read and write until the connection ends; then the events end, and every wait."""
@@ -332,8 +339,9 @@ class CallSocket:
         self._bows_out = True
         try:
             self.post(self._no_resume(), commands.exit_())
-            with trio.move_on_after(BOW_OUT_SECONDS):
+            with trio.move_on_after(BOW_OUT_SECONDS) as patience:
                 await self._ended.wait()
+            self._gave_up_bow = patience.cancelled_caught
         except WaitEnded:
             pass  # It has ended just now, by itself.
         finally:

@@ -109,6 +109,18 @@ def recorded_dialplan(sockets: str = "127.0.0.1:8084", dead_socket: str = "127.0
     )
 
 
+_OF_A_VISIT = (
+    "callctl_call",
+    "callctl_reason",
+    "callctl_target",
+    "callctl_resumes",
+    "callctl_refusal",
+    "callctl_refused_epoch",
+    "callctl_rounds",
+)
+"""What is left of an earlier visit, and goes with the next one."""
+
+
 def house_dialplan(
     sockets: str = "127.0.0.1:8084",
     *,
@@ -123,7 +135,7 @@ def house_dialplan(
     A call to `callctl` goes to callctl at `sockets` (`host:port|host:port`). While nobody is there it hears
     `music` for `music_seconds` and tries again, at most `rounds` times, and ends in `last_resort`. A caller
     whom callctl gave back, with `callctl_reason` set, goes on with `hand_back`. Variables that the trunk has
-    set already are kept.
+    set already are kept. A transfer to `enter-QUEUE` begins another visit, one to `answer` leads elsewhere.
     """
     return Dialplan(
         [
@@ -132,6 +144,17 @@ def house_dialplan(
                 [
                     ("set", "callctl_entered_uepoch=${strmicroepoch()}"),
                     *_CALL_VARIABLES,
+                    ("set", "socket_resume=true"),
+                    ("transfer", "callctl-wait"),
+                ],
+            ),
+            # As callctl-enter: a new visit, in the queue that the extension names.
+            Extension(
+                "enter-(.+)",
+                [
+                    *[("unset", name) for name in _OF_A_VISIT],
+                    ("set", "callctl_entered_uepoch=${strmicroepoch()}"),
+                    ("set", "queue=$1"),
                     ("set", "socket_resume=true"),
                     ("transfer", "callctl-wait"),
                 ],

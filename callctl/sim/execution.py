@@ -118,6 +118,8 @@ async def pause(
             began = trio.current_time()
             await perform(channel, message)
             deadline += trio.current_time() - began
+            if channel.loops_are_over and until is not None and until():
+                return Pause.ELAPSED  # What was broken off ends the turn of those that wait behind it.
             continue
         if trio.current_time() >= deadline or (until is not None and until()):
             return Pause.ELAPSED

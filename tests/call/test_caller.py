@@ -56,7 +56,7 @@ class Socket:
     """A caller's socket with these variables on the channel."""
 
     uuid = "caller"
-    bows_out = False
+    bows_out = may_be_broken_off = False
 
     def __init__(self, **variables: str) -> None:
         self.data = Event("", {f"variable_{name}": value for name, value in variables.items()})

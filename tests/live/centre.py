@@ -262,6 +262,10 @@ class CallCentre:
         """Say whether a caller has neither hung up nor been hung up."""
         return await self.console.exists(caller.uuid)
 
+    async def is_kept(self, uuid: str) -> bool:
+        """Say whether a channel goes on in its dialplan if callctl dies."""
+        return await self.console.variable(uuid, "socket_resume") == "true"
+
     async def is_gone(self, uuid: str) -> bool:
         """Say whether a channel is no more."""
         return not await self.console.exists(uuid)

@@ -75,9 +75,13 @@ class FreeSwitch:
                 command, cwd=self._directory, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
 
+    async def is_listening(self) -> bool:
+        """Say whether it takes connections for its Event Socket."""
+        return await _is_open(self.ports.event_socket)
+
     async def wait_ready(self) -> None:
         """Wait until all SIP profiles run."""
-        await until(lambda: _is_open(self.ports.event_socket), START_SECONDS)
+        await until(self.is_listening, START_SECONDS)
         async with self.console() as console:
             await until(console.is_ready, START_SECONDS)
 

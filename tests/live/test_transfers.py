@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,8 @@ async def check_undisturbed(centre: CallCentre, caller: Caller, uuid: str, queue
     """See that the new visit of a caller who was transferred goes on, and serve the caller."""
     [before, visit] = await visits(centre, caller, 2)
     assert (before["reason"], visit["queue"]) == (before["reason"], queue)
+    # The row of a visit may be there a moment before its variables.
+    await until(lambda: centre.is_kept(uuid), 2)
     began = trio.current_time()
     while trio.current_time() < began + UNDISTURBED_SECONDS:
         await check_hears_callctl(centre, uuid)
@@ -120,7 +123,7 @@ async def test_a_caller_may_be_sent_from_queue_to_queue_in_quick_succession(cent
         rows = await visits(centre, caller, number)
         assert [row["queue"] for row in rows[1:]] == queues[: number - 1]
         assert {row["reason"] for row in rows[:-1]} == {"TRANSFERRED"}
-        await trio.sleep(0.1)
+        await until(partial(centre.is_kept, place), 2)
         await check_hears_callctl(centre, place)
     await trio.sleep(UNDISTURBED_SECONDS)
     await check_hears_callctl(centre, place)

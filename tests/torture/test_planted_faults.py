@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 from attrs import evolve
 
 from callctl.acd.distributor import Distributor
+from callctl.call import caller, reception, recovery
 from callctl.call import events as ev
 from callctl.call.life import CallLife
 from callctl.call.reception import Reception
 from callctl.call.session import CallSession
 from callctl.call.switch import Switch
+from callctl.call.way_back import Whereabouts
 from callctl.esl.outbound import CallSocket
 from callctl.esl.wire import Event
 from callctl.model import Arrival, CallRecord, Offer, OfferResult
@@ -97,6 +99,49 @@ def a_place_lost_on_resume(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reception, "keep_place", forget)
 
 
+def an_old_socket_that_ends_as_it_likes(patch: pytest.MonkeyPatch) -> None:
+    """The socket of the visit before is closed when that is over, whatever the channel does by then."""
+
+    async def lead_on(older: Sequence[CallSocket], newest: CallSocket) -> None:
+        return None
+
+    async def close(self: CallSocket) -> None:
+        self.close()
+
+    patch.setattr(reception, "end_older", lead_on)
+    patch.setattr(CallSocket, "leave", close)
+
+
+def a_socket_that_is_left_as_it_was(patch: pytest.MonkeyPatch) -> None:
+    """Without the inbound connection socket_resume stays true on a channel that is elsewhere."""
+
+    def leave_it(self: CallSocket, *, resumes: bool) -> None:
+        self._was_left = True
+
+    async def close(self: CallSocket) -> None:
+        self.close()
+
+    async def leave_stranded(channel: Event, switch: Switch) -> bool:
+        return False
+
+    patch.setattr(CallSocket, "_be_left", leave_it)
+    patch.setattr(CallSocket, "bow_out", close)
+    for module in (reception, caller, recovery):
+        patch.setattr(module, "free_if_stranded", leave_stranded)
+
+
+def a_transfer_into_a_queue_taken_for_a_return(patch: pytest.MonkeyPatch) -> None:
+    """Who was sent into another queue is led in the old one."""
+    for module in (reception, recovery):
+        patch.setattr(module, "begins_anew", lambda *_: False)
+
+
+def a_caller_believed_to_be_where_the_variables_say(patch: pytest.MonkeyPatch) -> None:
+    """Nobody looks where the channel of a caller without a socket is."""
+    for module in (caller, recovery):
+        patch.setattr(module, "whereabouts", lambda _: Whereabouts.ON_THE_WAY)
+
+
 def a_callback_that_is_promised_and_forgotten(patch: pytest.MonkeyPatch) -> None:
     """The caller is let go, and nothing remembers why."""
     patch.setattr(CallSession, "_begin_callback", lambda _: None)
@@ -111,6 +156,10 @@ def a_callback_that_is_promised_and_forgotten(patch: pytest.MonkeyPatch) -> None
         (a_forgotten_cancel_of_a_ringing_leg, "a leg lives without its caller"),
         (a_place_lost_on_resume, "joined at"),
         (a_callback_that_is_promised_and_forgotten, "was to be called back, and there is no such call"),
+        (an_old_socket_that_ends_as_it_likes, "rows say so"),
+        (a_socket_that_is_left_as_it_was, "a caller is in CS_RESET"),
+        (a_transfer_into_a_queue_taken_for_a_return, "a caller who was sent to"),
+        (a_caller_believed_to_be_where_the_variables_say, "was pulled back"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -19,14 +19,17 @@ from callctl.store.loading import epoch, open_reader
 TALK_SECONDS = 2.0
 """How far a row's talk may be from the real one where callctl was there when it ended: events may be late."""
 
-ROUNDED_SECONDS = 0.001
-"""How exact the times of rows are."""
+AT_ONCE_SECONDS = 0.05
+"""By how much two visits may overlap: both sockets of a caller who is sent on at once may come together."""
 
-_CALLS = "SELECT * FROM calls ORDER BY joined_at, json_array_length(came_through), id"
+_CALLS = "SELECT * FROM calls ORDER BY joined_at, json_array_length(came_through), ended_at, id"
 """In the order in which they came about: who is sent on at once joins two queues in one instant."""
 
 CouldKnow = Callable[[str, float, float], bool]
 """Whether callctl could know what happened on a switch from one moment to another."""
+
+COMING_SECONDS = 1.0
+"""How long a caller who was sent into a queue may take to be there."""
 
 AFTERWARDS_SECONDS = 30.0
 """How much of what came after is told of a call that is wrong in the history."""
@@ -96,6 +99,7 @@ def _of_rows(rows: list[sqlite3.Row], now: float) -> Iterator[Violation]:
 def _of_callers(
     rows: list[sqlite3.Row], truth: Truth, could_know: CouldKnow, now: float
 ) -> Iterator[Violation]:
+    joined = {row["id"]: row["joined_at"] for row in rows}
     visits: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in rows:
         if row["uuid"]:  # else of one who was to be called back, and not reached
@@ -112,9 +116,10 @@ def _of_callers(
                 what = f"{uuid} has {len(own)} rows, one of which ended with {row['reason']}"
                 yield Violation(at, what, about)
         for before, row in pairwise(own):
-            if before["ended_at"] and epoch(row["joined_at"]) < epoch(before["ended_at"]) - ROUNDED_SECONDS:
+            if before["ended_at"] and epoch(row["joined_at"]) < epoch(before["ended_at"]) - AT_ONCE_SECONDS:
                 what = f"{uuid} was in {before['queue']} and in {row['queue']} at once"
                 yield Violation(epoch(row["joined_at"]) + AFTERWARDS_SECONDS, what, about)
+        yield from _of_sent(story, own, joined, could_know, at)
         talks = [row for row in own if row["reason"] == Reason.BRIDGED.value]
         known = [
             talk for talk in story.talks if could_know(story.switch.name, talk.began_at, talk.ended_at or now)
@@ -137,6 +142,35 @@ def _of_callers(
             story.switch.name, epoch(last["ended_at"]), hung_up_at
         ):
             yield Violation(at, f"{uuid} was sent on from {last['queue']}, and came nowhere", about)
+
+
+def _of_sent(
+    story: Story, rows: list[sqlite3.Row], joined: dict[str, str], could_know: CouldKnow, at: float
+) -> Iterator[Violation]:
+    """Who is sent into a queue has one visit there, which names one before; nobody else is transferred."""
+    about = (story.uuid, *(row["id"] for row in rows))
+    sent = len(story.entered) + story.is_moved
+    transferred = [row for row in rows if row["reason"] == Reason.TRANSFERRED.value]
+    if story.moved_at and len(transferred) > len(story.entered) + story.times_moved:
+        what = f"{story.uuid} was sent {sent} times, and {len(transferred)} rows say so"
+        yield Violation(at, what, about)
+    for entered_at, queue in story.entered:
+        until = entered_at + COMING_SECONDS
+        if not could_know(story.switch.name, entered_at, until) or story.was_busy(entered_at, until):
+            continue
+        there = [
+            row
+            for row in rows
+            if abs(epoch(row["joined_at"]) - entered_at) < COMING_SECONDS
+            and (row["queue"] == queue or queue in row["came_through"])
+        ]
+        if not there:
+            yield Violation(at, f"{story.uuid} was sent to {queue}, and has no row there", about)
+    for row in rows:
+        # A visit that began in the instant of a kill may have no row, and be named all the same.
+        before = joined.get(row["previous_visit"], "")
+        if before > row["joined_at"]:
+            yield Violation(at, f"the visit before {row['id']} is a later one", about)
 
 
 def _of_callbacks(rows: list[sqlite3.Row], promised_callbacks: set[str], now: float) -> Iterator[Violation]:

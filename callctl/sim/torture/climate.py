@@ -29,8 +29,12 @@ MISHAPS: Mapping[str, float] = {
     "originate-refused": 3600,
     "login-refused": 7200,
     "failed-bridges": 2400,
+    "cut-and-send": 900,
 }
 """Seconds between two mishaps of a kind, on average, in an hour that has this kind at all."""
+
+CUT_AND_SEND = "cut-and-send"
+"""A caller is sent elsewhere in the moment in which callctl, or its connection, is gone."""
 
 FEWEST_SECONDS_BETWEEN_CALLS = 15.0
 """240 calls an hour at most. What a crash meets is who waits, rings and talks at that moment, and not how
@@ -67,6 +71,8 @@ class Climate:
     """How many callers hang up in the instant in which something happens to them."""
     transferred_share: float
     """How many callers are taken out of the queue by somebody else."""
+    sent_share: float = 0.0
+    """How many callers are sent into a queue, out of a wait or a talk, or elsewhere, at any moment."""
     ordered_share: float
     """How many callers a supervisor hangs up."""
     seconds_between_whims: float
@@ -116,7 +122,9 @@ def draw_climate(chance: Random, crash_every: float) -> Climate:
         seconds_between_whims=chance.choice((60.0, 300.0, 1800.0)),
         seconds_between_crashes=crash_every,
         seconds_down=chance.choice((0.1, 3.0, 12.0)),
-        mishaps={name: mean for name, mean in MISHAPS.items() if chance.random() < 0.5},
+        mishaps={
+            name: mean for name, mean in MISHAPS.items() if name != CUT_AND_SEND and chance.random() < 0.5
+        },
         late_events=chance.choice((0.05, 0.3)) if is_rough else 0.0,
         late_seconds=chance.choice((0.05, 0.05, 0.5)),
         lost_jobs=chance.choice((0.0, 0.02, 0.2)) if is_rough else 0.0,
@@ -184,6 +192,17 @@ def add_callbacks(climate: Climate, chance: Random) -> Climate:
         for queue in climate.queues
     ]
     return evolve(climate, queues=tuple(queues))
+
+
+def add_transfers(climate: Climate, chance: Random) -> Climate:
+    """Have callers of some hours sent from queue to queue, and elsewhere.
+
+    `chance` is one of its own, so that the hours without transfers stay as they are.
+    """
+    if chance.random() < 0.5:
+        return climate
+    mishaps = {**climate.mishaps, CUT_AND_SEND: MISHAPS[CUT_AND_SEND]}
+    return evolve(climate, sent_share=chance.choice((0.1, 0.5)), mishaps=mishaps)
 
 
 def _overflow_rule(chance: Random, queue: str) -> OverflowRule:

@@ -6,6 +6,7 @@ They do whatever people do, also in the instants in which it is awkward, and kno
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import trio
@@ -69,10 +70,12 @@ class Crowd:
         chance: Random,
         keys: Random,
         consults: Random,
+        transfers: Random,
     ) -> None:
         """`keys` is the chance by which people press what they may, and answer when they are called back.
 
-        `consults` is that by which agents ask a colleague in the midst of a talk.
+        `consults` is that by which agents ask a colleague in the midst of a talk, `transfers` that by which
+        callers are sent somewhere else.
         """
         self.acknowledged: dict[str, Acknowledged] = {}
         self._climate = climate
@@ -84,6 +87,9 @@ class Crowd:
         self._chance = chance
         self._keys = keys
         self._consults = consults
+        self._transfers = transfers
+        self._send_at = ""
+        """The instant in which somebody is sent somewhere else."""
         self._has_keys = any(queue.accept_key for queue in climate.queues)
         self._has_callbacks = any(queue.callback_key for queue in climate.queues)
         for switch in switches.values():
@@ -92,6 +98,8 @@ class Crowd:
             switch.add_endpoint(COLLEAGUE, self._colleague)
             for number in MEMBERS if self._has_callbacks else ():
                 switch.add_endpoint(f"trunk/{number}", self._member)
+            if climate.sent_share:
+                switch.on_observed(self._notice)
 
     async def run(self) -> None:
         """Come, call, change one's mind, until cancelled: those who are on the line stay there."""
@@ -101,6 +109,8 @@ class Crowd:
                 nursery.start_soon(self._work, agent)
             if self._climate.ordered_share or self._climate.transferred_share:
                 nursery.start_soon(self._meddle)
+            if self._climate.sent_share:
+                nursery.start_soon(self._transfer)
 
     # --- callers ---
 
@@ -255,6 +265,30 @@ class Crowd:
             else:
                 self._move(story)
 
+    async def _transfer(self) -> None:
+        """Send callers into a queue or elsewhere: now, or in the instant in which something happens."""
+        chance, climate = self._transfers, self._climate
+        while True:
+            await trio.sleep(chance.expovariate(climate.sent_share / climate.seconds_between_calls))
+            if chance.random() < 0.5:
+                self._send_at = chance.choice(AWKWARD)
+            elif self._truth.alive:
+                self._send(chance.choice(list(self._truth.alive.values())))
+
+    def _notice(self, name: str, uuid: str, _at: float, other: str) -> None:
+        if name == self._send_at:
+            story = self._truth.alive.get(uuid) or self._truth.alive.get(other)
+            if story is not None:
+                self._send_at = ""
+                delay = self._transfers.choice((0.0, 0.001, self._transfers.uniform(0.0, AWKWARD_SECONDS)))
+                story.switch.later(delay, partial(self._send, story))
+
+    def _send(self, story: Story) -> None:
+        chance = self._transfers
+        queue = chance.choice(self._climate.queues).name if chance.random() < 0.7 else ""
+        if story.channel.is_up and not story.is_called_back:
+            self._truth.send(story, queue, self._clock.now())
+
     def _order_away(self, story: Story) -> None:
         server = self._house.server
         if server is None:
@@ -268,5 +302,6 @@ class Crowd:
     def _move(self, story: Story) -> None:
         if story.channel.is_up:
             story.is_moved = True
+            story.times_moved += 1
             self._timeline.add(self._clock.now(), "people", f"{story.uuid} is transferred away", story.uuid)
             story.channel.transfer("answer", "default")

@@ -23,7 +23,13 @@ from callctl.ids import Ids
 from callctl.sim.dialplan import house_dialplan
 from callctl.sim.switch import Switch
 from callctl.sim.torture.audit import audit, count_outcomes
-from callctl.sim.torture.climate import add_callbacks, add_overflows, add_preludes, draw_climate
+from callctl.sim.torture.climate import (
+    add_callbacks,
+    add_overflows,
+    add_preludes,
+    add_transfers,
+    draw_climate,
+)
 from callctl.sim.torture.crowd import Crowd
 from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
@@ -108,7 +114,8 @@ class _Hour:
         climate = draw_climate(self._part("climate"), settings.crash_every)
         climate = add_overflows(climate, self._part("overflows"))
         climate = add_preludes(climate, self._part("preludes"))
-        self._climate = add_callbacks(climate, self._part("callbacks"))
+        climate = add_callbacks(climate, self._part("callbacks"))
+        self._climate = add_transfers(climate, self._part("transfers"))
         self._timeline = Timeline(EPOCH)
 
     def _part(self, name: str) -> Random:
@@ -157,7 +164,14 @@ class _Hour:
             "clock": clock,
         }
         keys, consults = self._part("keys"), self._part("consults")
-        crowd = Crowd(climate, chance=self._part("crowd"), keys=keys, consults=consults, **about)
+        crowd = Crowd(
+            climate,
+            chance=self._part("crowd"),
+            keys=keys,
+            consults=consults,
+            transfers=self._part("transferring"),
+            **about,
+        )
         mishaps = Mishaps(climate, disk=disk, chance=self._part("mishaps"), **about)
         watch = Watch(climate, crowd=crowd, mishaps=mishaps, disk=disk, **about)
         for switch in switches.values():
@@ -192,6 +206,7 @@ class _Hour:
         counts.update(
             callers=len(truth.stories), lives=house.lives, kills=house.kills, healed=watch.healed_leases
         )
+        counts["sent"] = sum(len(story.entered) for story in truth.stories.values())
         counts["talks"] = sum(len(story.talks) for story in truth.stories.values())
         return HourResult(
             seed=self._settings.seed,

@@ -15,7 +15,7 @@ import trio
 
 from callctl.clock import SteadyClock
 from callctl.sim.switch import Switch
-from callctl.sim.torture.climate import Climate
+from callctl.sim.torture.climate import CUT_AND_SEND, Climate
 from callctl.sim.torture.disk import Disk
 from callctl.sim.torture.house import House
 from callctl.sim.torture.timeline import Timeline
@@ -94,6 +94,7 @@ class Mishaps:
             "originate-refused": self._originate_refused,
             "login-refused": self._login_refused,
             "failed-bridges": self._failed_bridges,
+            CUT_AND_SEND: self._cut_and_send,
         }
         try:
             async with trio.open_nursery() as nursery:
@@ -259,6 +260,27 @@ class Mishaps:
                     await trio.sleep(30.0)
                 finally:
                     switch.faults.failed_bridges = 0.0
+
+    async def _cut_and_send(self) -> None:
+        """Somebody sends a caller elsewhere just when callctl, or its connection, is gone."""
+        with self._trouble(CUT_AND_SEND, "loses callctl as a caller is sent elsewhere") as switch:
+            if switch is None:
+                return
+            if self._chance.random() < 0.5:
+                self._kill()
+            else:
+                for listener in list(switch.events.listeners):
+                    if not listener.is_outbound:
+                        listener.kill(None)
+            await trio.sleep(self._chance.choice((0.0, 0.001, self._chance.uniform(0.0, 5.0))))
+            waiting = [
+                story
+                for story in self._truth.alive.values()
+                if story.switch is switch and not story.is_talking and not story.is_called_back
+            ]
+            if waiting and switch.is_running:
+                queue = self._chance.choice(("", "", self._climate.queues[0].name))
+                self._truth.send(self._chance.choice(waiting), queue, self._clock.now())
 
     # --- the disk ---
 

@@ -18,6 +18,9 @@ GIVEN_BACK = frozenset(
 """With these in `callctl_reason` a caller is rightly sent on by the dialplan."""
 
 
+PULL_SECONDS = 3.0
+"""How long after a transfer a bridge may still come that was ordered before anybody could know of it."""
+
 LEADING = (
     "socket_resume",
     "hangup_after_bridge",
@@ -61,6 +64,12 @@ class Story:
     """callctl called, because the caller had asked for it in an earlier call."""
     is_moved: bool = False
     """Somebody transferred the caller to something that is not ours."""
+    moved_at: float = 0.0
+    """When the caller was last sent anywhere."""
+    times_moved: int = 0
+    """How often the caller was sent to something that is not ours."""
+    entered: list[tuple[float, str]] = field(factory=list)
+    """Into which queues the caller was sent, and when, beside the one that the trunk led to."""
     ended_at: float | None = None
     ended_by: str = ""
 
@@ -68,6 +77,18 @@ class Story:
     def uuid(self) -> str:
         """The UUID of the caller's channel."""
         return self.channel.uuid
+
+    def was_busy(self, at: float, until: float) -> bool:
+        """Say whether the caller came elsewhere before it was to be where it was sent to.
+
+        It may have been sent on, or have hung up, or a bridge was ordered in the same instant and won.
+        """
+        is_gone = self.ended_at is not None and self.ended_at <= until
+        return is_gone or at < self.moved_at <= until or any(at < t.began_at <= until for t in self.talks)
+
+    def was_sent_since(self, at: float) -> bool:
+        """Say whether the caller was sent anywhere at this moment or after it."""
+        return self.moved_at >= at
 
     @property
     def is_talking(self) -> bool:
@@ -106,6 +127,17 @@ class Truth:
             if story.switch is switch:
                 self._end(story, "switch", at)
 
+    def send(self, story: Story, queue: str, at: float) -> None:
+        """Transfer a caller into a queue, or elsewhere with "", as anybody on the switch may."""
+        story.moved_at, story.is_moved = at, not queue
+        if queue:
+            story.entered.append((at, queue))
+        else:
+            story.times_moved += 1
+        where = queue or "elsewhere"
+        self._timeline.add(at, "people", f"{story.uuid} is sent to {where}", story.uuid)
+        story.channel.transfer(f"enter-{queue}" if queue else "answer", "default")
+
     def _notice(self, switch: Switch, name: str, uuid: str, at: float, other: str) -> None:
         if name == "call-placed":
             self.placed(switch, uuid, at)
@@ -142,8 +174,12 @@ class Truth:
         if uuid in self.legs:
             uuid, other = other, uuid
         if uuid in self.stories and other in self.legs:
-            leg, talks = self.legs[other], self.stories[uuid].talks
+            story = self.stories[uuid]
+            leg, talks = self.legs[other], story.talks
             leg.caller_uuid = uuid  # of whom nothing was known when a callback's agent was rung
+            if story.is_moved and story.moved_at and at > story.moved_at + PULL_SECONDS:
+                about = (uuid, leg.channel.uuid, leg.agent)
+                self.wrongs.append((f"{uuid} was pulled back, out of where it was sent", about))
             if talks and talks[-1].leg is leg:
                 talks[-1].ended_at = None  # The agent has asked a colleague, and is back.
             else:
@@ -190,7 +226,9 @@ class Truth:
         story = self.stories.get(leg.caller_uuid)
         if story is None or not story.is_talking or story.talks[-1].leg is not leg:
             return
-        if leg.channel.hangup_cause == "BLIND_TRANSFER":
+        if leg.channel.hangup_cause == "BLIND_TRANSFER" and not story.was_sent_since(
+            story.talks[-1].began_at
+        ):
             story.is_moved = True
         if not (
             _hung_up_itself(leg.channel)
@@ -198,6 +236,7 @@ class Truth:
             or story.ended_at is not None
             or story.is_ordered_away
             or story.is_moved
+            or story.was_sent_since(story.talks[-1].began_at)
         ):
             about = (story.uuid, leg.channel.uuid, leg.agent)
             self.wrongs.append((f"the talk of {story.uuid} with {leg.agent} was cut", about))

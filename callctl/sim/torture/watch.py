@@ -16,7 +16,7 @@ from callctl.call.switch import CALLER_RING_SECONDS
 from callctl.clock import SteadyClock
 from callctl.model import CALLBACK_TARGET, AgentState, AgentStatus, prelude_seconds
 from callctl.server import Server
-from callctl.sim.channel import Channel
+from callctl.sim.channel import Channel, State
 from callctl.sim.switch import Switch
 from callctl.sim.torture.climate import Climate
 from callctl.sim.torture.crowd import Crowd
@@ -45,6 +45,12 @@ the bridge that is settled."""
 STRANDED_SECONDS = 40.0
 """How long a caller may be with nobody: 5 s of the dialplan's music, or the 30 s that a caller may take to
 come back before being fetched."""
+
+FREED_SECONDS = 35.0
+"""How long a caller may be in CS_RESET whom nobody expects: callctl looks every 30 s."""
+
+WRONG_QUEUE_SECONDS = 3.0
+"""How long a caller may stand in the queue that it was sent away from: its channel comes within 0.1 s."""
 
 UNNOTICED_SECONDS = 3.0
 """How long callctl may not know that two talk."""
@@ -103,6 +109,8 @@ class Watch:
         self._since: dict[tuple[str, str], float] = {}
         self._told: set[tuple[str, str]] = set()
         self._places: dict[str, tuple[str, float]] = {}
+        self._entries: dict[str, int] = {}
+        """How often each caller had been sent into a queue when it was last seen."""
         self._kept_since: dict[str, float] = {}
         """Since when each caller has the place that is brought along from queue to queue."""
         self._statuses: dict[str, tuple[AgentStatus, float]] = {}
@@ -263,6 +271,7 @@ class Watch:
         if len(calm) == len(self._switches):
             for view in agents:
                 yield from self._of_agent(view, legs.get(view.name, []))
+        yield from self._of_sent(members, calm)
         led = {member.arrival.uuid for member in members}
         led |= {session.record.arrival.uuid for session in server.reception.sessions.values()}
         for story in self._truth.alive.values():
@@ -270,6 +279,24 @@ class Watch:
                 if story.is_talking or story.uuid in led or story.channel.variable("callctl_reason"):
                     continue
                 yield "a caller is with nobody", story.uuid, STRANDED_SECONDS, (story.uuid,)
+
+    def _of_sent(
+        self, members: tuple[MemberView, ...], calm: set[str]
+    ) -> Iterator[tuple[str, str, float, tuple[str, ...]]]:
+        """Yield who is silent for ever, and who waits elsewhere than in the queue to which it was sent."""
+        for story in self._truth.alive.values():
+            if story.switch.name in calm and story.channel.state is story.channel.running is State.RESET:
+                seconds = FREED_SECONDS if story.is_moved else SILENCE_SECONDS
+                yield "a caller is in CS_RESET", story.uuid, seconds, (story.uuid,)
+        for member in members:
+            arrival = member.arrival
+            sent = self._truth.alive.get(arrival.uuid)
+            if sent is None or sent.switch.name not in calm or sent.is_moved or not sent.entered:
+                continue
+            _, queue = sent.entered[-1]
+            if queue != arrival.queue and queue not in arrival.came_through:
+                about = (arrival.uuid, member.call)
+                yield f"a caller who was sent to {queue} waits in", arrival.queue, WRONG_QUEUE_SECONDS, about
 
     def _of_leg(
         self, switch: Switch, leg: Channel, server: Server
@@ -321,6 +348,12 @@ class Watch:
             if story is None:
                 self._violated(now, f"nobody knows the caller {uuid}", (uuid,), ("unknown", uuid))
                 continue
+            if story.moved_at + WRONG_QUEUE_SECONDS > now:
+                continue  # The caller is on the way from one visit to the next.
+            if self._entries.get(uuid, 0) != len(story.entered):
+                self._entries[uuid] = len(story.entered)
+                self._places.pop(uuid, None)
+                self._kept_since.pop(uuid, None)
             joined_at = member.arrival.joined_at
             known = None if member.arrival.callback else self._places.get(uuid)
             if known is not None and known[0] == member.queue and abs(known[1] - joined_at) > PLACE_SECONDS:
