@@ -228,7 +228,7 @@ class Server:
             absentees=absentees,
             default_queue=self._config.server.default_queue,
         )
-        self.access = HttpAccess(self._config.http, known.tokens, self._record, self.clock.now)
+        self.access = HttpAccess(self._config, known.tokens, self._record, self.clock.now)
         self._record_targets()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._outside.service_manager.keep_watchdog_quiet)

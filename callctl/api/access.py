@@ -32,8 +32,8 @@ class Principal:
 
     `subject` is the name for the log and the history. `scopes` are those that were given; `may` asks what
     they cover. `account` is whose things are seen, `*` for all. `agent` is the agent that is acted for, ""
-    for none. `jti` names the token, "" for the control socket and for a token without one. `expires_at` is
-    until when it counts, in epoch seconds; a stream ends then.
+    for none. `jti` names the token, "" for the control socket and for a token without one; `session` the
+    login of a browser. `expires_at` is until when it counts, in epoch seconds; a stream ends then.
     """
 
     subject: str
@@ -41,6 +41,7 @@ class Principal:
     account: str
     agent: str = ""
     jti: str = ""
+    session: str = ""
     expires_at: float | None = None
 
     @property
@@ -72,13 +73,13 @@ CONTROL_SOCKET = Principal(subject="control-socket", scopes=frozenset({Scope.ADM
 _IN_SCOPE = "callctl.principal"
 
 
-def admit(request: Request, principal: Principal) -> None:
-    """Note who asks, for `principal_of`."""
+def note(request: Request, principal: Principal | None) -> None:
+    """Note who asks, for `principal_of`; None for what is open to everybody."""
     request.scope[_IN_SCOPE] = principal
 
 
 def principal_of(request: Request) -> Principal:
-    """Return who asks."""
+    """Return who asks, for an operation that is not open to everybody."""
     principal: Principal = request.scope[_IN_SCOPE]
     return principal
 

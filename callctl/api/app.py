@@ -4,39 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import evolve
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from callctl.api.access import CONTROL_SOCKET, Principal
 from callctl.api.house import House
 from callctl.api.metrics import Metrics
-from callctl.api.operations import Authenticate, Operation, operations_of, routes_of
+from callctl.api.operations import Admit, Operation, operations_of, routes_of
 from callctl.api.problems import handlers
+from callctl.api.request_ids import NamedRequests
 
 
-def control_app(house: House, metrics: Metrics) -> Starlette:
+def control_app(house: House, metrics: Metrics) -> ASGIApp:
     """Return what answers on the control socket: all there is, to whoever may open the socket."""
 
-    async def everybody(_request: Request) -> Principal:
+    async def everybody(_request: Request, _operation: Operation) -> Principal:
         return CONTROL_SOCKET
 
     return _app(operations_of(house, metrics), everybody)
 
 
-def public_app(house: House, metrics: Metrics) -> Starlette:
+def public_app(house: House, metrics: Metrics) -> ASGIApp:
     """Return what answers on `[http]`."""
-    settings = house.access.settings
-    monitoring_is_open = settings.metrics == "open" or settings.listen.is_loopback
-    operations = [
-        evolve(each, scope=None) if each.is_open_to_monitoring and monitoring_is_open else each
-        for each in operations_of(house, metrics)
-    ]
-    return _app(operations, house.access.authenticate)
+    return _app(operations_of(house, metrics), house.access.admit)
 
 
-def _app(operations: Sequence[Operation], authenticate: Authenticate) -> Starlette:
-    app = Starlette(routes=routes_of(operations, authenticate), exception_handlers=handlers())
+def _app(operations: Sequence[Operation], admit: Admit) -> ASGIApp:
+    app = Starlette(routes=routes_of(operations, admit), exception_handlers=handlers())
     # A path with a slash too many is a wrong path, and is told so.
     app.router.redirect_slashes = False
-    return app
+    # Around everything, so that an answer about a mistake of ours has a name as well.
+    return NamedRequests(app)

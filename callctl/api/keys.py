@@ -64,8 +64,11 @@ def read_secret(settings: HttpSettings) -> bytes:
 def read_keys(settings: HttpSettings) -> list[Key]:
     """Return the keys of `jwt-secret-file` and `jwt-public-key-file`, as far as these are set.
 
-    Raises ConfigError for a key that cannot be used.
+    Raises ConfigError for a key that cannot be used. Blocks; PyJWT is there afterwards, so that nobody else
+    has to wait for its files.
     """
+    import jwt  # noqa: F401
+
     keys = []
     if settings.jwt_secret_file is not None:
         secret = read_secret(settings)

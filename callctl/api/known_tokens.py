@@ -40,11 +40,16 @@ class KnownTokens:
         self._record(token)
 
     def is_revoked(self, principal: Principal) -> bool:
-        """Say whether the token of `principal` was revoked, by its account or by somebody of all accounts."""
-        known = self._by_jti.get(principal.jti) if principal.jti else None
-        if known is None or known.revoked_at is None:
+        """Say whether the token or the login of `principal` was revoked, by its account or for all."""
+        if not self._by_jti:
             return False
-        return known.account in (principal.account, EVERY_ACCOUNT)
+        known = [self._by_jti.get(name) for name in (principal.jti, principal.session) if name]
+        return any(
+            each is not None
+            and each.revoked_at is not None
+            and each.account in (principal.account, EVERY_ACCOUNT)
+            for each in known
+        )
 
     def revoke(self, jti: str, by: Principal) -> None:
         """Let a token count no longer. Raises UnknownToken for one of another account."""

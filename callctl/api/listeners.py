@@ -11,9 +11,10 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
@@ -24,8 +25,8 @@ from hypercorn.config import Config as HypercornConfig
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
-from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from callctl.api.tls import Tls
 from callctl.config.settings import Address
@@ -38,11 +39,18 @@ MOST_CONNECTIONS = 200
 """On each listener. A wallboard and a monitor need one each; each costs a file, as every call does. Where one
 more comes, the one that has been idle for longest is closed, so that `/healthz` always answers."""
 
+MOST_STREAMS = 1000
+"""Answers without an end on each listener, such as events: a browser on each desk holds one. They are counted
+apart from the other connections, so that neither takes the other's place."""
+
 FIRST_BYTE_SECONDS = 5.0
 """How long a new connection may say nothing."""
 
 IDLE_SECONDS = 30.0
 """How long a connection may be without a request; also the time for the head of one."""
+
+STREAM_AGAIN_SECONDS = 10
+"""When a client comes again for whose stream there was no place."""
 
 STALLED_SECONDS = 1.0
 """Who has not read a piece of an answer for so long gives way to others where all connections are in use."""
@@ -56,7 +64,7 @@ SEND_SECONDS = 10.0
 
 
 async def serve_control(
-    app: Starlette,
+    app: ASGIApp,
     path: Path,
     group: str = "",
     *,
@@ -75,7 +83,7 @@ async def serve_control(
 
 
 async def serve_http(
-    app: Starlette,
+    app: ASGIApp,
     address: Address,
     tls: Tls | None = None,
     *,
@@ -158,15 +166,16 @@ def _clear(path: Path) -> None:
     )
 
 
-async def _serve(app: Starlette, listeners: list[trio.SocketListener], tls: Tls | None = None) -> None:
+async def _serve(app: ASGIApp, listeners: list[trio.SocketListener], tls: Tls | None = None) -> None:
     # Both libraries speak ASGI, with types of their own for the same messages.
     wrapped = ASGIWrapper(cast(ASGIFramework, _Noticed(app)))
     config, context = _config(), WorkerContext(None)
     streams: set[_PatientStream] = set()
 
     async def handle(accepted: trio.SocketStream) -> None:
-        if len(streams) >= MOST_CONNECTIONS:
-            gives_way = min(filter(_can_give_way, streams), key=_last_used, default=None)
+        ordinary = [each for each in streams if not each.has_no_end]
+        if len(ordinary) >= MOST_CONNECTIONS:
+            gives_way = min(filter(_can_give_way, ordinary), key=_last_used, default=None)
             Refusals.of_this_run().note(
                 Refusal.HTTP_CONNECTIONS,
                 log.warning,
@@ -179,12 +188,12 @@ async def _serve(app: Starlette, listeners: list[trio.SocketListener], tls: Tls 
             streams.discard(gives_way)
             gives_way.close()
         if tls is None:
-            stream = _PatientStream(accepted, accepted)
+            stream = _PatientStream(accepted, accepted, streams)
         elif tls.context is None:
             accepted.socket.close()
             return
         else:
-            stream = _EncryptedStream(accepted, tls.context)
+            stream = _EncryptedStream(accepted, tls.context, streams)
         streams.add(stream)
         _STREAM.set(stream)
         try:
@@ -220,7 +229,7 @@ _STREAM: ContextVar[_PatientStream] = ContextVar("callctl.api.listeners")
 class _Noticed:
     """An app that notes on the connection of each request that it is being answered."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -231,7 +240,28 @@ class _Noticed:
             await self._app(scope, receive, send)
         finally:
             stream.requests -= 1
+            stream.has_no_end = False
             stream.idle_since = trio.current_time()
+
+
+def take_stream_place() -> None:
+    """Let the connection that this task works for count as a stream until its answer ends.
+
+    Raises HTTPException where as many are open as may be. Without a connection of ours it does nothing.
+    """
+    stream = _STREAM.get(None)
+    if stream is None:
+        return
+    if sum(each.has_no_end for each in stream.others) >= MOST_STREAMS:
+        Refusals.of_this_run().note(
+            Refusal.HTTP_STREAMS, log.warning, "too many streams are open", limit=MOST_STREAMS
+        )
+        raise HTTPException(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"as many streams are open as may be, {MOST_STREAMS}; come again in {STREAM_AGAIN_SECONDS} s",
+            {"Retry-After": str(STREAM_AGAIN_SECONDS)},
+        )
+    stream.has_no_end = True
 
 
 def _can_give_way(stream: _PatientStream) -> bool:
@@ -269,13 +299,24 @@ class _Connection(TCPServer):
 class _PatientStream:
     """A connection as hypercorn sees it; its patience with a client who does not read has an end."""
 
-    def __init__(self, stream: trio.SocketStream | SslStream, accepted: trio.SocketStream) -> None:
-        """`stream` is what is read and written, `accepted` the connection below it."""
+    def __init__(
+        self,
+        stream: trio.SocketStream | SslStream,
+        accepted: trio.SocketStream,
+        others: Collection[_PatientStream],
+    ) -> None:
+        """`stream` is what is read and written, `accepted` the connection below it.
+
+        `others` are all connections of the listener.
+        """
+        self.others = others
         self._stream = stream
         self._is_new = True
         self.socket = accepted.socket
         self.requests = 0
         """How many requests are being answered."""
+        self.has_no_end = False
+        """Whether its answer is a stream, which has a place of its own."""
         self.idle_since = trio.current_time()
         """Since when there has been no request; for a stream without one."""
         self.sending_since: float | None = None
@@ -318,9 +359,11 @@ class _PatientStream:
 class _EncryptedStream(_PatientStream):
     """A connection with TLS, as hypercorn sees it."""
 
-    def __init__(self, accepted: trio.SocketStream, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, accepted: trio.SocketStream, context: ssl.SSLContext, others: Collection[_PatientStream]
+    ) -> None:
         self._encrypted = trio.SSLStream(accepted, context, server_side=True, https_compatible=True)
-        super().__init__(self._encrypted, accepted)
+        super().__init__(self._encrypted, accepted, others)
         self.transport_stream = accepted
 
     async def do_handshake(self) -> None:

@@ -20,17 +20,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from callctl.api.access import Principal, admit, insufficient
+from callctl.api.access import Principal, insufficient, note
 from callctl.api.agents import Agents
 from callctl.api.calls import Calls
 from callctl.api.events import Events, EventsQuery
 from callctl.api.health import Health
 from callctl.api.house import House
+from callctl.api.listeners import take_stream_place
+from callctl.api.login import Logins
 from callctl.api.metrics import Metrics
 from callctl.api.queues import Queues
 from callctl.api.reading import (
     AgentsQuery,
     Hangup,
+    Login,
     NewToken,
     Priority,
     StatusChange,
@@ -48,6 +51,7 @@ from callctl.api.shapes import (
     CallDetail,
     CallList,
     CallShape,
+    LoggedIn,
     MadeToken,
     Me,
     OrderTaken,
@@ -65,8 +69,6 @@ API = "/api/v1"
 JSON = "application/json"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Authenticate = Callable[[Request], Awaitable[Principal]]
-"""Says who asks, or raises what `access.unauthorized` returns."""
 
 
 @frozen(kw_only=True)
@@ -81,7 +83,8 @@ class Operation:
     `query` and `body` are the records that it takes. A field of the body that is also part of the path
     (`name` in `/agents/{name}`) is not in the body. With `is_partial` each field may be missing. `gives` is
     the record of each answer that is no problem, None where the answer is empty or no JSON; the first is the
-    usual one. `media_type` is that of the usual answer. An operation that `streams` answers without an end.
+    usual one. `media_type` is that of the usual answer. An operation that `streams` answers without an end,
+    and has a place among the streams while it does.
     """
 
     method: str
@@ -122,6 +125,11 @@ class Operation:
         if self.every_account and not principal.sees_every_account:
             raise insufficient("this shows every account, and needs a token of the account *")
 
+    @property
+    def is_health(self) -> bool:
+        """Whether it must answer in any case, and to everybody."""
+        return self.path in ("/healthz", "/readyz")
+
     def check_answer(self, response: Response) -> None:
         """Raise AssertionError where an answer is none that the table names: a mistake of ours."""
         status = HTTPStatus(response.status_code)
@@ -132,10 +140,15 @@ class Operation:
             )
 
 
+Admit = Callable[[Request, Operation], Awaitable[Principal | None]]
+"""Says who asks for an operation, None where it is open to everybody; raises HTTPException for a refusal."""
+
+
 def operations_of(house: House, metrics: Metrics) -> tuple[Operation, ...]:
     """Return the table, with endpoints that work on `house`."""
     return (
         *_health(house, metrics),
+        *_logins(house),
         *_agents(house),
         *_queues(house),
         *_calls(house),
@@ -172,6 +185,27 @@ def _health(house: House, metrics: Metrics) -> Iterable[Operation]:
         is_open_to_monitoring=True,
         gives={HTTPStatus.OK: None},
         media_type="text/plain",
+    )
+
+
+def _logins(house: House) -> Iterable[Operation]:
+    logins = Logins(house)
+    yield Operation(
+        method="POST",
+        path="/login",
+        summary="Exchange a token, or a user's password, for a cookie; for browsers.",
+        endpoint=logins.log_in,
+        scope=None,
+        body=Login,
+        gives={HTTPStatus.OK: LoggedIn},
+    )
+    yield Operation(
+        method="POST",
+        path="/logout",
+        summary="End the login of the cookie.",
+        endpoint=logins.log_out,
+        scope=None,
+        gives={HTTPStatus.NO_CONTENT: None},
     )
 
 
@@ -413,23 +447,22 @@ def _streams(house: House) -> Iterable[Operation]:
     )
 
 
-def routes_of(operations: Sequence[Operation], authenticate: Authenticate) -> list[BaseRoute]:
+def routes_of(operations: Sequence[Operation], admit: Admit) -> list[BaseRoute]:
     """Return a route for each path; any other method than its own is refused, with those that there are."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation
-    return [_route(path, by_method, authenticate) for path, by_method in by_path.items()]
+    return [_route(path, by_method, admit) for path, by_method in by_path.items()]
 
 
-def _route(path: str, by_method: Mapping[str, Operation], authenticate: Authenticate) -> Route:
+def _route(path: str, by_method: Mapping[str, Operation], admit: Admit) -> Route:
     async def endpoint(request: Request) -> Response:
         operation = by_method["GET" if request.method == "HEAD" else request.method]
-        if operation.scope is not None:
-            principal = await authenticate(request)
-            operation.check(principal)
-            admit(request, principal)
-            if operation.query is None:
-                check_no_query(request)
+        note(request, await admit(request, operation))
+        if operation.query is None and not operation.is_health:
+            check_no_query(request)
+        if operation.streams:
+            take_stream_place()
         note_operation(request, query=operation.query, body=operation.body)
         response = await operation.endpoint(request)
         operation.check_answer(response)

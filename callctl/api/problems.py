@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from callctl.api.request_ids import IN_SCOPE
 from callctl.errors import (
     AgentExists,
     CallctlError,
@@ -69,6 +70,8 @@ def problem(
         "detail": detail,
         "instance": request.url.path,
     }
+    if (name := request.scope.get(IN_SCOPE)) is not None:
+        content["request_id"] = name
     return JSONResponse(content, status.value, headers, MEDIA_TYPE)
 
 

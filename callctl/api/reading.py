@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import attrs
 import msgspec
+import structlog
 import trio
 from attrs import field, frozen
 from starlette.exceptions import HTTPException
@@ -21,6 +22,9 @@ from callctl.errors import ConfigError
 from callctl.model import DEFAULT_ACCOUNT, AgentSettings, AgentStatus
 from callctl.records.accounts import account_complaint
 from callctl.records.names import name_complaint
+from callctl.refusals import Refusal, Refusals
+
+log = structlog.get_logger(__name__)
 
 Record = TypeVar("Record", bound=attrs.AttrsInstance)
 
@@ -29,6 +33,8 @@ MOST_BODY_BYTES = 64 * 1024
 
 BODY_SECONDS = 10.0
 """How long a body may take to arrive."""
+
+JSON = "application/json"
 
 NOWHERE = Places(Path())
 """Errors name the key alone: a body has no lines and no files."""
@@ -81,6 +87,15 @@ class Priority:
 
 
 @frozen(kw_only=True)
+class Login:
+    """Who logs in: whoever holds this token, or this user of `[http.users]` with the password."""
+
+    token: str = field(default="", repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+@frozen(kw_only=True)
 class NewToken:
     """What a new token is to be: who holds it, what it may do, for whom, and for how many seconds."""
 
@@ -125,6 +140,9 @@ async def read_body(request: Request, kind: type) -> Body:
     It is to be made a `kind`. Raises HTTPException for what is no JSON object, too long or too slow.
     """
     assert kind is request.scope[_BODY], f"{kind} is not the body that the table of operations names"
+    media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if media_type != JSON and not media_type.endswith("+json"):
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a body is {JSON}, not {media_type[:100]!r}")
     content = await _content(request)
     try:
         value = msgspec.json.decode(content) if content.strip() else {}
@@ -172,9 +190,14 @@ async def _content(request: Request) -> bytes:
             async for chunk in chunks:
                 content += chunk
                 if len(content) > MOST_BODY_BYTES:
-                    raise HTTPException(
+                    raise _refused(
                         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MOST_BODY_BYTES} bytes"
                     )
     if patience.cancelled_caught:
-        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:g} s")
+        raise _refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:g} s")
     return bytes(content)
+
+
+def _refused(status: HTTPStatus, why: str) -> HTTPException:
+    Refusals.of_this_run().note(Refusal.HTTP_BODY, log.warning, "a body was refused", why=why)
+    return HTTPException(status, why)

@@ -331,6 +331,13 @@ class Me(Shape):
     expires_at: str | None
 
 
+class LoggedIn(Shape):
+    """A login: `csrf_token` is to be sent as the header X-CSRF-Token with each change."""
+
+    csrf_token: str
+    me: Me
+
+
 class Alive(Shape):
     """The process works; an answer is the proof."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from callctl.acd.distributor import Distributor
 from callctl.api.app import control_app, public_app
@@ -19,6 +19,7 @@ from callctl.api.http_access import HttpAccess
 from callctl.api.metrics import Metrics
 from callctl.call.dispatcher import Dispatcher
 from callctl.clock import SteadyClock
+from callctl.config import Config, load_config
 from callctl.config.settings import HttpSettings
 from callctl.errors import UnknownCall
 from callctl.ids import Ids
@@ -120,7 +121,7 @@ async def open_house(
         is_serving=lambda: True,
         is_stopping=stopping.is_set,
         healed_leases=lambda: dispatcher.healed_leases,
-        access=HttpAccess(http or HttpSettings(), [], journal.record, clock.now),
+        access=HttpAccess(config_of(database, http), [], journal.record, clock.now),
     )
     metrics.watch(house)
     for queue in queues.values():
@@ -130,7 +131,7 @@ async def open_house(
         nursery.start_soon(house.access.run)
         async with (
             _client(control_app(house, metrics)) as control,
-            _client(public_app(house, metrics)) as public,
+            _client(public_app(house, metrics), "http://127.0.0.1") as public,
         ):
             yield Visited(house, metrics, calls, switches, stopping, control, public)
         nursery.cancel_scope.cancel()
@@ -145,7 +146,14 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await trio.sleep(0.01)
 
 
-def _client(app: Any) -> httpx2.AsyncClient:
+def config_of(database: Path, http: HttpSettings | None) -> Config:
+    """Return the built-in configuration with this database and these keys."""
+    config = load_config(None, {})
+    server = evolve(config.server, database=database)
+    return evolve(config, server=server, http=http or HttpSettings())
+
+
+def _client(app: Any, base_url: str = "http://callctl") -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://callctl"
+        transport=httpx2.ASGITransport(app=app, raise_app_exceptions=False), base_url=base_url
     )

@@ -54,6 +54,8 @@ WALK: Mapping[str, Any] = {
     "GET /healthz": None,
     "GET /readyz": None,
     "GET /metrics": None,
+    "POST /login": {"token": "no token"},
+    "POST /logout": None,
     "GET /api/v1/agents": None,
     "GET /api/v1/agents/{name}": None,
     "PUT /api/v1/agents/{name}": {"contact": "user/1"},
@@ -73,6 +75,7 @@ WALK: Mapping[str, Any] = {
     "POST /api/v1/calls/{uuid}/transfer": {"extension": "1000"},
     "POST /api/v1/calls/{uuid}/priority": {"base_score": 5},
     "POST /api/v1/calls/{uuid}/withdraw": None,
+    "GET /api/v1/events": None,
     "GET /api/v1/me": None,
     "GET /api/v1/tokens": None,
     "POST /api/v1/tokens": {
@@ -88,7 +91,7 @@ WALK: Mapping[str, Any] = {
 MAKES = frozenset({"PUT /api/v1/agents/{name}", "DELETE /api/v1/tokens/{jti}"})
 """What makes a thing of a name that is not there yet; of a name of another account it says that it is not."""
 
-OPEN = frozenset({"GET /healthz", "GET /readyz", "GET /metrics"})
+OPEN = frozenset({"GET /healthz", "GET /readyz", "GET /metrics", "POST /login", "POST /logout"})
 """What shows nothing of any account, or all of it to whoever watches over the machine."""
 
 NEEDS_WRAP_UP = frozenset({"POST /api/v1/agents/{name}/wrap-up"})
@@ -217,7 +220,7 @@ async def ask(visited: Visited, operation: Operation, token: str, account: str, 
         "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": [(b"host", b"callctl"), *headers],
+        "headers": [(b"host", b"127.0.0.1"), (b"x-request-id", b"the-walk"), *headers],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
     }

@@ -66,6 +66,7 @@ async def test_an_unknown_path_is_a_problem_that_names_it(visited: Visited) -> N
             "status": 404,
             "detail": f"nothing is at {path}",
             "instance": path,
+            "request_id": answer.headers["x-request-id"],
         }
 
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from callctl.api import event_hub, streaming
 from callctl.api.access import CONTROL_SOCKET, Principal
 from callctl.api.listeners import serve_http
-from callctl.api.operations import operations_of, routes_of
+from callctl.api.operations import Operation, operations_of, routes_of
 from callctl.api.problems import handlers
 from callctl.config.settings import Address
 from callctl.model import (
@@ -40,11 +40,11 @@ EVENTS = "/api/v1/events"
 async def serving(visited: Visited, who: Principal = CONTROL_SOCKET) -> AsyncIterator[int]:
     """Serve the API to `who` on a port of its own."""
 
-    async def authenticate(_request: Request) -> Principal:
+    async def admit(_request: Request, _operation: Operation) -> Principal:
         return who
 
     visited.house.events.open()
-    routes = routes_of(operations_of(visited.house, visited.metrics), authenticate)
+    routes = routes_of(operations_of(visited.house, visited.metrics), admit)
     app = Starlette(routes=routes, exception_handlers=handlers())
     async with trio.open_nursery() as nursery:
         port: int = await nursery.start(serve_http, app, Address("127.0.0.1", 0))

@@ -16,16 +16,18 @@ import pytest
 import trio
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from callctl.api import listeners
 from callctl.api.app import control_app
 from callctl.api.listeners import serve_control, serve_http
+from callctl.api.problems import handlers
 from callctl.config.settings import Address
 from callctl.errors import ConfigError
-from tests.api.house import Visited
+from callctl.refusals import Refusal, Refusals
+from tests.api.house import Visited, until
 
 LOOPBACK = Address("127.0.0.1", 0)
 FLOOD_BYTES = 50_000_000
@@ -359,4 +361,45 @@ async def test_the_api_answers_on_the_control_socket(visited: Visited, tmp_path:
             assert too_long.status_code == 413
             assert "65536" in too_long.json()["detail"]
             assert (await client.get(odd)).json()["contact"] == "user/1"
+        nursery.cancel_scope.cancel()
+
+
+async def endless(request: Request) -> Response:
+    async def beats() -> AsyncIterator[bytes]:
+        while True:
+            yield b"beat\n"
+            await trio.sleep(0.05)
+
+    listeners.take_stream_place()
+    return StreamingResponse(beats())
+
+
+async def test_streams_have_places_of_their_own_and_no_more_than_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listeners, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(listeners, "MOST_STREAMS", 3)
+    app = Starlette(
+        routes=[Route("/hello", hello), Route("/endless", endless)], exception_handlers=handlers()
+    )
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        port: int = await nursery.start(serve_http, app, LOOPBACK)
+        for _ in range(3):
+            stream = await stack.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+            await stream.send_all(GET % b"endless")
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+        for _ in range(3):
+            assert (await get(port, "/hello")).status_code == 200
+        refusal = await get(port, "/endless")
+        assert refusal.status_code == 503
+        assert int(refusal.headers["retry-after"]) > 0
+        assert Refusals.of_this_run().counts()[Refusal.HTTP_STREAMS] == 1
+        await stream.aclose()
+
+        async def has_a_place() -> bool:
+            async with await trio.open_tcp_stream("127.0.0.1", port) as another:
+                await another.send_all(GET % b"endless")
+                return (await another.receive_some()).startswith(b"HTTP/1.1 200")
+
+        await until(has_a_place)
         nursery.cancel_scope.cancel()

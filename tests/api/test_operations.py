@@ -41,10 +41,11 @@ def principal(*scopes: Scope, account: str = EVERY_ACCOUNT, agent: str = "") -> 
 
 
 def client_of(operation: Operation, who: Principal) -> httpx2.AsyncClient:
-    async def authenticate(_request: Request) -> Principal:
+    async def admit(_request: Request, asked: Operation) -> Principal:
+        asked.check(who)
         return who
 
-    app = Starlette(routes=routes_of([operation], authenticate), exception_handlers=handlers())
+    app = Starlette(routes=routes_of([operation], admit), exception_handlers=handlers())
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     return httpx2.AsyncClient(transport=transport, base_url="http://callctl")
 
@@ -69,7 +70,13 @@ def test_each_operation_stands_in_the_table_once() -> None:
 
 def test_all_that_is_open_to_everybody_lies_outside_of_the_api() -> None:
     is_open = {each.path: each.scope is None or each.is_open_to_monitoring for each in OPERATIONS}
-    assert [path for path in is_open if is_open[path]] == ["/healthz", "/readyz", "/metrics"]
+    assert [path for path in is_open if is_open[path]] == [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/login",
+        "/logout",
+    ]
     assert all(path.startswith(API) for path in is_open if not is_open[path])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from callctl.cli.files import OTHER_FILES, raise_file_limit
+from callctl.cli.files import OTHER_FILES, STREAM_FILES, raise_file_limit
 
 
 class Limits:
@@ -32,7 +32,9 @@ class Limits:
     ("soft", "hard", "expected_soft"),
     [
         pytest.param(1024, 4096, 4096, id="raised to the hard limit"),
-        pytest.param(1024, resource.RLIM_INFINITY, 2000 + OTHER_FILES, id="without a bound just enough"),
+        pytest.param(
+            1024, resource.RLIM_INFINITY, 2000 + OTHER_FILES + STREAM_FILES, id="without a bound just enough"
+        ),
         pytest.param(9000, resource.RLIM_INFINITY, 9000, id="never lowered"),
     ],
 )

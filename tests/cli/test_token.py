@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx2
 import jwt
 import pytest
 import trio
+from argon2 import PasswordHasher
 
 from callctl.cli.stage import Stage, open_stage
 from callctl.config.settings import HttpSettings
@@ -145,3 +147,21 @@ async def test_a_running_server_makes_and_revokes_tokens_at_once_and_remembers_t
         assert (await client.get("/api/v1/queues")).status_code == 401
     [listed] = (await ask("token", "list", "--json")).json
     assert listed["revoked_at"]
+
+
+def test_a_password_is_hashed_for_the_configuration(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))
+    ran = run("config", "hash-password")
+    assert ran.code == 0
+    [line] = ran.out.splitlines()
+    assert PasswordHasher().verify(line, "correct horse")
+    Path("callctl.toml").write_text(f"[http.users.ada]\npassword-hash = '{line}'\n")
+    shown = run("config", "show").out
+    assert "ada" in shown
+    assert line not in shown, "a hash can be tried out at leisure"
+
+
+def test_a_short_password_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
+    ran = run("config", "hash-password")
+    assert (ran.code, ran.out) == (1, "")

@@ -41,4 +41,17 @@ def line_of(operation: Operation) -> str:
 def test_the_page_has_every_route_with_its_least_scope() -> None:
     expected = [line_of(operation) for operation in operations_of(NOTHING, NOTHING)]
     written = re.findall(r"^\| `[A-Z]+ /.*\|$", PAGE.read_text("utf-8"), re.MULTILINE)
-    assert written == expected, "\n".join(["the table of examples/http.md must be:", *expected])
+    assert written == expected, "python -m tests.docs.test_http_page writes the table anew"
+
+
+def write() -> None:
+    """Put the table of operations into the page: python -m tests.docs.test_http_page."""
+    rows = [line_of(operation) for operation in operations_of(NOTHING, NOTHING)]
+    kept = [line for line in PAGE.read_text("utf-8").splitlines() if not re.match(r"\| `[A-Z]+ /", line)]
+    header = next(number for number, line in enumerate(kept) if line.startswith("| route |"))
+    kept[header + 2 : header + 2] = rows
+    PAGE.write_text("\n".join(kept) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    write()
