@@ -16,7 +16,7 @@ from callctl.acd.member import Member
 from callctl.acd.needs import Needs
 from callctl.acd.queue import Queue
 from callctl.acd.strategy import Past, in_order, missed_last
-from callctl.acd.unreached import comes_last
+from callctl.acd.unreached import comes_last, may_be_tried
 from callctl.model import Strategy
 
 NAMED_AT_MOST = 50
@@ -68,20 +68,22 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
     while heads:
         *_, needs, line, at = heads[0]
         member = line[at]
-        order = _order(member, needs, draw)
+        order = _order(member, needs, now, draw)
+        goes_on = bool(order)
         if _comes_last(member, order, now):
+            # Who steps back may be offered to fewer than others of its line, so that goes on behind it.
             last.append((member, needs))
-            at += 1
+            goes_on, at = True, at + 1
         elif order:
             yield Choice(member=member, needs=needs, order=order)
             if not any(map(_FREE, touched)):
                 return
-        if order and at < len(line):
+        if goes_on and at < len(line):
             heapq.heapreplace(heads, _head(line, needs, member.queue.settings.weight, now, at))
         else:
             heapq.heappop(heads)
     for member, needs in last:
-        order = _order(member, needs, draw)
+        order = _order(member, needs, now, draw)
         if order:
             yield Choice(member=member, needs=needs, order=order)
 
@@ -93,9 +95,11 @@ def is_anybody_left(member: Member, now: float) -> bool:
 
 
 def _comes_last(member: Member, order: Sequence[Seat], now: float) -> bool:
-    if not member.tries.unreached or not order:
+    if not member.tries.unreached:
         return False
-    return all(comes_last(member, seat.agent, now) for seat in _chosen(member.queue, order))
+    if member.tries.steps_back_until > now:
+        return True
+    return bool(order) and all(comes_last(member, seat.agent) for seat in _chosen(member.queue, order))
 
 
 def _heads(queues: Iterable[Queue], now: float) -> list[_Head]:
@@ -115,7 +119,7 @@ def _head(line: Line, needs: Needs, weight: float, now: float, at: int = 0) -> _
     return (rank[0] - now) * weight, rank[1:], needs, line, at
 
 
-def _order(member: Member, needs: Needs, draw: Callable[[], float]) -> list[Seat]:
+def _order(member: Member, needs: Needs, now: float, draw: Callable[[], float]) -> list[Seat]:
     """Return those eligible for `member` in the order of the strategy, as many as there is use for."""
     queue = member.queue
     benches = queue.free.fitting(needs)
@@ -133,6 +137,8 @@ def _order(member: Member, needs: Needs, draw: Callable[[], float]) -> list[Seat
     preferred = queue.free.preferred(member.arrival.preferred_agent, needs)
     if preferred is not None and preferred.name not in missed:
         order = chain([preferred], (seat for seat in order if seat is not preferred))
+    if member.tries.steps_back_until > now:
+        order = (seat for seat in order if may_be_tried(member, seat.name, now))
     few = len(queue.seats) <= NAMED_AT_MOST
     return list(order if few or _rings_all_at_once(queue) else islice(order, NAMED_OF_MANY))
 

@@ -380,9 +380,20 @@ class Floor:
         """Decide until there is nothing left to decide. What is due by now comes first, said or not."""
         self.advance(now)
         freed = _taken(self.roster.freed)
-        for call in sorted(self._stepping_back) if freed else ():
-            if unreached.come_forward(self.members[call], freed):
-                self.look_at(self.members[call])
+        stepping = [self.members[call] for call in sorted(self._stepping_back)] if freed else []
+        forward = [each for each in stepping if unreached.come_forward(each, needs_of(each, now), freed)]
+        for each in forward:
+            self.look_at(each)
+        self._decide(now)
+        for each in forward:
+            unreached.go_back(each)
+            if self.members.get(each.call) is each:
+                self.look_at(each)
+        self._decide(now)
+        for call in _taken(self._to_explain):
+            self._note_unserved(call, now)
+
+    def _decide(self, now: float) -> None:
         while self._to_review or self.roster.to_review or self.roster.to_serve:
             for name in _taken(self.roster.to_review):
                 if (queue := self.queues.get(name)) is not None:
@@ -393,8 +404,6 @@ class Floor:
                 if (member := self.members.get(call)) is not None:
                     self._review(member, now)
             self._serve(now)
-        for call in _taken(self._to_explain):
-            self._note_unserved(call, now)
 
     def look_at(self, member: Member) -> None:
         """Have what `member` needs looked at when things are settled."""

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from callctl.acd.agent import Agent
 from callctl.acd.delays import back_off_seconds
 from callctl.acd.member import Member, Tries
+from callctl.acd.needs import Needs, misfit
 
 SEVERAL = 3
 """With so many agents in a row it is the caller, or with two where nobody else is free. Two dead phones are
@@ -66,13 +67,24 @@ def step_back(member: Member, agents: Iterable[Agent], now: float) -> list[Agent
     return [agent for agent in agents if agent.unreached.pop(member.call, 0)]
 
 
-def come_forward(member: Member, freed: Iterable[str]) -> bool:
+def come_forward(member: Member, needs: Needs, freed: Iterable[str]) -> bool:
     """Let a caller who steps back be offered to these agents who came free; return whether to any."""
-    tries, seats = member.tries, member.queue.seats
-    if not any(name in seats and name not in tries.unreached for name in freed):
+    tries = member.tries
+    seats = [seat for name in freed if (seat := member.queue.seats.get(name)) is not None]
+    if not any(seat.name not in tries.unreached and not misfit(seat.kind, needs) for seat in seats):
         return False
     tries.not_before = 0.0
     return True
+
+
+def go_back(member: Member) -> None:
+    """Let a caller who came forward step back again: what it was offered is another matter."""
+    member.tries.not_before = member.tries.steps_back_until
+
+
+def may_be_tried(member: Member, name: str, now: float) -> bool:
+    """Return whether the agent `name` may be rung for this caller: not where it failed, if it steps back."""
+    return member.tries.steps_back_until <= now or name not in member.tries.unreached
 
 
 def note_reached(agent: Agent, now: float) -> None:
@@ -115,7 +127,7 @@ def _end_step_back(tries: Tries) -> None:
     tries.not_before = tries.steps_back_until = 0.0
 
 
-def comes_last(member: Member, agent: Agent, now: float) -> bool:
+def comes_last(member: Member, agent: Agent) -> bool:
     """Return whether others are to be offered to `agent` before this caller is."""
     failed_at = member.tries.unreached.get(agent.name)
-    return member.tries.steps_back_until > now or (failed_at is not None and agent.reached_at < failed_at)
+    return failed_at is not None and agent.reached_at < failed_at

@@ -12,7 +12,7 @@ from callctl.acd.needs import Kind, misfit
 from callctl.acd.ordered import Ordered
 from callctl.acd.queue import Queue
 from callctl.acd.strategy import Key, at_random, place
-from callctl.acd.unreached import comes_last
+from callctl.acd.unreached import comes_last, may_be_tried
 from callctl.model import Strategy
 
 
@@ -28,7 +28,8 @@ def choices(queues: Iterable[Queue], now: float, draw: Callable[[], float]) -> I
         if wants_offer(member, now):
             order = eligible(member, now, draw)
             choice = Choice(member=member, needs=needs_of(member, now), order=order)
-            if order and all(comes_last(member, seat.agent, now) for seat in choice.chosen):
+            steps_back = member.tries.steps_back_until > now
+            if order and (steps_back or all(comes_last(member, seat.agent) for seat in choice.chosen)):
                 last.append(member)
             elif order:
                 yield choice
@@ -42,7 +43,9 @@ def eligible(member: Member, now: float, draw: Callable[[], float]) -> list[Seat
     """Those who could take this member's call at `now`, in the order of the strategy."""
     queue, needs = member.queue, needs_of(member, now)
     fitting = [
-        seat for seat in queue.seats.values() if seat.agent.is_free(now) and not misfit(seat.kind, needs)
+        seat
+        for seat in queue.seats.values()
+        if seat.agent.is_free(now) and not misfit(seat.kind, needs) and may_be_tried(member, seat.name, now)
     ]
     order = in_order(member, fitting, draw)
     missed, preferred = member.tries.missed, member.arrival.preferred_agent

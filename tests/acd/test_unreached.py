@@ -172,6 +172,23 @@ def test_a_caller_for_whom_a_phone_is_reached_was_not_the_reason() -> None:
         assert centre.view(name, 25.0).why_not_free.startswith("not offered a call for 5 s more"), name
 
 
+def test_an_agent_who_comes_free_meanwhile_takes_the_caller_if_nobody_else_waits() -> None:
+    centre = Centre()
+    for position, name in enumerate(("anna", "bert")):
+        centre.agent(name, position=position)
+    centre.agent("dora", status=AgentStatus.ON_BREAK)
+    centre.agent("cleo", status=AgentStatus.ON_BREAK, skills={"english": 1})
+    centre.join("c1", 0.0, skills={"english": 0})
+    reach_nobody(centre, centre.offer(), 0.0)
+    reach_nobody(centre, centre.offer(), 0.0)
+    assert [effect.seconds for effect in stepped_back(centre)] == [5.0]
+    centre.join("c2", 0.5, skills={"english": 1})
+    centre.d.set_status("cleo", AgentStatus.AVAILABLE, 2.0)
+    assert centre.pairs() == [("c2", "cleo")], "others go first"
+    centre.d.set_status("dora", AgentStatus.AVAILABLE, 3.0)
+    assert centre.pairs() == [("c1", "dora")]
+
+
 def test_with_one_agent_another_caller_shows_which_of_the_two_it_was() -> None:
     centre = Centre()
     centre.agent("anna")
