@@ -129,6 +129,7 @@ async def open_house(
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
         nursery.start_soon(house.access.run)
+        house.events.open()
         async with (
             _client(control_app(house, metrics)) as control,
             _client(public_app(house, metrics), "http://127.0.0.1") as public,

@@ -43,7 +43,6 @@ async def serving(visited: Visited, who: Principal = CONTROL_SOCKET) -> AsyncIte
     async def admit(_request: Request, _operation: Operation) -> Principal:
         return who
 
-    visited.house.events.open()
     routes = routes_of(operations_of(visited.house, visited.metrics), admit)
     app = Starlette(routes=routes, exception_handlers=handlers())
     async with trio.open_nursery() as nursery:
