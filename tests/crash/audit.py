@@ -107,7 +107,11 @@ def _of_caller(
     [row] = own
     possible = {Reason.CALLER_HANGUP if hung_up_waiting else Reason.BRIDGED}
     is_written = name in known.written_talks
-    if story.ended_at and back_after(story.ended_at) > story.ended_at and not is_written:
+    ended_at = story.ended_at or inf
+    # Who hangs up in the instant of joining may be gone before anything of the channel is listened to.
+    led_at = max((at for at, uuid in witness.sockets if uuid == name), default=0.0)
+    was_heard = ended_at > led_at + UNWRITTEN_SECONDS
+    if (back_after(ended_at) > ended_at or not was_heard) and not is_written:
         # Nobody was there for the hangup, and no switch tells of those who are gone. The row may say so, but
         # must not take a talk for a caller who gave up, nor the reverse.
         possible.add(Reason.UNSEEN)

@@ -167,6 +167,7 @@ def all_agents_are_free(database: Path) -> bool:
     return {row["state"] for row in read(database, "SELECT state FROM agents")} == {"Waiting"}
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize(
     ("impatient_share", "kills"), [(0.0, 2), (0.3, 1)], ids=["all are patient", "some hang up"]
 )
