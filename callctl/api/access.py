@@ -118,3 +118,9 @@ def check_acts_for(request: Request, agent: str) -> None:
     if not who.acts_for(agent):
         whom = f"the agent {who.agent} alone" if who.agent else "no agent, as it names none"
         raise insufficient(f"this token acts for {whom}")
+
+
+def check_admin(request: Request, what: str) -> None:
+    """Raise the refusal of whoever must not do `what` could run a command on a switch."""
+    if not principal_of(request).may(Scope.ADMIN):
+        raise insufficient(f"{what} can run commands on the switch, and needs the scope admin", [Scope.ADMIN])

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from callctl.acd.distributor import Distributor
 from callctl.acd.views import AgentView
-from callctl.api.access import check_acts_for, with_account
+from callctl.api.access import check_acts_for, check_admin, with_account
+from callctl.api.etags import check_match, etag_of
 from callctl.api.house import House
 from callctl.api.reading import (
     AgentsQuery,
@@ -27,6 +28,7 @@ from callctl.api.visible import Visible
 from callctl.errors import ForeignAccount, UnknownAgent, WrongMoment
 from callctl.model import AgentSettings, AgentState
 from callctl.records.accounts import agent_complaint
+from callctl.records.contacts import can_run_commands
 
 
 class Agents:
@@ -54,27 +56,34 @@ class Agents:
         """
         name, body = request.path_params["name"], await read_body(request, AgentSettings)
         is_new = not self._is_there(name)
+        before = None
         if is_new:
             check_name(name)
         else:
-            Visible.to(request, self._house).agent(name)
+            before = Visible.to(request, self._house).agent(name).settings
         self._house.refuse_agent(name)
         settings = record_of(AgentSettings, with_account(request, body), name=name)
+        _check_contacts(request, settings, before)
+        check_match(request, before)
         return await self._take(request, settings, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
     async def patch(self, request: Request) -> Response:
         """PATCH /agents/{name}: these settings; what is not given stays."""
         name, body = request.path_params["name"], await read_body(request, AgentSettings)
-        before = body_of(Visible.to(request, self._house).agent(name).settings)
+        before = Visible.to(request, self._house).agent(name).settings
         self._house.refuse_agent(name)
-        body = with_account(request, {**before, **body})
-        return await self._take(request, record_of(AgentSettings, body, name=name), HTTPStatus.OK)
+        body = with_account(request, {**body_of(before), **body})
+        settings = record_of(AgentSettings, body, name=name)
+        _check_contacts(request, settings, before)
+        check_match(request, before)
+        return await self._take(request, settings, HTTPStatus.OK)
 
     async def delete(self, request: Request) -> Response:
         """DELETE /agents/{name}: the agent and its tiers; a talk goes on, and the history stays."""
         name = request.path_params["name"]
-        Visible.to(request, self._house).agent(name)
+        before = Visible.to(request, self._house).agent(name).settings
         self._house.refuse_agent(name)
+        check_match(request, before)
         self._house.act(lambda distributor, now: distributor.remove_agent(name, now))
         await self._house.written()
         return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -124,7 +133,7 @@ class Agents:
 
     def _answer(self, request: Request, status: HTTPStatus = HTTPStatus.OK) -> Response:
         agent = Visible.to(request, self._house).agent(request.path_params["name"])
-        return Answer(agent_shape(agent), status)
+        return Answer(agent_shape(agent), status, {"ETag": etag_of(agent.settings)})
 
     def _is_there(self, name: str) -> bool:
         try:
@@ -132,3 +141,11 @@ class Agents:
         except UnknownAgent:
             return False
         return True
+
+
+def _check_contacts(request: Request, after: AgentSettings, before: AgentSettings | None) -> None:
+    """Raise the refusal of a contact that can run commands, unless it was there before, or from an admin."""
+    known = {""} if before is None else {before.contact, *before.contacts.values()}
+    for contact in (after.contact, *after.contacts.values()):
+        if contact not in known and can_run_commands(contact):
+            check_admin(request, f"the contact {contact[:100]!r}")

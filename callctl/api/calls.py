@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from callctl.acd.views import MemberView
-from callctl.api.access import principal_of
+from callctl.api.access import check_admin, principal_of
 from callctl.api.house import House
 from callctl.api.reading import Hangup, Priority, Transfer, query_of, read
 from callctl.api.selection import CallsQuery, passes, selection_of
@@ -32,6 +32,9 @@ from callctl.api.visible import Visible
 from callctl.errors import ConfigError, StoreError, UnknownCall, WrongMoment
 from callctl.model import CallEvent, CallRecord, PriorityChange
 from callctl.store.timeline import Page, Visit, call_timeline, list_calls
+
+PLAIN_DIALPLAN = "XML"
+"""The one in FreeSWITCH's configuration; `inline` takes applications, such as `system`, for extensions."""
 
 _CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,60}")
 
@@ -99,6 +102,8 @@ class Calls:
         """POST /calls/{uuid}/transfer: send the caller to an extension of the dialplan."""
         order = await read(request, Transfer)
         uuid = self._visible(request)
+        if order.dialplan != PLAIN_DIALPLAN:
+            check_admin(request, f"the dialplan {order.dialplan[:40]!r}")
         call = self._house.calls.find(uuid).arrival.call
         await self._house.calls.transfer(uuid, order.extension, order.dialplan, order.context)
         self._note(call, "transfer-ordered", f"{order.extension} {order.dialplan} {order.context}")

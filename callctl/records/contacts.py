@@ -40,6 +40,18 @@ def contact_complaint(contact: str) -> str | None:
     return None
 
 
+def can_run_commands(contact: str) -> bool:
+    """Say whether a dial string can make FreeSWITCH run something, and not only ring a phone.
+
+    Variables in brackets can (`execute_on_answer`), and so can the endpoint loopback, which takes an
+    application (`loopback/app=system:…`) or a dialplan (`loopback/system:…/default/inline`; mod_loopback.c,
+    1.10.12).
+    """
+    return any(bracket in contact for bracket in "[]{}<>") or any(
+        phone.strip().lower().startswith("loopback/") for phone in phones_of(contact)
+    )
+
+
 def callback_complaint(dialstring: str) -> str | None:
     """Return what is wrong with the dial string by which callers are called back; None if nothing."""
     if NUMBER_PLACE not in dialstring:

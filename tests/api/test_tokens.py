@@ -17,7 +17,7 @@ from joserfc.jwk import RSAKey
 from callctl.config.settings import HttpSettings
 from callctl.model import AgentStatus
 from tests.api.house import Visited, open_house, until
-from tests.api.issuer import KINDS, SECRET, Issuer, bearer, new_issuer, own_issuer
+from tests.api.issuer import KINDS, SECRET, Issuer, bearer, new_issuer, own_issuer, write_key_set
 
 AGENTS = "/api/v1/agents"
 ME = "/api/v1/me"
@@ -205,6 +205,25 @@ async def test_no_public_key_is_taken_for_a_secret_and_no_secret_for_a_public_ke
             assert (await visited.public.get(ME, headers=bearer(token))).status_code == 200
         confused = await visited.public.get(ME, headers=bearer(signed_with_the_public_key(stranger)))
         assert confused.status_code == 401
+
+
+async def test_a_strangers_keys_are_rotated_without_a_restart(tmp_path: Path) -> None:
+    """Keys by openssl, tokens by joserfc: accepted; rotated; the old key refused."""
+    old, new = (new_issuer(tmp_path, algorithm, kid) for algorithm, kid in (("RS256", "a"), ("ES256", "b")))
+    write_key_set(tmp_path / "jwks.json", old)
+    async with open_house(tmp_path / "c.db", HttpSettings(jwks_file=tmp_path / "jwks.json")) as visited:
+
+        async def status_of(issuer: Issuer) -> int:
+            return (await visited.public.get(ME, headers=bearer(issuer.token()))).status_code
+
+        assert (await status_of(old), await status_of(new)) == (200, 401)
+        write_key_set(tmp_path / "jwks.json", new)
+
+        async def is_rotated() -> bool:
+            return await status_of(new) == 200
+
+        await until(is_rotated)
+        assert await status_of(old) == 401
 
 
 @pytest.mark.parametrize(
