@@ -27,6 +27,10 @@ class QueueClosed(QueueEmpty):
     """Outside its opening hours nobody serves this queue."""
 
 
+class QueueInUse(CallctlError):
+    """A queue cannot be removed while another one sends callers to it."""
+
+
 class UnknownAgent(CallctlError):
     """An agent of this name does not exist."""
 

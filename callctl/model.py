@@ -547,6 +547,13 @@ class AgentRemoved:
 
 
 @frozen(kw_only=True)
+class QueueRemoved:
+    """A row of `queues` is no more; its tiers stay, for when there is such a queue again."""
+
+    queue: str
+
+
+@frozen(kw_only=True)
 class TierRemoved:
     """A row of `tiers` is no more."""
 
@@ -612,6 +619,8 @@ Fact = (
     | CallEvent
     | AgentRecord
     | AgentRemoved
+    | QueueSettings
+    | QueueRemoved
     | Tier
     | TierRemoved
     | AgentSpan

@@ -12,7 +12,7 @@ import hashlib
 import os
 import random as random_module
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from attrs import evolve, field, frozen
 
 from callctl.acd.check import check_agents
 from callctl.acd.distributor import Distributor
-from callctl.acd.limits import depends_on_presence
 from callctl.acd.memory import REMEMBERED_CALLERS
+from callctl.acd.queue_sources import QueueSources
 from callctl.api.house import House, SwitchView
 from callctl.api.http_access import HttpAccess
 from callctl.api.metrics import Metrics
@@ -33,13 +33,13 @@ from callctl.call.control import CallControl
 from callctl.call.desk import Desk
 from callctl.call.dispatcher import Dispatcher
 from callctl.call.phones import Phones
+from callctl.call.queue_changes import QueueChanges, has_preludes, watches_phones
 from callctl.call.reception import Reception
 from callctl.call.recovery import Recovery
 from callctl.call.switch import Switch
-from callctl.call.variables import prelude_of
 from callctl.clock import SteadyClock
 from callctl.config import BackupSettings, Config
-from callctl.config.defined import refuse_agent, refuse_tier
+from callctl.config.defined import refuse_agent, refuse_queue, refuse_tier
 from callctl.errors import StoreError
 from callctl.esl.outbound import serve_outbound
 from callctl.ids import Ids
@@ -48,8 +48,6 @@ from callctl.model import (
     CallRecord,
     Fact,
     OfferRecord,
-    QueueSettings,
-    QueueTargets,
     SwitchChange,
     Tier,
     TokenRecord,
@@ -63,6 +61,7 @@ from callctl.store.loading import (
     load_let_go,
     load_open_calls,
     load_open_offers,
+    load_queues,
     load_tiers,
     load_tokens,
 )
@@ -122,7 +121,8 @@ class Server:
         self._stopping = trio.Event()
         self._reloaded = trio.Event()
         self._is_serving = False
-        self._queues: dict[str, QueueSettings] = dict(config.queues)
+        self._sources = QueueSources(config.queues)
+        self._queues = self._sources.in_force
         self.metrics = Metrics(self._queues)
         self._phones = Phones()
         self.http_port = 0
@@ -140,9 +140,7 @@ class Server:
         self.journal = self._outside.make_journal(database, self.clock)
         async with trio.open_nursery() as store_nursery:
             await store_nursery.start(self.journal.run)
-            now, queues = self.clock.now(), self._queues.values()
-            talked_since = now - max((queue.preferred_agent_seconds for queue in queues), default=0.0)
-            known = await self.journal.aside(partial(_read_roster, database, now, talked_since))
+            known = await self.journal.aside(partial(_read_roster, database, self.clock.now(), self._sources))
             for call in known.open_calls:
                 # Or who calls now would stand before those who have waited for long.
                 self.clock.begin_not_before(call.arrival.joined_at)
@@ -205,8 +203,8 @@ class Server:
                 ids=self._outside.ids,
                 random=self._outside.random,
                 owner=self._owner,
-                has_preludes=any(map(prelude_of, self._queues.values())),
-                watches_phones=_watches_phones(self._queues),
+                has_preludes=has_preludes(self._queues),
+                watches_phones=watches_phones(self._queues),
                 open_stream=self._outside.open_stream,
             )
             for settings in self._config.switches
@@ -229,7 +227,9 @@ class Server:
             default_queue=self._config.server.default_queue,
         )
         self.access = HttpAccess(self._config, known.tokens, self._record, self.clock.now)
-        self._record_targets()
+        self._changes = QueueChanges(
+            self._sources, dispatcher=self.dispatcher, switches=self.switches, record=self._record
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._outside.service_manager.keep_watchdog_quiet)
             nursery.start_soon(self.dispatcher.run)
@@ -258,17 +258,6 @@ class Server:
             await self._take_calls(nursery, task_status)
             nursery.cancel_scope.cancel()
 
-    def _record_targets(self) -> None:
-        """Let the history's views count with the thresholds of callctl.toml."""
-        for queue in self._queues.values():
-            self._record(
-                QueueTargets(
-                    queue=queue.name,
-                    service_level_seconds=queue.service_level_seconds,
-                    short_abandon_seconds=queue.short_abandon_seconds,
-                )
-            )
-
     def _note_readiness(self, switch: str, ready: bool) -> None:
         """Have agents rung only for callers whose switch takes orders."""
         self.dispatcher.act(lambda distributor, now: distributor.set_switch_ready(switch, ready, now))
@@ -296,6 +285,9 @@ class Server:
             is_stopping=self._stopping.is_set,
             healed_leases=lambda: self.dispatcher.healed_leases,
             access=self.access,
+            put_queue=self._changes.put,
+            remove_queue=self._changes.remove,
+            refuse_queue=lambda name: refuse_queue(self._config, name),
             refuse_agent=lambda name: refuse_agent(self._config, name),
             refuse_tier=lambda queue, agent: refuse_tier(self._config, queue, agent),
         )
@@ -306,13 +298,13 @@ class Server:
         What callctl.toml says of an agent or a tier wins over the store, which knows the status.
         """
         distributor, now = Distributor(ids=self._ids, random=self._outside.random), self.clock.now()
-        for queue in self._config.queues.values():
+        for queue in self._queues.values():
             distributor.put_queue(queue, now)
         for record in known.agents:
             distributor.put_agent(record, now)
         for tier in known.tiers:
             distributor.keep_tier(tier, now)
-            if tier.queue not in self._config.queues:
+            if tier.queue not in self._queues:
                 log.warning("tier of a queue that is not configured", queue=tier.queue, agent=tier.agent)
         _put_agents(self._config, distributor, now)
         in_store = {record.settings.name: record.settings for record in known.agents}
@@ -334,27 +326,10 @@ class Server:
         if _fixed(before) != _fixed(config):
             log.warning("the servers, switches and log of the new configuration count from the next start on")
         self.access.reload(config.http)
-        self._queues.clear()
-        self._queues.update(config.queues)
         self.reception.default_queue = self._recovery.default_queue = config.server.default_queue
-
-        def take_over(distributor: Distributor, now: float) -> None:
-            for queue in config.queues.values():
-                distributor.put_queue(queue, now)
-            for name in before.queues.keys() - config.queues.keys():
-                distributor.remove_queue(name, now)
-            _put_agents(config, distributor, now)
-
         for problem in check_agents(config.agents.values()):
             log.warning(problem)
-        self.dispatcher.act(take_over)
-        self._record_targets()
-        for switch in self.switches.values():
-            switch.media.look_again()
-            await switch.widen(
-                has_preludes=any(map(prelude_of, self._queues.values())),
-                watches_phones=_watches_phones(self._queues),
-            )
+        await self._changes.reload(config.queues, partial(_put_agents, config))
         self._reloaded.set()
         log.info("configuration reloaded", queues=len(config.queues), agents=len(config.agents))
 
@@ -455,14 +430,6 @@ def _fixed(config: Config) -> tuple[object, ...]:
     return server, config.switches, http.listen, http.tls_certificate_file is None, config.log
 
 
-def _watches_phones(queues: Mapping[str, QueueSettings]) -> bool:
-    """Say whether any queue asks who is on a call of its own, or whose phone is registered."""
-    return any(
-        queue.skip_agents_with_external_calls or depends_on_presence(queue) or not queue.join_when_empty
-        for queue in queues.values()
-    )
-
-
 def _owner(database: Path) -> str:
     """Return a name for the callctl of this database: the same after a restart, another for another one."""
     where = f"{socket.gethostname()}:{database.resolve()}"
@@ -482,9 +449,12 @@ def _view(switch: Switch) -> SwitchView:
     )
 
 
-def _read_roster(database: Path, now: float, talked_since: float) -> _Roster:
+def _read_roster(database: Path, now: float, sources: QueueSources) -> _Roster:
     connection = open_history(database)
     try:
+        sources.know(load_queues(connection))
+        queues = sources.in_force.values()
+        talked_since = now - max((queue.preferred_agent_seconds for queue in queues), default=0.0)
         return _Roster(
             agents=load_agents(connection),
             tiers=load_tiers(connection),

@@ -21,5 +21,5 @@ The way through:
   `delays` what follows from an offer that came to nothing; `unreached` says who waits, the agent or the
   caller, where no phone was reached.
 - `views` are frozen pictures for others, `invariants` what must be true of them; `check` looks at queues
-  and agents before they are used.
+  and agents before they are used. `queue_sources`: the queues of callctl.toml and those of the database.
 """

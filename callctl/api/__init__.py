@@ -8,6 +8,7 @@ way through:
   them hypercorn speaks HTTP.
 - `operations`: the one table of all routes, with who may use each, what it takes and what it gives. `app`:
   the two applications made of it. `access`: who asks, and what that one may do.
+- `visible`: what of agents, queues and calls somebody sees.
 - `agents`, `queues`, `calls`, `health`: the resources. `house`: what they may ask of the server and do.
 - `reading` (JSON bodies become checked records), `selection` (parameters become a filter of calls),
   `shapes` (records become JSON), `problems` (errors become answers).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -91,7 +91,8 @@ class House:
 
     `queues` are those that are configured now. `access` lets in those who come over TCP. `record`
     takes facts for the history, without waiting.
-    `refuse_agent` and `refuse_tier` raise DefinedInFile for what stands in callctl.toml: a change of it would
+    `put_queue` and `remove_queue` change those of the database. `refuse_queue`, `refuse_agent` and
+    `refuse_tier` raise DefinedInFile for what stands in callctl.toml: a change of it would
     be undone at the next reload.
     """
 
@@ -107,6 +108,9 @@ class House:
     is_stopping: Callable[[], bool]
     healed_leases: Callable[[], int]
     access: HttpAccess
+    put_queue: Callable[[QueueSettings], Awaitable[None]]
+    remove_queue: Callable[[str], Awaitable[None]]
+    refuse_queue: Callable[[str], None] = _stands_in_no_file
     refuse_agent: Callable[[str], None] = _stands_in_no_file
     refuse_tier: Callable[[str, str], None] = _stands_in_no_file
     events: EventHub = field(

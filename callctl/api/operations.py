@@ -63,7 +63,7 @@ from callctl.api.shapes import (
     TokenList,
 )
 from callctl.api.tokens import Tokens
-from callctl.model import AgentSettings, Scope, Tier
+from callctl.model import AgentSettings, QueueSettings, Scope, Tier
 
 API = "/api/v1"
 JSON = "application/json"
@@ -299,6 +299,33 @@ def _queues(house: House) -> Iterable[Operation]:
         endpoint=queues.show,
         scope=Scope.READ,
         gives={HTTPStatus.OK: QueueDetail},
+    )
+    yield Operation(
+        method="PUT",
+        path=f"{API}/queues/{{name}}",
+        summary="Add a queue with these parameters, or replace its parameters.",
+        endpoint=queues.put,
+        scope=Scope.ADMIN,
+        body=QueueSettings,
+        gives={HTTPStatus.OK: QueueDetail, HTTPStatus.CREATED: QueueDetail},
+    )
+    yield Operation(
+        method="PATCH",
+        path=f"{API}/queues/{{name}}",
+        summary="Change these parameters of a queue; the others stay.",
+        endpoint=queues.patch,
+        scope=Scope.ADMIN,
+        body=QueueSettings,
+        is_partial=True,
+        gives={HTTPStatus.OK: QueueDetail},
+    )
+    yield Operation(
+        method="DELETE",
+        path=f"{API}/queues/{{name}}",
+        summary="Remove a queue; who waits in it is served, and its tiers and the history stay.",
+        endpoint=queues.delete,
+        scope=Scope.ADMIN,
+        gives={HTTPStatus.NO_CONTENT: None},
     )
     yield Operation(
         method="GET",

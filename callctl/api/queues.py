@@ -8,16 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from callctl.acd.distributor import Distributor
+from callctl.api.access import with_account
+from callctl.api.etags import check_match, etag_of
 from callctl.api.house import House
-from callctl.api.reading import read_body, record_of
+from callctl.api.reading import body_of, check_name, read_body, record_of
 from callctl.api.shapes import Answer, QueueList, TierList, queue_detail, queue_shape, tier_shape
 from callctl.api.visible import Visible
-from callctl.errors import UnknownTier
-from callctl.model import Tier
+from callctl.errors import UnknownQueue, UnknownTier
+from callctl.model import QueueSettings, Tier
 
 
 class Queues:
-    """The queues as a resource, and the tiers below them. The queues themselves stand in callctl.toml."""
+    """The queues as a resource, and the tiers below them."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -30,15 +32,69 @@ class Queues:
 
     async def show(self, request: Request) -> Response:
         """GET /queues/{name}: with its parameters, who waits, and who serves it."""
+        return self._answer(request)
+
+    async def put(self, request: Request) -> Response:
+        """PUT /queues/{name}: a queue with these parameters; what is not given gets its default.
+
+        The default of the account is that of whoever asks. One that stands in callctl.toml is changed there
+        alone: 409, here as by PATCH and DELETE.
+        """
+        name, body = request.path_params["name"], await read_body(request, QueueSettings)
+        is_new, before = name not in self._house.queues, None
+        if is_new:
+            check_name(name)
+        else:
+            before = self._configured(request, name)
+        self._house.refuse_queue(name)
+        settings = record_of(QueueSettings, with_account(request, body), name=name)
+        check_match(request, before)
+        return await self._take(request, settings, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+
+    async def patch(self, request: Request) -> Response:
+        """PATCH /queues/{name}: these parameters; what is not given stays, what is null is unset."""
+        name, body = request.path_params["name"], await read_body(request, QueueSettings)
+        before = self._configured(request, name)
+        self._house.refuse_queue(name)
+        body = with_account(request, {**body_of(before), **body})
+        settings = record_of(QueueSettings, body, name=name)
+        check_match(request, before)
+        return await self._take(request, settings, HTTPStatus.OK)
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE /queues/{name}: nobody joins it any more; who waits is served, and the history stays."""
+        name = request.path_params["name"]
+        before = self._configured(request, name)
+        self._house.refuse_queue(name)
+        check_match(request, before)
+        await self._house.remove_queue(name)
+        await self._house.written()
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    def _configured(self, request: Request, name: str) -> QueueSettings:
+        """Return the settings of a queue that is seen; raises UnknownQueue."""
+        visible = Visible.to(request, self._house)
+        visible.queue(name)
+        settings = visible.settings_of(name)
+        if settings is None:
+            raise UnknownQueue(f"there is no queue {name!r}")
+        return settings
+
+    async def _take(self, request: Request, settings: QueueSettings, status: HTTPStatus) -> Response:
+        await self._house.put_queue(settings)
+        await self._house.written()
+        return self._answer(request, status)
+
+    def _answer(self, request: Request, status: HTTPStatus = HTTPStatus.OK) -> Response:
         name, visible = request.path_params["name"], Visible.to(request, self._house)
-        return Answer(
-            queue_detail(
-                visible.queue(name),
-                visible.settings_of(name),
-                visible.members_of(name),
-                [agent for agent in visible.agents() if name in agent.tiers],
-            )
+        queue, settings = visible.queue(name), visible.settings_of(name)
+        detail = queue_detail(
+            queue,
+            settings,
+            visible.members_of(name),
+            [agent for agent in visible.agents() if name in agent.tiers],
         )
+        return Answer(detail, status, None if settings is None else {"ETag": etag_of(settings)})
 
     async def list_tiers(self, request: Request) -> Response:
         """GET /queues/{queue}/tiers: who serves the queue, in the order of level and position."""

@@ -16,10 +16,10 @@ from attrs import field, frozen
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from callctl.config.convert import EnvironmentText, Places, record
+from callctl.config.convert import EnvironmentText, Places, record, table_of
 from callctl.config.settings import CHECK, anything, scope
 from callctl.errors import ConfigError
-from callctl.model import DEFAULT_ACCOUNT, AgentSettings, AgentStatus
+from callctl.model import DEFAULT_ACCOUNT, AgentSettings, AgentStatus, QueueSettings
 from callctl.records.accounts import account_complaint
 from callctl.records.names import name_complaint
 from callctl.refusals import Refusal, Refusals
@@ -161,14 +161,9 @@ def record_of(kind: type[Record], body: Body, **given: object) -> Record:
     return record(kind, body, (), NOWHERE, given=given)
 
 
-def body_of(settings: AgentSettings) -> Body:
-    """Return these settings as the body that describes them, without the name."""
-    values = attrs.asdict(settings, recurse=False)
-    return {
-        key_of_name(name): dict(value) if isinstance(value, Mapping) else value
-        for name, value in values.items()
-        if name != "name"
-    }
+def body_of(settings: AgentSettings | QueueSettings) -> Body:
+    """Return these settings as the body that describes them, without the name and what is not set."""
+    return table_of(settings, but=("name",))
 
 
 def check_name(name: str) -> str:

@@ -18,7 +18,7 @@ The rooms, in the order a call passes through them:
 - `recovery`: what is really there, after each connection to a switch, and now and then; `channel_query`
   asks. `absentees`: who was with us before a restart, and is not back yet.
 - `phones`: what the switches tell of the agents' phones.
-- `control`: what a person can do to a call.
+- `control`: what a person can do to a call. `queue_changes`: changes queues while callers wait in them.
 
 Words: a *leg* is a channel of the call, a *visit* one stay in one queue, an *offer* one ring of one agent.
 """

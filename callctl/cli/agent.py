@@ -11,7 +11,14 @@ from attrs import evolve
 
 from callctl.api.client import path_of
 from callctl.cli.keepers import Roster
-from callctl.cli.options import config_option, json_option, number_pairs_option, one_line, pairs_option
+from callctl.cli.options import (
+    config_option,
+    json_option,
+    number_pairs_option,
+    one_line,
+    pairs_option,
+    valid_name,
+)
 from callctl.cli.output import clock, day_and_time, print_record, print_rows, say
 from callctl.cli.target import edit_roster, need_server, read_roster
 from callctl.clock import iso_utc
@@ -21,7 +28,6 @@ from callctl.errors import CallctlError
 from callctl.model import DEFAULT_ACCOUNT, AgentRecord, AgentSettings, AgentStatus
 from callctl.records.accounts import account_complaint, display_name_complaint
 from callctl.records.contacts import contact_complaint
-from callctl.records.names import name_complaint
 
 COLUMNS = (
     *("name", "account", "status", "state", "since", "until", "reason", "registered", "contact", "queues"),
@@ -29,13 +35,6 @@ COLUMNS = (
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _name(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Refuse a name that no phone could be rung for."""
-    if complaint := name_complaint(value):
-        raise click.BadParameter(f"{complaint}, not {value!r}")
-    return value
 
 
 def _contact(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -146,7 +145,7 @@ def show(config: Config, name: str, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name", callback=_name)
+@click.argument("name", callback=valid_name)
 @settings_options
 @status_option
 @config_option

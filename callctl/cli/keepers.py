@@ -1,16 +1,19 @@
-"""Who keeps the agents and tiers: a running server, or the database while none runs. Both are asked alike."""
+"""Who keeps queues, agents and tiers: a running server, or the database while none runs; asked alike."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import attrs
+import msgspec
 from attrs import field, frozen
 
-from callctl.api.client import ControlClient, path_of
+from callctl.acd.queue_sources import QueueSources
+from callctl.api.client import ControlClient, RequestRefused, path_of
 from callctl.errors import AgentExists, ForeignAccount, UnknownAgent, UnknownTier
 from callctl.model import AgentRecord, AgentSettings, AgentState, AgentStatus, QueueSettings, Tier
 from callctl.records.accounts import agent_complaint
@@ -69,6 +72,18 @@ class Keeper(Protocol):
         """Remove an agent with its tiers; raises UnknownAgent."""
         ...
 
+    def queue(self, name: str) -> QueueSettings | None:
+        """Return a queue's settings; None where there is none."""
+        ...
+
+    def put_queue(self, settings: QueueSettings) -> None:
+        """Add a queue, or change the one of this name; raises ConfigError and ForeignAccount."""
+        ...
+
+    def remove_queue(self, name: str) -> None:
+        """Remove a queue; raises UnknownQueue and QueueInUse."""
+        ...
+
     def put_tier(self, tier: Tier) -> None:
         """Let an agent serve a queue in this place; raises UnknownAgent and ForeignAccount."""
         ...
@@ -88,10 +103,12 @@ def roster_of(connection: sqlite3.Connection) -> Roster:
 class DatabaseKeeper:
     """The database, open for a change by `store.roster.editing`."""
 
-    def __init__(self, connection: sqlite3.Connection, queues: Mapping[str, QueueSettings]) -> None:
-        """`queues` are those that there are."""
+    def __init__(self, connection: sqlite3.Connection, configured: Mapping[str, QueueSettings]) -> None:
+        """`configured` are the queues of callctl.toml."""
         self._connection = connection
-        self._queues = queues
+        self._sources = QueueSources(configured)
+        self._sources.know(store.load_queues(connection))
+        self._queues = self._sources.in_force
 
     def roster(self) -> Roster:
         """Return how it stands."""
@@ -117,6 +134,25 @@ class DatabaseKeeper:
     def remove_agent(self, name: str) -> None:
         """Remove an agent with its tiers; raises UnknownAgent."""
         store.remove_agent(self._connection, name, time.time())
+
+    def queue(self, name: str) -> QueueSettings | None:
+        """Return a queue's settings; None where there is none."""
+        return self._queues.get(name)
+
+    def put_queue(self, settings: QueueSettings) -> None:
+        """Add a queue, or change the one of this name; raises ConfigError and ForeignAccount."""
+        roster, known = self.roster(), self._queues.get(settings.name)
+        names = {tier.agent for tier in roster.tiers if tier.queue == settings.name}
+        serving = [record.settings for record in roster.agents if record.settings.name in names]
+        has_moved = known is not None and known.account != settings.account
+        self._sources.check_put(settings, serving if has_moved else ())
+        self._sources.put(settings)
+        store.put_queue(self._connection, settings)
+
+    def remove_queue(self, name: str) -> None:
+        """Remove a queue; raises UnknownQueue and QueueInUse."""
+        self._sources.remove(name)
+        store.remove_queue(self._connection, name)
 
     def put_tier(self, tier: Tier) -> None:
         """Let an agent serve a queue in this place; raises UnknownAgent and ForeignAccount."""
@@ -176,6 +212,27 @@ class ServerKeeper:
     def remove_agent(self, name: str) -> None:
         """Remove an agent with its tiers."""
         self._client.delete(path_of("agents", name))
+
+    def queue(self, name: str) -> QueueSettings | None:
+        """Return a queue's settings; None where there is none."""
+        try:
+            shape = self._client.get(path_of("queues", name))
+        except RequestRefused as refused:
+            if refused.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        settings = shape["settings"]
+        return None if settings is None else msgspec.convert(settings, QueueSettings)
+
+    def put_queue(self, settings: QueueSettings) -> None:
+        """Add a queue, or change the one of this name."""
+        body = msgspec.to_builtins(settings)
+        del body["name"]
+        self._client.put(path_of("queues", settings.name), body)
+
+    def remove_queue(self, name: str) -> None:
+        """Remove a queue."""
+        self._client.delete(path_of("queues", name))
 
     def put_tier(self, tier: Tier) -> None:
         """Let an agent serve a queue in this place."""

@@ -18,6 +18,7 @@ from callctl.config import Config, load_config
 from callctl.config.damaged import config_without_file
 from callctl.config.paths import control_socket
 from callctl.errors import ConfigError
+from callctl.records.names import name_complaint
 from callctl.records.printable import printable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -144,6 +145,13 @@ def pairs_option(
 def number_pairs_option(flag: str, name: str, metavar: str, help: str) -> Callable[[Function], Function]:
     """Give a command a repeatable `FLAG KEY=NUMBER`; a bare KEY means 1."""
     return click.option(flag, name, metavar=metavar, multiple=True, callback=_number_pairs, help=help)
+
+
+def valid_name(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Refuse a name that no agent and no queue can have."""
+    if complaint := name_complaint(value):
+        raise click.BadParameter(f"{complaint}, not {value!r}")
+    return value
 
 
 def one_line(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

@@ -1,21 +1,24 @@
-"""`callctl queue`: how the queues of a running server stand."""
+"""`callctl queue`: how the queues of a running server stand, and changing those that the database has."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
 
 from callctl.api.client import path_of
-from callctl.cli.options import config_option, json_option, moment
+from callctl.cli.options import config_option, json_option, moment, valid_name
 from callctl.cli.output import day_and_time, print_json, print_rows, say
-from callctl.cli.target import need_server
+from callctl.cli.target import edit_roster, need_server
 from callctl.config import Config
-from callctl.errors import StoreError
-from callctl.model import AgentState
+from callctl.config.convert import EnvironmentText, Places, record, table_of
+from callctl.config.defined import refuse_queue
+from callctl.errors import CallctlError, StoreError, UnknownQueue
+from callctl.model import AgentState, QueueSettings
 from callctl.store.reports import By, Selection, report_calls
 from callctl.store.schema import open_history
 
@@ -29,9 +32,25 @@ AGENT_COLUMNS = ("name", "level", "position", "status", "state", "since", "regis
 Shape = Mapping[str, Any]
 
 
+def _settings(
+    _ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> Mapping[str, EnvironmentText]:
+    """Take KEY=VALUE apart; what the values must be is asked where the record is made."""
+    settings = {}
+    for each in values:
+        key, equals, value = each.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{each!r} is not of the form KEY=VALUE")
+        settings[key.replace("_", "-")] = EnvironmentText(value)
+    return settings
+
+
+settings_argument = click.argument("settings", metavar="[KEY=VALUE]...", nargs=-1, callback=_settings)
+
+
 @click.group()
 def command() -> None:
-    """Show how the queues stand."""
+    """Show how the queues stand, and add, change and remove queues."""
 
 
 @command.command("list")
@@ -74,6 +93,73 @@ def show(config: Config, name: str, as_json: bool) -> None:
     print_rows([_member_row(member) for member in shape["members"]], MEMBER_COLUMNS, as_json=False)
     click.echo()
     print_rows([_agent_row(agent, name) for agent in shape["serving"]], AGENT_COLUMNS, as_json=False)
+
+
+@command.command()
+@click.argument("name", callback=valid_name)
+@settings_argument
+@config_option
+def add(config: Config, name: str, settings: Mapping[str, str]) -> None:
+    """Add a queue, with the keys that a [queue.NAME] has in callctl.toml.
+
+    It is kept in the database, and in force at once where a server runs. Lists are divided by commas; other
+    values are written as in callctl.toml.
+
+    \b
+    Example:
+      callctl queue add sales strategy=round-robin max-wait-time=300
+      callctl queue add help account=acme 'overflow=[{ to = "voicemail:1000", waited = 60 }]'
+    """
+    refuse_queue(config, name)
+    with edit_roster(config) as keeper:
+        if keeper.queue(name) is not None:
+            raise CallctlError(f"there is a queue {name} already; callctl queue set changes it")
+        keeper.put_queue(_record(name, settings))
+    say(f"queue {name} added")
+
+
+@command.command("set")
+@click.argument("name")
+@settings_argument
+@config_option
+def set_(config: Config, name: str, settings: Mapping[str, str]) -> None:
+    """Change a queue; what is not given stays, and no call is touched.
+
+    \b
+    Example:
+      callctl queue set sales strategy=ring-all ring-timeout=15
+    """
+    if not settings:
+        raise click.UsageError("nothing to set; give KEY=VALUE")
+    refuse_queue(config, name)
+    with edit_roster(config) as keeper:
+        before = keeper.queue(name)
+        if before is None:
+            raise UnknownQueue(f"there is no queue {name}; callctl queue list names them all")
+        keeper.put_queue(_record(name, {**table_of(before, but=("name",)), **settings}))
+    say(f"queue {name} changed")
+
+
+@command.command()
+@click.argument("name")
+@config_option
+def remove(config: Config, name: str) -> None:
+    """Remove a queue; who waits in it is served, and the history stays.
+
+    Its tiers stay as well, and hold again when there is such a queue.
+
+    \b
+    Example:
+      callctl queue remove sales
+    """
+    refuse_queue(config, name)
+    with edit_roster(config) as keeper:
+        keeper.remove_queue(name)
+    say(f"queue {name} removed")
+
+
+def _record(name: str, settings: Mapping[str, object]) -> QueueSettings:
+    return record(QueueSettings, settings, (), Places(Path()), given={"name": name})
 
 
 _NO_CALLS: Shape = {"service_level_today": None, "offered_today": 0, "answered_today": 0}

@@ -9,7 +9,7 @@ from attrs import evolve
 from callctl.cli.options import config_option, json_option
 from callctl.cli.output import print_rows, say
 from callctl.cli.table import did_you_mean
-from callctl.cli.target import edit_roster, read_roster, running_server
+from callctl.cli.target import edit_roster, read_roster
 from callctl.config import Config
 from callctl.config.defined import refuse_tier
 from callctl.errors import CallctlError, UnknownQueue
@@ -58,9 +58,9 @@ def add(config: Config, queue: str, agent: str, level: int | None, position: int
     Example:
       callctl tier add caller 1001 --level 1 --position 1
     """
-    if running_server(config) is None and queue not in config.queues:
-        raise UnknownQueue(f"there is no queue {queue}{did_you_mean(queue, config.queues)}")
     with edit_roster(config) as keeper:
+        if keeper.queue(queue) is None:
+            raise UnknownQueue(f"there is no queue {queue}{did_you_mean(queue, config.queues)}")
         roster = keeper.roster()
         roster.agent(agent)
         if any((tier.queue, tier.agent) == (queue, agent) for tier in roster.tiers):

@@ -133,11 +133,36 @@ def record(
     return kind(**values)
 
 
+def table_of(settings: attrs.AttrsInstance, but: Collection[str] = ()) -> dict[str, object]:
+    """Return the table that describes a record, without what is not set: `record` makes it again of that.
+
+    `but` are fields that are left out.
+    """
+    values = attrs.asdict(settings, recurse=False)
+    return {
+        name.replace("_", "-"): _plain(value)
+        for name, value in values.items()
+        if name not in but and value is not None
+    }
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    return table_of(value) if attrs.has(type(value)) else value
+
+
 def convert(value: object, wanted: Any, path: KeyPath, places: Places) -> Any:
     """Return `value` as the type `wanted`, or raise a ConfigError that names the key and its place."""
     origin = get_origin(wanted)
     if origin in (Union, types.UnionType):
         inner = [each for each in get_args(wanted) if each is not type(None)]
+        if value is None and len(inner) < len(get_args(wanted)):
+            return None  # TOML knows no null, JSON does.
         return convert(value, inner[0], path, places)
     if wanted in (str, Path, Address) or (isinstance(wanted, type) and issubclass(wanted, StrEnum)):
         return _from_text(value, wanted, path, places)

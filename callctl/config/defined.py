@@ -16,6 +16,18 @@ def refuse_agent(config: Config, name: str) -> None:
         _refuse(config, ("agent", name), f"agent {name}")
 
 
+def refuse_queue(config: Config, name: str) -> None:
+    """Raise DefinedInFile if the configuration says what this queue is."""
+    if name not in config.queues:
+        return
+    if not any(path[:2] == ("queue", name) for path in config.origins):
+        raise DefinedInFile(
+            f"queue {name} is the one that there is without a configuration; write [queue.{name}] into "
+            "callctl.toml to change it"
+        )
+    _refuse(config, ("queue", name), f"queue {name}")
+
+
 def refuse_tier(config: Config, queue: str, agent: str) -> None:
     """Raise DefinedInFile if the configuration says what this tier is."""
     if any((tier.queue, tier.agent) == (queue, agent) for tier in config.tiers):

@@ -162,7 +162,7 @@ def template() -> str:
         "[log]",
         *_keys(LogSettings(), ()),
         "",
-        "# One for each queue, by its name.",
+        "# One for each queue, by its name. Queues may live in the database alone: see callctl queue add.",
         "[queue.caller]",
         *_keys(queue, ("strategy", "moh_sound")),
         "",

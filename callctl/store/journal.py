@@ -22,7 +22,7 @@ from attrs import define, frozen
 
 from callctl.clock import SteadyClock
 from callctl.errors import StoreError
-from callctl.model import AgentRemoved, CallRecord, CallState, Fact, TierRemoved
+from callctl.model import AgentRemoved, CallRecord, CallState, Fact, QueueRemoved, TierRemoved
 from callctl.refusals import Refusal, Refusals
 from callctl.store.connections import BUSY_SECONDS, ServerLock
 from callctl.store.event_builder import EventBuilder
@@ -144,7 +144,7 @@ class Journal:
         self._recorded += 1
         # A fact that nothing replaces is its own key: no other has its number.
         key = coalescing_key(fact, self._removals) or self._recorded
-        if isinstance(fact, AgentRemoved | TierRemoved):
+        if isinstance(fact, AgentRemoved | QueueRemoved | TierRemoved):
             self._removals += 1
         waits = self._pending.get(key)
         if waits is not None:

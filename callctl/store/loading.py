@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from callctl.clock import iso_utc
 from callctl.errors import StoreError
 from callctl.model import (
@@ -28,6 +30,7 @@ from callctl.model import (
     OfferRecord,
     OfferResult,
     Outcome,
+    QueueSettings,
     Reason,
     Tier,
     TokenRecord,
@@ -46,6 +49,7 @@ __all__ = [
     "load_let_go",
     "load_open_calls",
     "load_open_offers",
+    "load_queues",
     "load_tiers",
     "load_tokens",
     "offer_of",
@@ -112,6 +116,15 @@ def load_tokens(connection: sqlite3.Connection) -> list[TokenRecord]:
         )
         for row in rows
     ]
+
+
+def load_queues(connection: sqlite3.Connection) -> list[QueueSettings]:
+    """Return the queues that were made by command or by the HTTP API, by name."""
+    rows = select(connection, "SELECT name, settings FROM queues ORDER BY name")
+    try:
+        return [msgspec.json.decode(row["settings"], type=QueueSettings) for row in rows]
+    except msgspec.DecodeError as error:
+        raise StoreError(f"the settings of a queue in the database cannot be read: {error}") from error
 
 
 def load_open_calls(connection: sqlite3.Connection) -> list[CallRecord]:

@@ -1,4 +1,4 @@
-"""Changes agents and tiers in the database while no server runs; a running one is asked instead.
+"""Changes queues, agents and tiers in the database while no server runs; a running one is asked instead.
 
 A server reads them at its start and owns them from then on, so `editing` takes the same lock as a server
 does. Everything in one `editing` block is one transaction.
@@ -24,12 +24,14 @@ from callctl.model import (
     AgentState,
     AgentStatus,
     Fact,
+    QueueRemoved,
+    QueueSettings,
     Tier,
     TierRemoved,
     TokenRecord,
 )
 from callctl.store.connections import ServerLock, connect, store_error, transaction
-from callctl.store.loading import agent_of, load_agents, load_since, load_tiers, select
+from callctl.store.loading import agent_of, load_agents, load_queues, load_since, load_tiers, select
 from callctl.store.rows import CLOSE_EARLIER_SPANS, entries_of
 from callctl.store.schema import migrate
 
@@ -39,10 +41,13 @@ __all__ = [
     "editing",
     "get_agent",
     "load_agents",
+    "load_queues",
     "load_since",
     "load_tiers",
+    "put_queue",
     "put_token",
     "remove_agent",
+    "remove_queue",
     "remove_tier",
     "set_agent",
     "set_status",
@@ -148,6 +153,16 @@ def remove_tier(connection: sqlite3.Connection, queue: str, agent: str) -> None:
 def put_token(connection: sqlite3.Connection, token: TokenRecord) -> None:
     """Keep what is known of a token for the HTTP API."""
     _write(connection, token)
+
+
+def put_queue(connection: sqlite3.Connection, settings: QueueSettings) -> None:
+    """Add a queue, or give the one of this name other settings."""
+    _write(connection, settings)
+
+
+def remove_queue(connection: sqlite3.Connection, name: str) -> None:
+    """Remove a queue; its tiers stay, for when there is such a queue again."""
+    _write(connection, QueueRemoved(queue=name))
 
 
 def _get_tier(connection: sqlite3.Connection, queue: str, agent: str) -> None:

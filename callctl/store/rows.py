@@ -35,6 +35,8 @@ from callctl.model import (
     OfferResult,
     Outcome,
     PriorityChange,
+    QueueRemoved,
+    QueueSettings,
     QueueTargets,
     Reason,
     SwitchChange,
@@ -53,6 +55,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "call_events": ("call_id", "at", "event", "detail"),
     "agents": ("name",),
     "tiers": ("queue", "agent"),
+    "queues": ("name",),
     "agent_spans": ("agent", "started_at"),
     "decisions": ("id",),
     "queue_targets": ("queue",),
@@ -128,6 +131,8 @@ def coalescing_key(fact: Fact, removals: int) -> Hashable | None:
             return ("agents", fact.settings.name, removals)
         case Tier():
             return ("tiers", fact.queue, fact.agent, removals)
+        case QueueSettings():
+            return ("queues", fact.name, removals)
         case QueueTargets():
             return ("queue_targets", fact.queue)
         case TokenRecord():
@@ -144,6 +149,8 @@ def entries_of(fact: Fact) -> list[Entry]:
                 Entry(Action.REMOVE, "agents", _clean({"name": fact.agent})),
                 Entry(Action.REMOVE, "tiers", _clean({"agent": fact.agent})),
             ]
+        case QueueRemoved():
+            return [Entry(Action.REMOVE, "queues", _clean({"name": fact.queue}))]
         case SwitchChange():
             return []
         case TierRemoved():
@@ -324,6 +331,10 @@ def _tier(fact: Tier) -> dict[str, Value]:
     return {"queue": fact.queue, "agent": fact.agent, "level": fact.level, "position": fact.position}
 
 
+def _queue(fact: QueueSettings) -> dict[str, Value]:
+    return {"name": fact.name, "account": fact.account, "settings": msgspec.json.encode(fact).decode()}
+
+
 def _span(fact: AgentSpan) -> dict[str, Value]:
     return {
         "agent": fact.agent,
@@ -403,6 +414,7 @@ _COLUMNS: Mapping[type, tuple[str, Callable[[Any], dict[str, Value]]]] = {
     CallEvent: ("call_events", _event),
     AgentRecord: ("agents", _agent),
     Tier: ("tiers", _tier),
+    QueueSettings: ("queues", _queue),
     AgentSpan: ("agent_spans", _span),
     Decision: ("decisions", _decision),
     QueueTargets: ("queue_targets", _targets),

@@ -28,6 +28,7 @@ from callctl.store.tables import (
     INDEXES,
     META,
     QUEUE_TARGETS,
+    QUEUES,
     REBUILT,
     TIERS,
     TOKENS,
@@ -90,6 +91,7 @@ def steps(progress: Progress = no_progress) -> Migrations:
             database.execute("PRAGMA legacy_alter_table = 0")
         database.execute(TOKENS.strip())
         database.execute(EVENTS.strip())
+        database.execute(QUEUES.strip())
         for statement in VIEWS.values():
             database.execute(statement.strip())
         _version(database.conn, 3)

@@ -218,6 +218,15 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID
 """
 
+QUEUES = """
+CREATE TABLE queues (
+  -- The queues that were made by command or by the HTTP API; those of callctl.toml are not here.
+  name TEXT NOT NULL PRIMARY KEY, -- the queue's name
+  account TEXT NOT NULL,          -- whose queue it is; * = all share it
+  settings TEXT NOT NULL          -- all parameters: JSON, by their names
+) STRICT, WITHOUT ROWID
+"""
+
 REBUILT: Mapping[str, str] = {"calls": CALLS, "offers": OFFERS, "agents": AGENTS, "agent_spans": AGENT_SPANS}
 """The tables that the third step rebuilds, by name; all others are as the first step made them."""
 
@@ -227,6 +236,7 @@ TABLES = (
     CALL_EVENTS,
     AGENTS,
     TIERS,
+    QUEUES,
     AGENT_SPANS,
     DECISIONS,
     QUEUE_TARGETS,

@@ -13,11 +13,13 @@ import trio
 from attrs import define, evolve, field
 
 from callctl.acd.distributor import Distributor
+from callctl.acd.queue_sources import QueueSources
 from callctl.api.app import control_app, public_app
 from callctl.api.house import House, SwitchView
 from callctl.api.http_access import HttpAccess
 from callctl.api.metrics import Metrics
 from callctl.call.dispatcher import Dispatcher
+from callctl.call.queue_changes import QueueChanges
 from callctl.clock import SteadyClock
 from callctl.config import Config, load_config
 from callctl.config.settings import HttpSettings
@@ -103,12 +105,16 @@ async def open_house(
     database: Path, http: HttpSettings | None = None, queues: Mapping[str, QueueSettings] = QUEUES
 ) -> AsyncIterator[Visited]:
     """Open a house with the queues `caller` and `sales`, or with others, and nobody in it."""
-    clock = SteadyClock()
-    journal, metrics = Journal(database, clock=clock, busy_seconds=0.02), Metrics(queues)
+    clock, sources = SteadyClock(), QueueSources({})
+    sources.know(queues.values())
+    journal, metrics = Journal(database, clock=clock, busy_seconds=0.02), Metrics(sources.in_force)
     distributor = Distributor(ids=Ids(random.Random(1)), random=random.Random(1))
     dispatcher = Dispatcher(distributor, clock, journal.record)
     calls, stopping = ToldCalls(), trio.Event()
     switches = [SwitchView(name="fs1", is_ready=True, reconnects=0, events={}, last_error="")]
+    for queue in queues.values():
+        dispatcher.act(lambda d, now, queue=queue: d.put_queue(queue, now))
+    changes = QueueChanges(sources, dispatcher=dispatcher, switches={}, record=journal.record)
     house = House(
         act=dispatcher.act,
         calls=calls,
@@ -116,16 +122,16 @@ async def open_house(
         record=journal.record,
         journal=journal,
         database=database,
-        queues=queues,
+        queues=sources.in_force,
         switches=lambda: switches,
         is_serving=lambda: True,
         is_stopping=stopping.is_set,
         healed_leases=lambda: dispatcher.healed_leases,
+        put_queue=changes.put,
+        remove_queue=changes.remove,
         access=HttpAccess(config_of(database, http), [], journal.record, clock.now),
     )
     metrics.watch(house)
-    for queue in queues.values():
-        dispatcher.act(lambda d, now, queue=queue: d.put_queue(queue, now))
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
         nursery.start_soon(house.access.run)

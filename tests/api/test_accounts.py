@@ -66,6 +66,9 @@ WALK: Mapping[str, Any] = {
     "POST /api/v1/agents/{name}/wrap-up": {},
     "GET /api/v1/queues": None,
     "GET /api/v1/queues/{name}": None,
+    "PUT /api/v1/queues/{name}": {"ring_timeout": 7},
+    "PATCH /api/v1/queues/{name}": {"ring_timeout": 7},
+    "DELETE /api/v1/queues/{name}": None,
     "GET /api/v1/queues/{queue}/tiers": None,
     "GET /api/v1/queues/{queue}/tiers/{agent}": None,
     "PUT /api/v1/queues/{queue}/tiers/{agent}": {"level": 2},
@@ -88,7 +91,13 @@ WALK: Mapping[str, Any] = {
 }
 """The body of each operation, None where it takes none."""
 
-MAKES = frozenset({"PUT /api/v1/agents/{name}", "DELETE /api/v1/tokens/{jti}"})
+QUERIES: Mapping[str, bytes] = {"GET /api/v1/events": b"after=0"}
+"""The parameters with which an operation shows all that it can."""
+
+ABOUT_CALLS = ("/calls", "/events")
+"""Where an account sees the names of shared queues and agents: on its own calls."""
+
+MAKES = frozenset({"PUT /api/v1/agents/{name}", "PUT /api/v1/queues/{name}", "DELETE /api/v1/tokens/{jti}"})
 """What makes a thing of a name that is not there yet; of a name of another account it says that it is not."""
 
 OPEN = frozenset({"GET /healthz", "GET /readyz", "GET /metrics", "POST /login", "POST /logout"})
@@ -218,8 +227,7 @@ async def ask(visited: Visited, operation: Operation, token: str, account: str, 
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
-        # Of the stream of events all that there was.
-        "query_string": b"after=0" if operation.path.endswith("/events") else b"",
+        "query_string": QUERIES.get(operation.name, b""),
         "root_path": "",
         "headers": [(b"host", b"127.0.0.1"), (b"x-request-id", b"the-walk"), *headers],
         "client": ("127.0.0.1", 1),
@@ -268,8 +276,7 @@ def things_of(visited: Visited, account: str) -> tuple[Any, ...]:
 
 def check_nothing_is_seen(operation: Operation, got: Got, other: str) -> None:
     assert other not in got.text, f"{operation.name} shows something of {other}"
-    # Of what all share, an account sees the names of queues and agents on its own calls.
-    if "/calls" not in operation.path and not operation.path.endswith("/events"):
+    if not any(part in operation.path for part in ABOUT_CALLS):
         assert "shared" not in got.text, f"{operation.name} shows something that is shared"
 
 
@@ -310,6 +317,8 @@ async def test_the_walk_sees_and_touches_nothing_of_another_account(
                     hidden = evolve(foreign, text=foreign.text.replace(other, NOBODY))
                     assert body_of(hidden) == body_of(missing)
                 check_nothing_is_seen(operation, own, other)
+                if operation.streams and own.status == 200:
+                    assert mine in own.text, "a stream that shows nothing shows nothing wrong"
                 assert things_of(visited, other) == before
                 statuses.add(own.status)
     of_use = {200, 201, 202, 204} | ({409} if operation.name in NEEDS_WRAP_UP else set())
