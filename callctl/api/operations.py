@@ -29,6 +29,7 @@ from callctl.api.house import House
 from callctl.api.listeners import take_stream_place
 from callctl.api.login import Logins
 from callctl.api.metrics import Metrics
+from callctl.api.openapi import Description
 from callctl.api.queues import Queues
 from callctl.api.reading import (
     AgentsQuery,
@@ -146,7 +147,8 @@ Admit = Callable[[Request, Operation], Awaitable[Principal | None]]
 
 def operations_of(house: House, metrics: Metrics) -> tuple[Operation, ...]:
     """Return the table, with endpoints that work on `house`."""
-    return (
+    description = Description()
+    description.operations = (
         *_health(house, metrics),
         *_logins(house),
         *_agents(house),
@@ -154,7 +156,17 @@ def operations_of(house: House, metrics: Metrics) -> tuple[Operation, ...]:
         *_calls(house),
         *_streams(house),
         *_tokens(house),
+        Operation(
+            method="GET",
+            path=f"{API}/openapi.json",
+            summary="This API, as an OpenAPI document.",
+            endpoint=description.show,
+            scope=Scope.READ,
+            for_agent="all of it",
+            gives={HTTPStatus.OK: None},
+        ),
     )
+    return tuple(description.operations)
 
 
 def _health(house: House, metrics: Metrics) -> Iterable[Operation]:

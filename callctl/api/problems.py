@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
+import msgspec
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from callctl.api.request_ids import IN_SCOPE
+from callctl.api.shapes import Problem
 from callctl.errors import (
     AgentExists,
     CallctlError,
@@ -65,16 +67,15 @@ def problem(
     request: Request, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return the answer that says what was wrong with `request`, in words for people."""
-    content = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-        "instance": request.url.path,
-    }
-    if (name := request.scope.get(IN_SCOPE)) is not None:
-        content["request_id"] = name
-    return JSONResponse(content, status.value, headers, MEDIA_TYPE)
+    content = Problem(
+        type="about:blank",
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        instance=request.url.path,
+        request_id=request.scope.get(IN_SCOPE, msgspec.UNSET),
+    )
+    return Response(msgspec.json.encode(content), status.value, headers, MEDIA_TYPE)
 
 
 def handlers() -> dict[type[Exception], Handler]:

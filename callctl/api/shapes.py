@@ -65,6 +65,20 @@ class Shape(msgspec.Struct):
     """The base of all records of answers."""
 
 
+class Problem(Shape):
+    """What was wrong, as RFC 9457 has it: `detail` says it in words, `instance` is the path.
+
+    `request_id` names the request in the log, where it has a name.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class TierPlace(Shape):
     """A place in a queue."""
 

@@ -25,6 +25,12 @@ from callctl.errors import ConfigError
 Record = TypeVar("Record", bound=attrs.AttrsInstance)
 
 
+MOST_INT = 2**31 - 1
+"""The largest whole number: SQLite's and FreeSWITCH's end there."""
+
+MOST_FLOAT = 1e9
+"""The largest number of seconds, or of anything else that need not be whole: thirty years."""
+
 SECRET_KEYS = ("password", "password-hash")
 """Keys whose values are never shown."""
 
@@ -223,11 +229,10 @@ def _number(value: object, wanted: type, path: KeyPath, places: Places) -> int |
     if wanted is int:
         if not isinstance(value, int):
             raise places.error(path, f"must be a whole number, not {_shown(value, path)}")
-        # SQLite's and FreeSWITCH's whole numbers end there.
-        if abs(value) > 2**31 - 1:
-            raise places.error(path, f"must be at most {2**31 - 1}, not {_shown(value, path)}")
+        if abs(value) > MOST_INT:
+            raise places.error(path, f"must be at most {MOST_INT}, not {_shown(value, path)}")
         return value
-    if not math.isfinite(value) or abs(value) > 1e9:
+    if not math.isfinite(value) or abs(value) > MOST_FLOAT:
         raise places.error(path, f"must be an ordinary number up to 1e9, not {_shown(value, path)}")
     return float(value)
 

@@ -7,6 +7,7 @@ callctl.toml is the name of the field with `-` for `_`, so a new field is a new 
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -218,19 +219,46 @@ Check = Callable[[Any], str | None]
 """Looks at a value of the right type and returns what is wrong with it, or None."""
 
 
-def at_least(lowest: float) -> Check:
+@frozen
+class Range:
+    """Checks numbers from `lowest` to `highest`, both included."""
+
+    lowest: float
+    highest: float = math.inf
+
+    def __call__(self, value: float) -> str | None:
+        """Return what is wrong with `value`, None if nothing."""
+        if self.lowest <= value <= self.highest:
+            return None
+        if self.highest == math.inf:
+            return f"must be at least {self.lowest:g}"
+        return f"must be from {self.lowest:g} to {self.highest:g}"
+
+
+@frozen
+class OneOf:
+    """Checks texts that must be one of `choices`."""
+
+    choices: tuple[str, ...]
+
+    def __call__(self, value: str) -> str | None:
+        """Return what is wrong with `value`, None if nothing."""
+        return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
+
+
+def at_least(lowest: float) -> Range:
     """Return a check for numbers that must not be under `lowest`."""
-    return lambda value: None if value >= lowest else f"must be at least {lowest:g}"
+    return Range(lowest)
 
 
-def between(lowest: float, highest: float) -> Check:
+def between(lowest: float, highest: float) -> Range:
     """Return a check for numbers from `lowest` to `highest`, both included."""
-    return lambda value: None if lowest <= value <= highest else f"must be from {lowest:g} to {highest:g}"
+    return Range(lowest, highest)
 
 
-def one_of(*choices: str) -> Check:
+def one_of(*choices: str) -> OneOf:
     """Return a check for texts that must be one of `choices`."""
-    return lambda value: None if value in choices else f"must be one of {', '.join(choices)}"
+    return OneOf(choices)
 
 
 def anything(value: float) -> None:
