@@ -12,6 +12,7 @@ way through:
 - `agents`, `queues`, `calls`, `health`: the resources. `house`: what they may ask of the server and do.
 - `reading` (JSON bodies become checked records), `selection` (parameters become a filter of calls),
   `shapes` (records become JSON), `problems` (errors become answers).
+- `openapi`: the table of operations as an OpenAPI document.
 - `metrics`: the figures for Prometheus. `watch`: looks for broken invariants while the server runs.
 - `client`: a small client of the control socket for the commands.
 """

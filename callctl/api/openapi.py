@@ -21,8 +21,8 @@ from starlette.responses import Response
 from callctl import __version__
 from callctl.api.shapes import Problem
 from callctl.config.convert import MOST_FLOAT, MOST_INT
-from callctl.config.settings import Check, OneOf, Range, above_zero, anything, check_of, not_empty
-from callctl.records.names import LONGEST_NAME
+from callctl.config.settings import Check, OneOf, Range, above_zero, anything, check_of, not_empty, scope
+from callctl.model import Scope
 
 if TYPE_CHECKING:
     from callctl.api.operations import Operation
@@ -35,8 +35,11 @@ TOKEN = "token"
 PROBLEM = "application/problem+json"
 
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
-_ONE_LINE = r"^[^\r\n\0]*$"
+_ONE_LINE = r"^[^\r\n\x00]*$"
 """No text that the API takes may hold a line break or NUL: it could forge a command on Event Socket."""
+
+
+_SCOPE = f"({'|'.join(Scope)})"
 
 
 class Description:
@@ -116,7 +119,11 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
                 "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
             },
         },
-        "security": [{TOKEN: [scope.value]} for scope in operation.scopes],
+        "security": [
+            *({TOKEN: [each.value]} for each in operation.scopes),
+            # No token is needed on loopback, nor where the site says so.
+            *([{}] if operation.is_open_to_monitoring else []),
+        ],
     }
     if operation.body is not None:
         name = f"{operation.body.__name__}{'Change' if operation.is_partial else 'Body'}"
@@ -167,7 +174,7 @@ def _path_parameter(name: str) -> Schema:
         "name": name,
         "in": "path",
         "required": True,
-        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME},
+        "schema": {"type": "string", "minLength": 1},
     }
 
 
@@ -175,8 +182,13 @@ def _query_parameters(query: type[attrs.AttrsInstance], schemas: Mapping[str, Sc
     described = schemas[query.__name__]
     required = described.get("required", [])
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": _without_null(schema)}
-        for name, schema in described["properties"].items()
+        {
+            "name": each.name,
+            "in": "query",
+            "required": each.name in required,
+            "schema": _in_range(query, each, _without_null(described["properties"][each.name])),
+        }
+        for each in attrs.fields(query)
     ]
 
 
@@ -207,7 +219,7 @@ def _in_range(record: type, attribute: attrs.Attribute[Any], schema: Schema) -> 
     answered by 422, with the rule in words.
     """
     limits = _limits(check_of(record, attribute))
-    return {**_plain_range(schema, limits), **limits}
+    return {**_plain_range(schema, limits), **schema, **limits}
 
 
 def _limits(check: Check | None) -> Schema:
@@ -220,6 +232,8 @@ def _limits(check: Check | None) -> Schema:
         return {"minimum": -MOST_FLOAT}
     if check is above_zero:
         return {"exclusiveMinimum": 0}
+    if check is scope:
+        return {"pattern": f"^ *{_SCOPE}( +{_SCOPE})* *$"}
     return {"minLength": 1} if check is not_empty else {}
 
 
