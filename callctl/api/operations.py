@@ -169,7 +169,7 @@ def operations_of(house: House, metrics: Metrics) -> tuple[Operation, ...]:
     return tuple(description.operations)
 
 
-def _health(house: House, metrics: Metrics, monitoring_is_open: bool) -> Iterable[Operation]:
+def _health(house: House, metrics: Metrics) -> Iterable[Operation]:
     health = Health(house, metrics)
     yield Operation(
         method="GET",
@@ -192,7 +192,7 @@ def _health(house: House, metrics: Metrics, monitoring_is_open: bool) -> Iterabl
         path="/metrics",
         summary="The figures of every account, for Prometheus.",
         endpoint=health.show_metrics,
-        scope=None if monitoring_is_open else Scope.READ,
+        scope=Scope.READ,
         every_account=True,
         is_open_to_monitoring=True,
         gives={HTTPStatus.OK: None},

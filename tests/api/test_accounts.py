@@ -80,6 +80,7 @@ WALK: Mapping[str, Any] = {
     "POST /api/v1/calls/{uuid}/priority": {"base_score": 5},
     "POST /api/v1/calls/{uuid}/withdraw": None,
     "GET /api/v1/me": None,
+    "GET /api/v1/openapi.json": None,
     "GET /api/v1/tokens": None,
     "POST /api/v1/tokens": {
         "subject": "crm",
