@@ -30,6 +30,7 @@ from callctl.acd.views import (
     agent_view,
     agents_of,
     expected_wait_of,
+    first_members_of,
     members_of,
     queue_view,
 )
@@ -415,6 +416,10 @@ class Distributor:
     def members(self, now: float) -> tuple[MemberView, ...]:
         """Return everybody who waits, each queue's members in its order."""
         return members_of(self._floor, now)
+
+    def first_members(self, most: int, now: float) -> tuple[MemberView, ...]:
+        """Return those who are next, at most so many of each queue, in its order."""
+        return first_members_of(self._floor, most, now)
 
     def agents(self, now: float) -> tuple[AgentView, ...]:
         """Return all agents, by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from attrs import frozen
 
@@ -59,7 +60,8 @@ class AgentView:
 class QueueView:
     """A queue in numbers: `agents` counts those with a tier by state, `present` those who serve it.
 
-    `waiting`, `trying` and `longest_wait_seconds` are of callers on the line; `callbacks` are promised.
+    `waiting`, `trying`, `longest_wait_seconds` and `oldest_joined_at` (None if nobody waits) are of callers
+    on the line; `callbacks` are promised.
     """
 
     name: str
@@ -68,6 +70,7 @@ class QueueView:
     trying: int
     callbacks: int
     longest_wait_seconds: float
+    oldest_joined_at: float | None
     expected_wait_seconds: float | None
     agents: Mapping[AgentState, int]
     present: int
@@ -130,7 +133,7 @@ def expected_wait_of(queue: Queue, now: float) -> float | None:
 def queue_view(queue: Queue, now: float) -> QueueView:
     """Return `queue` as it stands at `now`."""
     callers = [member for member in queue.members.values() if not member.arrival.callback]
-    joined = min((member.arrival.joined_at for member in callers), default=now)
+    oldest = min((member.arrival.joined_at for member in callers), default=None)
     agents = dict.fromkeys(AgentState, 0)
     for seat in queue.seats.values():
         agents[seat.agent.state] += 1
@@ -140,7 +143,8 @@ def queue_view(queue: Queue, now: float) -> QueueView:
         waiting=len(callers),
         trying=sum(member.state is not MemberState.WAITING for member in callers),
         callbacks=queue.callbacks,
-        longest_wait_seconds=now - joined,
+        longest_wait_seconds=0.0 if oldest is None else now - oldest,
+        oldest_joined_at=oldest,
         expected_wait_seconds=expected_wait_of(queue, now),
         agents=agents,
         present=len(queue.present),
@@ -157,6 +161,15 @@ def members_of(floor: Floor, now: float) -> tuple[MemberView, ...]:
         member_view(member, position, now)
         for queue in floor.queues.values()
         for position, member in queue.in_order()
+    )
+
+
+def first_members_of(floor: Floor, most: int, now: float) -> tuple[MemberView, ...]:
+    """Return the first `most` members of each queue, in its order."""
+    return tuple(
+        member_view(member, position, now)
+        for queue in floor.queues.values()
+        for position, member in islice(queue.in_order(), most)
     )
 
 

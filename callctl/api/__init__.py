@@ -14,5 +14,7 @@ way through:
   `shapes` (records become JSON), `problems` (errors become answers).
 - `openapi`: the table of operations as an OpenAPI document.
 - `metrics`: the figures for Prometheus. `watch`: looks for broken invariants while the server runs.
+- `events` and `live`: the two streams. `event_hub` and `live_hub`: what all their clients share; `streaming`:
+  answers without an end.
 - `client`: a small client of the control socket for the commands.
 """

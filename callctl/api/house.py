@@ -16,6 +16,7 @@ from attrs import Factory, field, frozen
 from callctl.acd.distributor import Distributor
 from callctl.api.event_hub import EventHub
 from callctl.api.http_access import HttpAccess
+from callctl.api.live_hub import LiveHub
 from callctl.errors import StoreError
 from callctl.model import CallRecord, Fact, QueueSettings
 from callctl.store.journal import Journal
@@ -115,6 +116,13 @@ class House:
     refuse_tier: Callable[[str, str], None] = _stands_in_no_file
     events: EventHub = field(
         default=Factory(lambda self: EventHub(self.journal), takes_self=True), init=False, eq=False
+    )
+    live: LiveHub = field(
+        default=Factory(
+            lambda self: LiveHub(self.act, self.calls.live, self.switches, self.now), takes_self=True
+        ),
+        init=False,
+        eq=False,
     )
     _readers: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(MOST_READERS), init=False)
 

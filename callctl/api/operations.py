@@ -27,6 +27,7 @@ from callctl.api.events import Events, EventsQuery
 from callctl.api.health import Health
 from callctl.api.house import House
 from callctl.api.listeners import take_stream_place
+from callctl.api.live import Live
 from callctl.api.login import Logins
 from callctl.api.metrics import Metrics
 from callctl.api.openapi import Description
@@ -480,6 +481,16 @@ def _streams(house: House) -> Iterable[Operation]:
         scope=Scope.READ,
         for_agent="what concerns itself",
         query=EventsQuery,
+        gives={HTTPStatus.OK: None},
+        media_type="text/event-stream",
+        streams=True,
+    )
+    yield Operation(
+        method="GET",
+        path=f"{API}/live",
+        summary="How everything stands, and then what changes, at most once a second, as server-sent events.",
+        endpoint=Live(house).stream,
+        scope=Scope.READ,
         gives={HTTPStatus.OK: None},
         media_type="text/event-stream",
         streams=True,

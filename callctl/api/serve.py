@@ -38,5 +38,6 @@ async def serve_api(
         nursery.start_soon(house.access.run)
         port: int = await nursery.start(serve_http, public_app(house, metrics), address, house.access.tls)
         nursery.start_soon(watch_invariants, house, metrics)
+        nursery.start_soon(house.live.run)
         log.info("control", socket=str(path), http=str(Address(address.host, port)))
         task_status.started(port)

@@ -32,6 +32,7 @@ RETRY_MILLISECONDS = 2000
 """When a browser comes again after a stream was closed."""
 
 TOO_SLOW = "you read too slowly; come again, and read on from the last event"
+TOO_SLOW_LIVE = "you read too slowly; come again, and a new snapshot comes first"
 EXPIRED = "the token has expired"
 REVOKED = "the token was revoked"
 STOPPING = "callctl stops"

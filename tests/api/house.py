@@ -136,6 +136,7 @@ async def open_house(
         await nursery.start(journal.run)
         nursery.start_soon(house.access.run)
         house.events.open()
+        nursery.start_soon(house.live.run)
         async with (
             _client(control_app(house, metrics)) as control,
             _client(public_app(house, metrics), "http://127.0.0.1") as public,

@@ -58,6 +58,7 @@ WALK: Mapping[str, Any] = {
     "POST /logout": None,
     "GET /api/v1/agents": None,
     "GET /api/v1/events": None,
+    "GET /api/v1/live": None,
     "GET /api/v1/agents/{name}": None,
     "PUT /api/v1/agents/{name}": {"contact": "user/1"},
     "PATCH /api/v1/agents/{name}": {"wrap_up_time": 7},
@@ -95,7 +96,7 @@ WALK: Mapping[str, Any] = {
 QUERIES: Mapping[str, bytes] = {"GET /api/v1/events": b"after=0"}
 """The parameters with which an operation shows all that it can."""
 
-ABOUT_CALLS = ("/calls", "/events")
+ABOUT_CALLS = ("/calls", "/events", "/live")
 """Where an account sees the names of shared queues and agents: on its own calls."""
 
 MAKES = frozenset({"PUT /api/v1/agents/{name}", "PUT /api/v1/queues/{name}", "DELETE /api/v1/tokens/{jti}"})
