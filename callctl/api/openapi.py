@@ -32,6 +32,8 @@ Schema = dict[str, Any]
 TOKEN = "token"
 """The name of the one way to say who asks: a bearer token."""
 
+_SCHEMAS = "#/components/schemas/"
+
 PROBLEM = "application/problem+json"
 
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
@@ -66,15 +68,12 @@ def document_of(operations: Iterable[Operation]) -> Schema:
     records |= {each for operation in table for each in (operation.body, operation.query) if each is not None}
     _, components = msgspec.json.schema_components(
         [Problem, *sorted(records, key=lambda each: each.__name__)],
-        ref_template="#/components/schemas/{name}",
+        ref_template=_SCHEMAS + "{name}",
     )
     schemas = dict(components)
     paths: dict[str, Schema] = {}
     for operation in table:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
-    # What was described as a body or as parameters is not to be found there under the record's own name.
-    taken = {each.body.__name__ for each in table if each.body is not None}
-    taken |= {each.query.__name__ for each in table if each.query is not None}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -86,7 +85,7 @@ def document_of(operations: Iterable[Operation]) -> Schema:
         },
         "paths": paths,
         "components": {
-            "schemas": {name: schema for name, schema in schemas.items() if name not in taken},
+            "schemas": _reached_from(paths, schemas),
             "securitySchemes": {
                 TOKEN: {
                     "type": "http",
@@ -97,6 +96,24 @@ def document_of(operations: Iterable[Operation]) -> Schema:
             },
         },
     }
+
+
+def _reached_from(value: object, schemas: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Return the schemas that are referred to; a record that is only a body is described without its path."""
+    reached: dict[str, Schema] = {}
+    to_look_at = [value]
+    while to_look_at:
+        match to_look_at.pop():
+            case {"$ref": str(reference)}:
+                name = reference.removeprefix(_SCHEMAS)
+                if name not in reached:
+                    reached[name] = schemas[name]
+                    to_look_at.append(schemas[name])
+            case dict(members):
+                to_look_at.extend(members.values())
+            case list(items):
+                to_look_at.extend(items)
+    return dict(sorted(reached.items()))
 
 
 def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
@@ -116,7 +133,7 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
             },
             "default": {
                 "description": "What was wrong, in words for people.",
-                "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                "content": {PROBLEM: {"schema": {"$ref": _SCHEMAS + "Problem"}}},
             },
         },
         "security": [
@@ -130,7 +147,7 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
         schemas[name] = _body_schema(operation, schemas[operation.body.__name__])
         described["requestBody"] = {
             "required": bool(schemas[name].get("required")),
-            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}},
+            "content": {"application/json": {"schema": {"$ref": _SCHEMAS + name}}},
         }
     return described
 
@@ -138,9 +155,7 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
 def _answer(operation: Operation, status: HTTPStatus, kind: type | None) -> Schema:
     answer: Schema = {"description": status.phrase}
     if kind is not None:
-        answer["content"] = {
-            "application/json": {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}}
-        }
+        answer["content"] = {"application/json": {"schema": {"$ref": _SCHEMAS + kind.__name__}}}
     elif status is not HTTPStatus.NO_CONTENT:
         answer["content"] = {operation.media_type: {}}
     return answer
