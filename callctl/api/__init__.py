@@ -9,6 +9,11 @@ way through:
 - `operations`: the one table of all routes, with who may use each, what it takes and what it gives. `app`:
   the two applications made of it. `access`: who asks, and what that one may do.
 - `visible`: what of agents, queues and calls somebody sees.
+- `http_access`: lets in those who come over TCP. Below it are `keys` and `key_store` (what tokens are checked
+  with), `claims` (what a token says), `known_tokens` (which were made and revoked), `sessions`, `passwords`
+  and `browsers` (logins), `limits` and `rates` (how often). `tls`: the certificate. `request_ids`: a name for
+  each request.
+- `tokens` and `login` are resources as well. `etags`: nobody overwrites what another has just changed.
 - `agents`, `queues`, `calls`, `health`: the resources. `house`: what they may ask of the server and do.
 - `reading` (JSON bodies become checked records), `selection` (parameters become a filter of calls),
   `shapes` (records become JSON), `problems` (errors become answers).

@@ -121,6 +121,6 @@ def check_acts_for(request: Request, agent: str) -> None:
 
 
 def check_admin(request: Request, what: str) -> None:
-    """Raise the refusal of whoever must not do `what` could run a command on a switch."""
+    """Raise the refusal of one who is no admin; `what` could run a command on a switch."""
     if not principal_of(request).may(Scope.ADMIN):
         raise insufficient(f"{what} can run commands on the switch, and needs the scope admin", [Scope.ADMIN])

@@ -15,12 +15,10 @@ from callctl.config.settings import HttpSettings
 from callctl.errors import InvalidToken
 from callctl.model import DEFAULT_ACCOUNT, Scope, TokenRecord
 from callctl.records.accounts import account_complaint
+from callctl.records.tokens import LONGEST_NAME
 
 LONGEST_TOKEN = 8 * 1024
 """Characters. An issuer's largest have 4 kB; hypercorn takes a head of 64 kB."""
-
-LONGEST_NAME = 200
-"""Of a subject, an account, an agent and a `jti`: they stand in the log."""
 
 CLOCK_SECONDS = 5.0
 """How far an issuer's clock may be ahead of ours. None of it is granted to a token that has expired."""

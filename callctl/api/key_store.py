@@ -62,6 +62,12 @@ class KeyStore:
         self._turn = trio.Lock()
         self._again = trio.Event()
         self._tried = trio.Event()
+        self._changes = 0
+
+    @property
+    def generation(self) -> tuple[int, bool]:
+        """What is another value whenever a token that was good may not be so any more."""
+        return self._changes, self._is_stale
 
     @property
     def problems(self) -> list[str]:
@@ -104,6 +110,7 @@ class KeyStore:
     def reload(self, settings: HttpSettings) -> None:
         """Read all keys anew; until that is done the old ones count."""
         self._settings = settings
+        self._changes += 1
         self._again.set()
 
     async def keys_for(self, algorithm: str, kid: str) -> list[Key]:
@@ -118,8 +125,11 @@ class KeyStore:
         return found
 
     def _candidates(self, algorithm: str, kid: str) -> list[Key]:
-        is_stale = trio.current_time() > self._set_read_at + STALE_SECONDS
-        return candidates([*self._keys, *(() if is_stale else self._set)], algorithm, kid)
+        return candidates([*self._keys, *(() if self._is_stale else self._set)], algorithm, kid)
+
+    @property
+    def _is_stale(self) -> bool:
+        return trio.current_time() > self._set_read_at + STALE_SECONDS
 
     @property
     def _pace(self) -> Pace | None:
@@ -128,9 +138,11 @@ class KeyStore:
         return OF_A_URL if self._settings.jwks_url else None
 
     async def _read_files(self) -> None:
+        self._changes += 1
         try:
             self._keys = await trio.to_thread.run_sync(read_keys, self._settings, abandon_on_cancel=True)
             self._file_problem = ""
+            self._changes += 1
         except ConfigError as error:
             self._keys = ()
             self._file_problem = str(error)
@@ -162,6 +174,7 @@ class KeyStore:
             names = sorted(key.kid for key in found)
             if names != sorted(key.kid for key in self._set):
                 log.info("keys for tokens", kids=names)
+            self._changes += 1
             self._set, self._set_problem, self._set_read_at = found, "", trio.current_time()
 
     async def _read_set(self) -> Sequence[Key]:

@@ -13,7 +13,6 @@ from callctl.api.access import insufficient, principal_of
 from callctl.api.claims import made_token
 from callctl.api.house import House
 from callctl.api.keys import read_secret
-from callctl.api.known_tokens import new_token
 from callctl.api.reading import NewToken, read
 from callctl.api.shapes import Answer, MadeToken, TokenList, me_shape, token_shape
 from callctl.api.visible import Visible
@@ -21,6 +20,7 @@ from callctl.config.settings import HttpSettings
 from callctl.errors import WrongMoment
 from callctl.ids import Ids
 from callctl.model import TokenRecord
+from callctl.records.tokens import new_token
 
 NO_SECRET = (
     "callctl makes tokens with the secret of jwt-secret-file in [http], and there is none; "

@@ -81,7 +81,7 @@ def _names(settings: HttpSettings) -> str:
         "the key of jwt-public-key-file": settings.jwt_public_key_file,
         "the keys of jwks-file": settings.jwks_file,
         "the keys of jwks-url": settings.jwks_url,
-        f"{len(settings.users)} users": settings.users,
+        f"users ({len(settings.users)})": settings.users,
         "TLS": settings.tls_certificate_file,
         "a proxy before it": settings.behind_proxy,
     }

@@ -13,11 +13,8 @@ from contextlib import closing
 from typing import Any
 
 import click
-import msgspec
 
 from callctl.api.client import path_of
-from callctl.api.known_tokens import new_token, revoked
-from callctl.api.shapes import token_shape
 from callctl.cli.options import config_option, json_option
 from callctl.cli.output import day_and_time, print_json, print_rows, say
 from callctl.cli.target import read_roster, running_server
@@ -26,8 +23,10 @@ from callctl.errors import CallctlError
 from callctl.ids import Ids
 from callctl.model import DEFAULT_ACCOUNT, Scope, TokenRecord
 from callctl.records.accounts import account_complaint
+from callctl.records.tokens import new_token, revoked
 from callctl.store import roster as store
 from callctl.store.loading import epoch, load_tokens
+from callctl.store.rows import entries_of
 from callctl.store.schema import open_history
 
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
@@ -128,8 +127,7 @@ def _made_here(config: Config, order: Mapping[str, str], seconds: float) -> tupl
     token = signed(record, config.http)
     with store.editing(config.server.database) as connection:
         store.put_token(connection, record)
-    about: Mapping[str, Any] = msgspec.to_builtins(token_shape(record))
-    return token, about
+    return token, _shown(record)
 
 
 @command.command("list")
@@ -146,7 +144,7 @@ def list_(config: Config, as_json: bool) -> None:
     if client is not None:
         shown = client.get(path_of("tokens"))["tokens"]
     else:
-        shown = [msgspec.to_builtins(token_shape(each)) for each in _known(config)]
+        shown = [_shown(each) for each in _known(config)]
     if as_json:
         print_json(shown)
     else:
@@ -179,6 +177,12 @@ def _known(config: Config) -> list[TokenRecord]:
         return []
     with closing(open_history(config.server.database)) as connection:
         return load_tokens(connection)
+
+
+def _shown(token: TokenRecord) -> Mapping[str, Any]:
+    """Return what is known of a token as the HTTP API shows it: by the names of the columns."""
+    [entry] = entries_of(token)
+    return entry.row
 
 
 def _for_people(token: Mapping[str, Any], now: float) -> Mapping[str, object]:

@@ -8,6 +8,7 @@
 - `caller_identity`: whether a caller's number says who calls, and whether it can be dialled.
   `caller_id`: what a phone is told of a caller's name and number.
 - `record_template`: what the path of a recording may hold, and what it becomes.
+- `tokens`: what a token for the HTTP API may be.
 
 The file, the command line, the HTTP API, the dialplan's variables and an import are entrances; terminals,
 log lines, reports and exports are exits.

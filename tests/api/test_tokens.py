@@ -14,6 +14,8 @@ import pytest
 from attrs import evolve
 from joserfc.jwk import RSAKey
 
+from callctl.api import http_access
+from callctl.api.claims import verified_claims
 from callctl.config.settings import HttpSettings
 from callctl.model import AgentStatus
 from tests.api.house import Visited, open_house, until
@@ -501,3 +503,37 @@ async def test_metrics_are_open_on_loopback_and_elsewhere_need_a_token_of_every_
         assert (await visited.public.get("/healthz")).status_code == 200
     async with open_house(tmp_path / "c.db", evolve(elsewhere, metrics="open")) as visited:
         assert (await visited.public.get("/metrics")).status_code == 200
+
+
+async def test_a_token_that_was_good_is_checked_again_when_it_ends_or_the_keys_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[str] = []
+
+    def verify(token: str, *arguments: Any) -> Any:
+        verified.append(token)
+        return verified_claims(token, *arguments)
+
+    monkeypatch.setattr(http_access, "verified_claims", verify)
+    issuer, http = own_issuer(tmp_path)
+    async with open_house(tmp_path / "callctl.db", http) as visited:
+        access = visited.house.access
+        token = issuer.token(exp=int(time.time()) + 1, jti="t1")
+        for _ in range(3):
+            assert (await visited.public.get(ME, headers=bearer(token))).status_code == 200
+        assert verified == [token], "it is verified once"
+
+        async def has_ended() -> bool:
+            return (await visited.public.get(ME, headers=bearer(token))).status_code == 401
+
+        await until(has_ended)
+        lasting = issuer.token()
+        assert (await visited.public.get(ME, headers=bearer(lasting))).status_code == 200
+        assert http.jwt_secret_file is not None
+        http.jwt_secret_file.write_text("another secret, which is long enough for HS256")
+        access.reload(http)
+
+        async def is_refused() -> bool:
+            return (await visited.public.get(ME, headers=bearer(lasting))).status_code == 401
+
+        await until(is_refused)
