@@ -32,6 +32,9 @@ EVERY_SECONDS = 1.0
 GROUP = 8
 """So many clients are served one after the other; each costs about 0.15 ms."""
 
+PAUSE_SECONDS = EVERY_SECONDS * GROUP / 1000
+"""The pause after each group of newcomers: a thousand of them have their snapshot within a second."""
+
 AT_ONCE = 200
 """So many agents or calls are looked at before others have their turn: about a millisecond."""
 
@@ -230,7 +233,22 @@ class LiveHub:
                     snapshots |= self._pieces(self._known, "snapshot", (newcomer.account,))
                     await trio.lowlevel.checkpoint()
             await self._hand_out(told, pieces, newcomers, snapshots, began)
-            await trio.sleep_until(began + EVERY_SECONDS)
+            with trio.move_on_at(began + EVERY_SECONDS):
+                await self._welcome(snapshots)
+
+    async def _welcome(self, snapshots: dict[str, bytes]) -> None:
+        """Give those who come until the next look the last one, until cancelled."""
+        while True:
+            if not self._newcomers:
+                self._wanted = trio.Event()
+                await self._wanted.wait()
+            for newcomer in [*islice(self._newcomers, GROUP)]:
+                del self._newcomers[newcomer]
+                self._watchers[newcomer] = None
+                if newcomer.account not in snapshots:
+                    snapshots |= self._pieces(self._known, "snapshot", (newcomer.account,))
+                newcomer.take(snapshots[newcomer.account])
+            await trio.sleep(PAUSE_SECONDS)
 
     async def _hand_out(
         self,
@@ -248,8 +266,8 @@ class LiveHub:
         for left in range(len(groups), 0, -1):
             for watcher, piece in groups[-left]:
                 watcher.take(piece)
-            now = trio.current_time()
-            await trio.sleep(max(0.0, (until - now) / left))
+            if left > 1:
+                await trio.sleep(max(0.0, (until - trio.current_time()) / left))
 
     def _pieces(
         self, things: Mapping[str, Mapping[str, Any]], name: str, accounts: Iterable[str] = ()
