@@ -20,9 +20,11 @@ from callctl.config import Config
 from callctl.config.paths import control_socket
 from callctl.config.settings import Address
 from callctl.errors import ConfigError
-from callctl.model import AgentSettings, QueueSettings
+from callctl.model import AgentSettings, CallState, QueueSettings
 from callctl.server import Server
 from callctl.sim.people import Caller, Endpoint
+from tests.api.house import until
+from tests.api.issuer import bearer, own_issuer
 
 QUEUE = QueueSettings(name="caller", ring_timeout=5)
 ANSWERS = Endpoint(answer_after=0.05)
@@ -273,3 +275,35 @@ async def refusal_of(config: Config) -> str:
         [refusal] = refusal.exceptions
     assert isinstance(refusal, ConfigError)
     return str(refusal)
+
+
+async def test_a_key_that_cannot_be_used_costs_no_call(tmp_path: Path) -> None:
+    issuer, http = own_issuer(tmp_path)
+    assert http.jwt_secret_file is not None
+    secret = http.jwt_secret_file.read_text()
+    http.jwt_secret_file.write_text("short")
+    async with open_stage(tmp_path / "callctl.db", QUEUE, seed=1, http=http) as stage:
+        stage.hire(AgentSettings(name="1001", contact="user/1001"), "caller", ANSWERS)
+        base = f"http://127.0.0.1:{stage.server.http_port}"
+        async with httpx2.AsyncClient(base_url=base, headers=bearer(issuer.token())) as public:
+            assert (await public.get("/api/v1/agents")).status_code == 503
+            ready = (await public.get("/readyz")).json()
+            assert ready["ready"]
+            assert "has 5 bytes, and needs 32" in ready["warnings"][0]
+            stage.switch.place_call(Caller(patience=60))
+
+            async def is_talking() -> bool:
+                calls = stage.server.reception.sessions.values()
+                await trio.lowlevel.checkpoint()
+                return any(each.record.state is CallState.TALKING for each in calls)
+
+            await until(is_talking)
+
+            http.jwt_secret_file.write_text(secret)
+            await stage.server.reload(stage.server.config)
+
+            async def is_open() -> bool:
+                return (await public.get("/api/v1/agents")).status_code == 200
+
+            await until(is_open)
+            assert "warnings" not in (await public.get("/readyz")).json()

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from callctl.esl.wire import Event
-from callctl.records.contacts import contact_complaint
+from callctl.records.contacts import can_run_commands, contact_complaint
 from callctl.records.names import name_complaint
 from callctl.store.loading import epoch
 from tests.live.centre import IS_OVER, CallCentre, open_centre
@@ -163,6 +163,30 @@ async def test_an_agent_with_any_name_that_is_taken_is_reached(
             caller = await centre.call()
             row = await centre.row(caller)
             assert (row["reason"], row["agent"]) == ("BRIDGED", name)
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "loopback/app=system:touch {proof}",
+        "[execute_on_answer='system touch {proof}']{phone}",
+    ],
+)
+async def test_what_only_an_admin_may_set_does_run_commands_on_the_switch(
+    freeswitch: FreeSwitch, tmp_path: Path, contact: str
+) -> None:
+    """Here they are set as the control socket would; over TCP `can_run_commands` is what keeps them out."""
+    proof = tmp_path / "proof"
+    dialled = contact.format(proof=proof, phone=freeswitch.phone("ring100talk500"))
+    assert can_run_commands(dialled)
+    async with centre_with(freeswitch, tmp_path, "") as centre:
+        await centre.console.api("load mod_loopback")
+        centre.agent_at("1001", dialled)
+        caller = await centre.call()
+        await until(proof.exists)
+        centre.log_out("1001")
+        await centre.hang_up(caller)
+        await centre.row(caller)
 
 
 async def test_a_voicemail_never_gets_the_caller(freeswitch: FreeSwitch, tmp_path: Path) -> None:
