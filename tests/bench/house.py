@@ -183,6 +183,11 @@ class ServerProcess:
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             return connection.execute(sql).fetchall()
 
+    @property
+    def pid(self) -> int:
+        """The running server's process."""
+        return self._process.pid
+
     async def metric(self, name: str) -> float:
         """Return the sum of one metric over its labels."""
         async with await trio.open_unix_socket(str(control_socket(self.database))) as stream:

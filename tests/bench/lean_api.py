@@ -49,6 +49,12 @@ def _uuid_setvar_multi(switch: LeanSwitch, argument: str) -> bytes:
     return OK
 
 
+def _uuid_getvar(switch: LeanSwitch, argument: str) -> bytes:
+    uuid, _, name = argument.partition(" ")
+    call = switch.calls.get(uuid)
+    return NO_CHANNEL if call is None else call.variables.get(name, "_undef_").encode()
+
+
 def _uuid_answer(switch: LeanSwitch, argument: str) -> bytes:
     return OK if argument in switch.calls else NO_CHANNEL
 
@@ -120,6 +126,7 @@ _API: Mapping[str, Callable[[LeanSwitch, str], bytes]] = {
     "uptime": _uptime,
     "show": _show,
     "uuid_answer": _uuid_answer,
+    "uuid_getvar": _uuid_getvar,
     "uuid_bridge": _uuid_bridge,
     "uuid_dump": _uuid_dump,
     "uuid_exists": _uuid_exists,

@@ -214,6 +214,9 @@ class LeanSwitch:
             wire.send(SUBSCRIBED)
         elif word == b"filter":
             wire.send(_filter_added(order.line))
+        elif word == b"api":
+            answer = answer_api(self, order.line.partition(b" ")[2].decode())
+            wire.send(b"Content-Type: api/response\nContent-Length: %d\n\n%b" % (len(answer), answer))
         elif word == b"exit":
             wire.send(b"Content-Type: command/reply\nReply-Text: +OK bye\n\n")
             wire.close()
