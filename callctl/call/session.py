@@ -22,6 +22,7 @@ from callctl.call.legs import hang_up_unless_bridged, settle_bridge, standings_o
 from callctl.call.recorder import begin_recording, end_recording, pause_recording
 from callctl.call.ringing import AgentUnreached
 from callctl.call.stages import Stage
+from callctl.call.standing import hear_each_other
 from callctl.call.switch import LegState, Switch
 from callctl.call.switch_presence import SWITCH_LOST_SECONDS
 from callctl.call.timers import NamedTimers
@@ -179,7 +180,10 @@ class CallSession:
         returned = self._flow.has_begun and not self._awaits_first_socket
         self._awaits_first_socket = False
         was_watched = self._caller.take(socket)
-        if returned:
+        talk = self._flow.taken if self._flow.stage is Stage.TALKING else None
+        if returned and talk is not None and self._nursery is not None:
+            self._order(self._settle_return, talk.leg_uuid)
+        elif returned:
             self.deliver(ev.CallerReturned())
         hearing = self._caller.hear(socket)
         if self._over.is_set():
@@ -531,6 +535,20 @@ class CallSession:
             self.deliver(ev.SwitchLost(self._switch.presence.silent_seconds))
         else:
             self.deliver(ev.TalkSettled(stand.get(self._caller.uuid), stand.get(leg_uuid)))
+
+    async def _settle_return(self, leg_uuid: str) -> None:
+        """Report that the caller came back out of a talk, unless the talk goes on.
+
+        FreeSWITCH may have opened the socket just before it obeyed the order to bridge: then the bridge took
+        the caller out of it again, and we hear of the two in the other order.
+        """
+        uuids = [self._caller.uuid, leg_uuid]
+        with trio.move_on_after(SWITCH_LOST_SECONDS):
+            caller, leg = await standings_of(self._switch, uuids)
+            if hear_each_other(uuids[0], caller, uuids[1], leg):
+                log.info("a socket from before the bridge ends no talk", call=self._arrival.call)
+                return
+        self.deliver(ev.CallerReturned())
 
     async def _record_talk(self, path: str) -> None:
         if await begin_recording(self._caller.uuid, path, self._switch):
