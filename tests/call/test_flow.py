@@ -586,6 +586,46 @@ def test_a_caller_who_is_transferred_away_is_let_go_without_breaking_off_what_fo
     assert flow.record.reason is Reason.TRANSFERRED
 
 
+@pytest.mark.fault(19.2)
+def test_a_caller_who_begins_another_visit_has_left_this_one_when_that_began() -> None:
+    flow = ringing()
+    effects = flow.handle(ev.CallerElsewhere("queue second", T + 5), T + 7)
+    assert orders(effects) == [
+        ev.LeaveQueue(abandoned=False),
+        ev.HangUpLeg("leg-1001", "ORIGINATOR_CANCEL"),
+        ev.End(),
+    ], "nothing is set on a channel that is in the next visit"
+    record = flow.record
+    assert (record.reason, record.transferred_to) == (Reason.TRANSFERRED, "queue second")
+    assert record.ended_at == T + 5
+
+
+@pytest.mark.fault(19.2)
+@pytest.mark.parametrize("has_talked", [True, False])
+def test_a_caller_who_is_sent_on_in_the_instant_of_the_bridge_has_talked_if_the_channel_says_so(
+    has_talked: bool,
+) -> None:
+    flow = ringing()
+    flow.handle(ev.AgentAnswered("offer-1001", "leg-1001", won=True), T + 3)
+    talked_with = "leg-1001" if has_talked else "another-leg"
+    flow.handle(ev.CallerElsewhere("queue second", T + 3.2, talked_with), T + 4)
+    reason = Reason.BRIDGED if has_talked else Reason.TRANSFERRED
+    assert (flow.record.reason, flow.record.ended_at) == (reason, T + 3.2)
+    assert flow.record.bridged_at == (T + 3.2 if has_talked else None)
+
+
+def test_a_wait_that_a_transfer_ended_says_where_to() -> None:
+    flow = ringing()
+    flow.handle(ev.CallerTaken("announcement"), T + 7)
+    assert (flow.record.reason, flow.record.transferred_to) == (Reason.TRANSFERRED, "announcement")
+
+
+def test_an_agent_who_transfers_a_caller_to_the_own_wait_ends_that_by_a_transfer() -> None:
+    flow = waiting()
+    flow.handle(ev.CallerHungUp("ATTENDED_TRANSFER", HungUpBy.SWITCH), T + 7)
+    assert flow.record.reason is Reason.TRANSFERRED
+
+
 def test_a_lost_socket_keeps_the_place_until_the_caller_is_back() -> None:
     flow = waiting()
     effects = flow.handle(ev.SocketLost(), T + 10)

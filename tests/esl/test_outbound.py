@@ -14,10 +14,15 @@ from structlog.testing import capture_logs
 
 from callctl.errors import ChannelGone, ConfigError, ConnectionLost, Disconnected, ReplyTimeout
 from callctl.esl import commands, outbound
-from callctl.esl.call_socket import MAX_WAITING_EVENTS, PARKED_SECONDS
+from callctl.esl.call_socket import (
+    BOW_OUT_SECONDS,
+    MAX_WAITING_EVENTS,
+    PARKED_SECONDS,
+    SUCCESSOR_SECONDS,
+)
 from callctl.esl.outbound import CallSocket, ChannelEnded, OutboundListener, serve_outbound
-from callctl.esl.wire import Event
-from tests.esl.peer import Peer, connect_reply, event, notice, reply, stream_pair
+from callctl.esl.wire import Event, encode_event_json
+from tests.esl.peer import Peer, api_response, connect_reply, event, notice, reply, stream_pair
 
 Handler = Callable[[CallSocket], Awaitable[None]]
 
@@ -235,6 +240,101 @@ async def test_the_socket_of_a_caller_who_has_hung_up_is_closed_at_once(autojump
         await peer.say(connect_reply(), reply(), notice("linger"))
         assert await peer.stream.receive_some() == b""
         assert trio.current_time() == 0
+
+
+# --- a socket that its channel has left ---
+
+NO_RESUME = "api uuid_setvar_multi u-1 socket_resume=false"
+
+
+def left(*, resumes: str = "true", sequence: str = "") -> bytes:
+    """Tell that the channel does something else now, by a transfer out of the socket application."""
+    return encode_event_json(
+        {
+            "Event-Name": "CHANNEL_EXECUTE_COMPLETE",
+            "Unique-ID": "u-1",
+            "Application": "socket",
+            "Answer-State": "answered",
+            "variable_socket_resume": resumes,
+            **({"Event-Sequence": sequence} if sequence else {}),
+        }
+    )
+
+
+@pytest.mark.fault(19.4)
+async def test_a_socket_that_is_left_leaves_the_channel_in_peace_at_once(autojump_clock):
+    async with called() as (socket, peer):
+        await peer.say(left())
+        assert await peer.lines(1) == [NO_RESUME]
+        assert socket.was_left
+
+
+async def test_a_socket_that_is_left_for_a_bridge_has_nothing_to_unset(autojump_clock):
+    async with called() as (socket, peer):
+        await peer.say(left(resumes="false"))
+        await settle()
+        assert socket.was_left
+        socket.post(commands.exit_())
+        assert await peer.lines(1) == ["exit"]
+
+
+@pytest.mark.fault(19.1)
+async def test_a_socket_that_is_left_ends_by_itself_when_no_other_comes(autojump_clock):
+    async def until_left(socket: CallSocket) -> None:
+        async for item in socket.events:
+            if isinstance(item, Event):
+                return
+
+    async with offered(until_left) as (peer, _):
+        await peer.lines(2)
+        await peer.say(connect_reply(), reply(), left())
+        assert await peer.lines(1) == [NO_RESUME]
+        began = trio.current_time()
+        assert await peer.lines(2) == [NO_RESUME, "exit"]
+        assert trio.current_time() - began >= SUCCESSOR_SECONDS
+        await peer.say(api_response("+OK"), reply("+OK bye"), notice("disconnect"))
+        assert await peer.stream.receive_some() == b""
+
+
+@pytest.mark.fault(19.1)
+async def test_a_socket_bows_out_and_waits_for_its_end(autojump_clock):
+    async with called() as (socket, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(socket.bow_out)
+        assert await peer.lines(2) == [NO_RESUME, "exit"]
+        assert (socket.bows_out, socket.has_bowed_out) == (True, False)
+        await peer.say(api_response("+OK"), reply("+OK bye"), notice("disconnect"))
+    assert socket.has_bowed_out
+
+
+async def test_a_switch_that_does_not_end_a_socket_is_waited_for_so_long(autojump_clock):
+    async with called() as (socket, peer):
+        began = trio.current_time()
+        await socket.bow_out()
+        assert trio.current_time() - began == BOW_OUT_SECONDS
+        assert not socket.has_bowed_out
+        assert await peer.lines(2) == [NO_RESUME, "exit"], "it is obeyed before the end is seen"
+
+
+@pytest.mark.fault(19.1)
+async def test_a_late_event_of_an_earlier_visit_is_not_of_this_one(autojump_clock):
+    async with offered() as (peer, listener):
+        sockets: list[CallSocket] = []
+
+        async def handler(socket: CallSocket) -> None:
+            sockets.append(socket)
+            await trio.sleep_forever()
+
+        listener._handler = handler
+        await peer.lines(2)
+        await peer.say(connect_reply(Event_Sequence="100"), reply())
+        await settle()
+        [socket] = sockets
+        await peer.say(left(sequence="99"))
+        await settle()
+        assert not socket.was_left
+        await peer.say(left(sequence="101"))
+        await settle()
+        assert socket.was_left
 
 
 # --- the socket of a call ---
