@@ -18,6 +18,7 @@ from callctl.call.dispatcher import Dispatcher
 from callctl.call.flow import CallFlow
 from callctl.call.session import CallSession
 from callctl.call.stages import Stage
+from callctl.call.standing import Standing
 from callctl.call.switch import LegState
 from callctl.clock import SteadyClock
 from callctl.esl.wire import Event
@@ -247,3 +248,25 @@ async def test_a_callback_is_written_down_before_its_caller_is_let_go() -> None:
         assert caller.variables is None
         on_disk.set()
     assert caller.variables is not None
+
+
+@pytest.mark.fault(8)
+@pytest.mark.parametrize(
+    ("partner", "told"), [("leg", []), ("", [ev.CallerReturned()]), ("colleague", [ev.CallerReturned()])]
+)
+async def test_a_socket_that_was_opened_before_the_bridge_ends_no_talk(
+    partner: str, told: list[ev.CallHappening], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def standings(_switch: object, uuids: list[str]) -> list[Standing]:
+        await trio.lowlevel.checkpoint()
+        return [Standing(partner_uuid=partner), Standing(partner_uuid="caller")]
+
+    monkeypatch.setattr("callctl.call.session.standings_of", standings)
+    session = talking(Taking())
+    heard: list[ev.CallHappening] = []
+    monkeypatch.setattr(session, "deliver", heard.append)
+    async with trio.open_nursery() as session._nursery:
+        session._nursery.start_soon(session.drive, cast("Any", Socket()))
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == told
+        session._nursery.cancel_scope.cancel()
