@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "restore": "Put a backup in the place of the database.",
     "migrate": "Bring the database to this callctl's version.",
     "import": "Take over mod_callcenter's queues, agents and tiers.",
-    "prune": "Remove calls, agents' time and events that are older than so many days.",
+    "prune": "Remove calls, agents' time, and events older than so many days.",
     "loadtest": "Measure throughput and latencies with invented calls.",
 }
 """Each command with its first line of help. It lives in the module of its name, as `command`, but for:"""

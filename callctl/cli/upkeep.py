@@ -84,7 +84,7 @@ def migrate(config: Config) -> None:
 )
 @config_option
 def prune(config: Config, days: float) -> None:
-    """Remove calls, and agents' time, that are older than so many days; also while a server runs.
+    """Remove calls, agents' time, and events older than so many days; also while a server runs.
 
     \b
     Example:
