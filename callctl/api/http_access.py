@@ -272,9 +272,14 @@ class HttpAccess:
             raise HTTPException(HTTPStatus.FORBIDDEN, PAST_THE_PROXY)
 
     def _refused(self, request: Request, detail: str, error: str = "") -> HTTPException:
-        self.limits.charge_bad_token(self.address_of(request))
+        address = self.address_of(request)
+        self.limits.charge_bad_token(address)
         Refusals.of_this_run().note(
-            Refusal.HTTP_UNAUTHORIZED, log.warning, "a request without a good token", why=detail
+            Refusal.HTTP_UNAUTHORIZED,
+            log.warning,
+            "a request without a good token",
+            address=str(address),
+            why=detail,
         )
         return unauthorized(detail, error)
 

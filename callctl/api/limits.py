@@ -20,10 +20,11 @@ from callctl.refusals import Refusal, Refusals
 
 log = structlog.get_logger(__name__)
 
-OF_AN_ADDRESS = Rate(per_second=500.0, burst=1000.0)
-"""Behind one address may be a whole call centre, of which each browser asks once a second or two."""
+OF_AN_ADDRESS = Rate(per_second=500.0, burst=2000.0)
+"""Behind one address may be a whole call centre: each browser asks once a second or two, and all of them
+come at once after a restart."""
 
-OF_A_TOKEN = Rate(per_second=250.0, burst=500.0)
+OF_A_TOKEN = Rate(per_second=250.0, burst=1000.0)
 """A request costs about a millisecond of the event loop; a quarter of it is what one client may have."""
 
 BAD_TOKEN_COSTS = 20.0

@@ -14,6 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from callctl.ids import Ids
 
 HEADER = "X-Request-ID"
+USUAL_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""What each answer says that says nothing else: it is about calls and people, and is what it says to be."""
+
 IN_SCOPE = "callctl.request_id"
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -37,7 +40,10 @@ class NamedRequests:
 
         async def send_with_name(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = name
+                headers = MutableHeaders(scope=message)
+                headers[HEADER] = name
+                for other, value in USUAL_HEADERS.items():
+                    headers.setdefault(other, value)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=name):

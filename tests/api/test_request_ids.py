@@ -28,6 +28,12 @@ async def test_each_answer_has_a_name_of_its_own(visited: Visited) -> None:
     assert all(len(name) == 36 for name in names)
 
 
+async def test_no_answer_is_kept_by_a_cache_or_taken_for_something_else(visited: Visited) -> None:
+    for path in ("/healthz", "/api/v1/agents", "/nowhere"):
+        headers = (await visited.public.get(path)).headers
+        assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
 @pytest.mark.parametrize(
     ("given", "is_taken"),
     [("abc-1.2_3", True), ("x" * 64, True), ("x" * 65, False), ("a b", False), ("", False), ('a"}', False)],
