@@ -9,8 +9,8 @@ The rooms, in the order a call passes through them:
   `bridging`, `talking` and, for all of them, `life`. Pure, and so are `events` (its two languages),
   `entertainment` (what a waiting caller hears), `ledger` (what is written down about a call) and `variables`
   (what travels with the call).
-- `caller`: the caller's leg, with a `hearing` for each socket; `way_back`: callers between two of them.
-  `channel_sockets`: how the socket of an earlier visit ends before the next one begins.
+- `caller`: the caller's leg, with a `hearing` for each socket, and `caller_variables`; `way_back`: callers
+  between two sockets. `channel_sockets`: how the socket of an earlier visit ends before the next one begins.
 - `recorder`: has the switch record a talk, into the file that `recording` names.
 - `switch`: one FreeSWITCH, and agents' legs; `ringing`: what such a leg runs, and how it may end unanswered.
 - `dispatcher`: the one way to the distributor, which decides who gets whom; with the `agenda`, the order in

@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from callctl.call import events as ev
+from callctl.call.caller_variables import SET_SECONDS, CallerVariables
 from callctl.call.hearing import Hearing
 from callctl.call.ringing import AgentUnreached
 from callctl.call.standing import standing_of
@@ -21,16 +22,11 @@ from callctl.call.switch import Switch
 from callctl.call.switch_presence import SWITCH_LOST_SECONDS
 from callctl.call.timers import Timers
 from callctl.call.variables import (
-    HOME,
     WAY_BACK,
     bridged_with,
     hung_up_at,
     other_leg,
     past_talk,
-    transfer_context,
-    transfer_out_of_wait_variables,
-    transfer_variables,
-    way_back,
     who_hung_up,
 )
 from callctl.call.way_back import (
@@ -44,7 +40,6 @@ from callctl.call.way_back import (
 from callctl.errors import CommandRefused, EslError, UnreadableAnswer, WaitEnded
 from callctl.esl import commands
 from callctl.esl.call_socket import CallSocket
-from callctl.esl.connection import Reply
 from callctl.esl.wire import Event
 from callctl.ids import Ids
 from callctl.model import Arrival, WaitMedia
@@ -62,9 +57,6 @@ FOLLOWED = (
 OLDER_END_SECONDS = 1.0
 """How long it may take until we have heard both of the end of an older socket and of what that has done to
 this visit."""
-
-SET_SECONDS = 0.2
-"""How long variables set on the socket take at most; an application begins at a tick of 20 ms."""
 
 _NOT_PLAYED = ("FILE NOT FOUND", "UNKNOWN ERROR")
 """How `playback` and `phrase` end of which nothing was heard."""
@@ -98,16 +90,12 @@ class CallerLeg:
         self._deliver = deliver
         self._own_music = own_music
         self._followed = (*FOLLOWED, "DTMF") if wants_keys else FOLLOWED
-        self._socket: CallSocket | None = None
         self._hearings: list[Hearing] = []
         self._left_at = -math.inf
         """When a socket of this caller has ended that was not the last one, on Trio's clock."""
         self._core_uuid = switch.core_uuid
         """On which run of the switch the caller is; its socket may come before our connection to that run."""
-        self._way_back = ""
-        self._transfer_context = ""
-        self._is_set_for_talk = False
-        """Whether a transfer would run where those out of a talk do."""
+        self._variables = CallerVariables(uuid, switch)
         self._music_uuid = ""
         self._is_answered = False
         self._is_owed = False
@@ -146,18 +134,19 @@ class CallerLeg:
         return self._is_owed
 
     def talk_variables(self) -> dict[str, str]:
-        """Return what the channel needs for a talk besides: where a failed bridge sends the caller, and an
-        agent's transfer; see `variables.way_back` and `transfer_context`.
-        """
-        variables = {}
-        if self._way_back:
-            variables["transfer_after_bridge"] = self._way_back
-        if self._transfer_context:
-            variables |= transfer_variables(self._transfer_context)
-            self._is_set_for_talk = True
-        return variables
+        """Return what the channel needs for a talk besides; see `CallerVariables.for_talk`."""
+        return self._variables.for_talk()
 
     # --- the sockets ---
+
+    @property
+    def _socket(self) -> CallSocket | None:
+        """The socket that leads the caller, or None."""
+        return self._variables.socket
+
+    @_socket.setter
+    def _socket(self, socket: CallSocket | None) -> None:
+        self._variables.socket = socket
 
     def take(self, socket: CallSocket) -> bool:
         """Lead the caller on this socket from now on, and hear of it by the inbound connection no more.
@@ -181,14 +170,13 @@ class CallerLeg:
     def find(self, data: Event) -> None:
         """Take in how the caller's channel stands, be it led by a socket or not."""
         self._core_uuid = data.get("Core-UUID") or self._core_uuid
-        self._way_back = way_back(data)
-        self._transfer_context = transfer_context(data)
+        self._variables.find(data)
         self._is_answered = data.get("Answer-State") == "answered"
 
     def stand_like(self, before: CallerLeg) -> None:
         """Take in how the caller's channel stands from who led it until now; any older sockets end now."""
-        self._way_back, self._is_answered = before._way_back, before._is_answered
-        self._transfer_context = before._transfer_context
+        self._variables.stand_like(before._variables)
+        self._is_answered = before._is_answered
         self._core_uuid = before._core_uuid
         if any(each.socket is not before._socket for each in before._hearings):
             self._left_at = trio.current_time()
@@ -346,52 +334,12 @@ class CallerLeg:
     # --- variables, and the way out ---
 
     async def set_variables(self, variables: Mapping[str, str]) -> bool:
-        """Set variables: in order and at once over the inbound connection, if it is there.
-
-        Returns False where neither connection was there to set them by.
-        """
-        try:
-            await self._switch.set_variables(self._uuid, variables)
-        except WaitEnded:
-            self._post_variables_by_socket(variables)
-            await trio.sleep(SET_SECONDS)
-            return self._socket is not None
-        except EslError as refused:
-            # The caller may be gone by now; the hangup says so by itself.
-            self._log.info("variables not set", why=str(refused))
-        return True
+        """Set variables; returns False where no connection was there to set them by."""
+        return await self._variables.set(variables)
 
     def post_variables(self, variables: Mapping[str, str]) -> None:
-        """Set variables as `set_variables` does, without waiting until they are.
-
-        With a place goes how the channel came to it, for whoever has to find out whether it comes again.
-        """
-        if variables.get("callctl_call"):
-            variables = {**variables, HOME: self._way_back}
-            if self._is_set_for_talk:
-                variables |= transfer_out_of_wait_variables()
-                self._is_set_for_talk = False
-        try:
-            slot = self._switch.post_variables(self._uuid, variables)
-        except WaitEnded:
-            self._post_variables_by_socket(variables)
-        else:
-            slot.then(partial(self._check_variables, variables))
-
-    def _check_variables(self, variables: Mapping[str, str], outcome: Reply | WaitEnded) -> None:
-        if isinstance(outcome, WaitEnded):
-            self._post_variables_by_socket(variables)
-        elif not outcome.ok:
-            self._log.info("variables not set", why=outcome.text)
-
-    def _post_variables_by_socket(self, variables: Mapping[str, str]) -> None:
-        """Set them by the socket's own `api`, which does not wait for the end of the music either."""
-        if self._socket is None:
-            return
-        try:
-            self._socket.post(commands.api(commands.uuid_setvar_multi(self._uuid, variables)))
-        except WaitEnded as ended:
-            self._log.info("variables not set", why=str(ended))
+        """Set variables as `set_variables` does, without waiting until they are."""
+        self._variables.post(variables)
 
     async def hand_back(self, variables: Mapping[str, str]) -> None:
         """Leave the caller to the dialplan: with `socket_resume` it goes on when our socket ends.
@@ -513,7 +461,7 @@ class CallerLeg:
             raise
         if uuid != self._uuid:
             self._switch.unlisten(self._uuid, self.on_event)
-            self._uuid = uuid
+            self._uuid = self._variables.uuid = uuid
             self._switch.listen(uuid, self.on_event)
         return uuid
 
