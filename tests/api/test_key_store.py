@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -256,3 +258,13 @@ async def test_a_token_without_a_key_name_is_checked_by_each_key_that_fits(
         assert await accepts(store, evolve(new, kid=""), settings)
         wrong_name = evolve(new, kid="old")
         assert not await accepts(store, wrong_name, settings)
+
+
+def test_nobody_waits_for_libraries_that_are_not_used() -> None:
+    """PyJWT with cryptography takes a tenth of a second to load."""
+    code = (
+        "import sys, callctl.server, callctl.api.serve\n"
+        "print(*sorted({'jwt', 'argon2', 'cryptography'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
