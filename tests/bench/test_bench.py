@@ -18,7 +18,9 @@ from tests.bench.__main__ import SUBJECTS, command, measure_of
 from tests.bench.figures import Figure, as_text, latencies, percentile
 from tests.bench.subject import Size
 
-IN_NO_LIST = {"__init__", "__main__", "counted", "figures", "house", "machine", "peer", "subject", "turnover"}
+HELPERS = {"__init__", "__main__", "counted", "figures", "house", "machine", "peer", "subject", "turnover"}
+RUN_ALONE = {"streams"}
+"""What is a command of its own: it needs the whole machine."""
 
 
 async def test_each_subject_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +43,7 @@ async def test_each_subject_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_subject_is_in_the_list() -> None:
     modules = {path.stem for path in Path(__file__).parent.glob("*.py")}
     helpers = {name for name in modules if name.startswith(("lean_", "test_", "recorded"))}
-    assert modules - helpers - IN_NO_LIST == set(SUBJECTS)
+    assert modules - helpers - HELPERS - RUN_ALONE == set(SUBJECTS)
 
 
 def test_percentiles_are_by_nearest_rank() -> None:

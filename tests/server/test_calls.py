@@ -36,7 +36,7 @@ async def test_an_answered_call_is_in_the_history_with_all_that_the_dialplan_sai
         "queue": "caller",
         "switch": "fs1",
         "lead_number": "4930987",
-        "account": "acme",
+        "account": "default",  # the queue's, whatever the dialplan says
         "account_id": "acme",
         "widget_id": "w7",
         "call_type": "callback",
